@@ -1,0 +1,138 @@
+"""Results, one class per task, told apart by ``task``; the bytes are in the job's artifacts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """What the server sends; unknown fields are kept, so that newer servers can add some."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Result(Record):
+    """What every result carries beside its task's own fields."""
+
+    notes: list[str] = Field(
+        default_factory=list, description="Parameters that were ignored or clamped, fallbacks taken."
+    )
+
+
+class Word(Record):
+    """One word with its time in seconds."""
+
+    word: str
+    start: float
+    end: float
+    probability: float | None = None
+
+
+class Segment(Record):
+    """A stretch of speech with its time in seconds."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+    temperature: float | None = None
+    avg_logprob: float | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
+    words: list[Word] | None = None
+
+
+class TranscribeResult(Result):
+    """Text of the speech; also written as artifacts json, txt, srt and vtt."""
+
+    task: Literal["transcribe"] = "transcribe"
+    text: str
+    language: str
+    duration: float
+    segments: list[Segment]
+
+
+class SeparateResult(Result):
+    """Artifact id by stem name."""
+
+    task: Literal["separate"] = "separate"
+    stems: dict[str, str]
+    duration: float
+
+
+class AudioResult(Result):
+    """One recording that was made; the artifact has the bytes."""
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+class MusicResult(AudioResult):
+    """Generated music."""
+
+    task: Literal["generate_music"] = "generate_music"
+    seed: int | None = None
+
+
+class SpeakResult(AudioResult):
+    """Spoken text, and the voice that spoke it."""
+
+    task: Literal["speak"] = "speak"
+    voice: str
+
+
+class DialogueResult(AudioResult):
+    """Who speaks when; the words of ``turns`` are segments with their voice."""
+
+    task: Literal["dialogue"] = "dialogue"
+    turns: list[Segment]
+
+
+class KeyCandidate(Record):
+    """A key and how well it correlates with the recording's mean chroma, -1..1."""
+
+    key: str
+    correlation: float
+
+
+class PitchResult(Result):
+    """Detected key, such as ``"C major"`` or ``"F# minor"``."""
+
+    task: Literal["analyze_pitch"] = "analyze_pitch"
+    detected_key: str
+    confidence: float = Field(ge=0, le=1)
+    dominant_pitches: list[str]
+    candidates: list[KeyCandidate]
+    chroma_mean: list[float] = Field(min_length=12, max_length=12, description="C to B, the largest is 1.")
+    tuning_cents: float | None = None
+    duration: float
+
+
+class DescribeResult(Result):
+    """Words about the audio."""
+
+    task: Literal["describe"] = "describe"
+    text: str
+
+
+class PipelineResult(Result):
+    """What each stage of a pipeline made."""
+
+    task: Literal["pipeline"] = "pipeline"
+    stages: dict[str, Any]
+
+
+AnyResult = Annotated[
+    TranscribeResult
+    | SeparateResult
+    | MusicResult
+    | SpeakResult
+    | DialogueResult
+    | PitchResult
+    | DescribeResult
+    | PipelineResult,
+    Field(discriminator="task"),
+]

@@ -1,0 +1,145 @@
+"""The typed configuration of one Audiograph application: the ``args`` of serve_config.yaml.
+
+Every key has a default that suits the embedded form (CPU, SQLite, a local folder). An unknown key or a
+value out of range is refused with its path, by ``graphs.app`` before anything starts.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from audiograph.schemas import TaskName
+
+WeightsPolicy = Literal["pretrained", "auto", "tiny"]
+
+GIB = 1024**3
+MIB = 1024**2
+DAY = 86_400.0
+
+
+class Settings(BaseModel):
+    """A section of the configuration: closed to unknown keys, frozen once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitsConfig(Settings):
+    """What an upload may be. Held while decoding, so a header that lies gains nothing."""
+
+    max_upload_bytes: int = Field(1 * GIB, gt=0)
+    max_audio_seconds: float = Field(4 * 3600, gt=0)
+    max_decoded_bytes: int = Field(8 * GIB, gt=0, description="Samples x channels x 4 bytes, as decoded.")
+    max_channels: int = Field(32, gt=0)
+
+
+class StorageConfig(Settings):
+    """Where artifacts and their metadata live, and for how long."""
+
+    database_url: str = Field(
+        "sqlite:///state/audiograph.db", description="SQLAlchemy URL: sqlite:///… or postgresql://…"
+    )
+    artifacts_url: str = Field(
+        "state/artifacts", description="A folder or any fsspec URL, such as s3://bucket/x"
+    )
+    retention_seconds: float | None = Field(
+        30 * DAY, gt=0, description="Unused files and artifacts older than this are removed; null keeps them."
+    )
+    max_bytes: int | None = Field(
+        None, gt=0, description="Budget of stored bytes; the least recently used go first."
+    )
+    collect_every_seconds: float = Field(600, gt=0)
+
+    @field_validator("database_url")
+    @classmethod
+    def _supported(cls, url: str) -> str:
+        if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return url
+
+
+class JobsConfig(Settings):
+    """The durable queue and its runners."""
+
+    runners: int = Field(1, ge=1, le=64, description="Runner replicas; more than one needs PostgreSQL.")
+    concurrency: int = Field(16, ge=1, le=1024, description="Jobs in flight on one runner.")
+    max_queued: int = Field(1000, ge=1, description="Beyond this, submitting answers 429 with Retry-After.")
+    time_limit_seconds: float = Field(
+        3600, gt=0, description="Running time of one job, unless it asks for less."
+    )
+    step_attempts: int = Field(4, ge=1, le=20, description="Tries of one model call over dead replicas.")
+    heartbeat_seconds: float = Field(1.0, gt=0)
+    dead_after_seconds: float = Field(
+        10.0, gt=0, description="A silent runner's jobs go to the others after this."
+    )
+    retention_seconds: float | None = Field(
+        30 * DAY, gt=0, description="Finished jobs older than this are removed."
+    )
+
+
+class AuthConfig(Settings):
+    """API keys, made with ``audiograph keys create``. Binding anything but loopback requires them."""
+
+    required: bool = False
+
+
+class HttpConfig(Settings):
+    """The ingress beyond Ray Serve's own http_options."""
+
+    cors_origins: list[str] = Field(default_factory=lambda: ["*"])
+    public_url: str | None = Field(
+        None, description="Base of the URLs in answers; the request's own if null."
+    )
+    max_wait_seconds: float = Field(
+        60, ge=0, description="The longest that Prefer: wait=n may hold a request."
+    )
+
+
+class ModelConfig(Settings):
+    """One model's entry: which class, how much of a machine it takes, and its own options."""
+
+    model_class: str = Field(
+        alias="class", pattern=r"^[\w.]+:\w+$", examples=["deployments.models.whisper:Whisper"]
+    )
+    default_variant: str | None = Field(None, description="The class's own default if null.")
+    weights: WeightsPolicy | None = Field(None, description="The application's policy if null.")
+    preload: list[str] = Field(
+        default_factory=list, description="Variants that a new replica loads at start."
+    )
+    idle_seconds: float = Field(900, gt=0, description="A variant unused for this long is unloaded.")
+    memory_bytes: int | None = Field(
+        None, gt=0, description="Budget of loaded variants; the GPU fraction if null."
+    )
+    max_batch_size: int = Field(8, ge=1, le=1024, description="For models that define run_batch.")
+    batch_wait_seconds: float = Field(0.02, ge=0, le=10)
+    deployment: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Ray Serve's deployment options: ray_actor_options, autoscaling_config, …",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="The model's own options, checked by its class."
+    )
+
+
+class AppConfig(Settings):
+    """The whole application."""
+
+    weights: WeightsPolicy = Field(
+        "pretrained",
+        description="pretrained: missing weights are an error. auto: tiny random ones where no hub can be "
+        "reached, said everywhere. tiny: always those.",
+    )
+    models: dict[str, ModelConfig] = Field(
+        description="By name; the first that serves a task is its default."
+    )
+    defaults: dict[TaskName, str] = Field(default_factory=dict, description="Model by task, over that order.")
+    storage: StorageConfig = StorageConfig()
+    limits: LimitsConfig = LimitsConfig()
+    jobs: JobsConfig = JobsConfig()
+    auth: AuthConfig = AuthConfig()
+    http: HttpConfig = HttpConfig()
+    ingress: dict[str, Any] = Field(default_factory=dict, description="Ray Serve's options of the ingress.")
+    runner: dict[str, Any] = Field(default_factory=dict, description="Ray Serve's options of the runner.")
+    work_dir: Path = Field(
+        Path("state"), description="Tiny checkpoints and other files that can be made again."
+    )

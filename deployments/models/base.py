@@ -1,0 +1,175 @@
+"""The model author's interface. A new model is one subclass of `Model` in one file, and one config entry.
+
+The author writes plain blocking code; `deployments.models.replica` runs it in threads and does progress,
+cancel, variants, memory, batching, storage, metrics and health. Nothing here needs a cluster.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from audiograph.schemas import AudioFormat, Request, Result, TaskName, Voice, Weights
+from deployments.config import WeightsPolicy
+
+Engine = TypeVar("Engine")
+Samples = NDArray[np.float32]
+
+
+class Options(BaseModel):
+    """A model's own options from its config entry; subclass it to add some. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioOutput:
+    """Audio that a model made: float32 samples ``[channels, frames]`` or ``[frames]`` within -1..1."""
+
+    name: str
+    samples: Samples
+    sample_rate: int
+    format: AudioFormat = "wav"
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutput:
+    """Any other file that a model made, such as subtitles or a picture."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run gives back. ``{artifact:NAME}`` needs no resolving: results name files by their names."""
+
+    result: Result
+    files: Sequence[AudioOutput | FileOutput] = ()
+    audio_seconds: float | None = None
+    """Seconds of audio heard or made, for the real-time factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadContext:
+    """What `Model.load` is given: where to put the engine, and which weights to take."""
+
+    device: str
+    """``"cpu"`` or ``"cuda"``."""
+    policy: WeightsPolicy
+    work_dir: Path
+    """A folder for tiny checkpoints and downloads; shared by replicas of one machine."""
+
+
+class RunContext(Protocol):
+    """What `Model.run` is given beside the request. All of it may be called from the model's thread."""
+
+    device: str
+    job_id: str
+
+    def audio(
+        self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
+    ) -> tuple[Samples, int]:
+        """Decode a stored file.
+
+        Returns float32 samples ``[channels, frames]`` (``[frames]`` if mono) and their sample rate in Hz:
+        the given one, resampled, or the file's own.
+
+        Raises:
+            NotFound: the file is gone.
+            InvalidAudio: it cannot be decoded.
+        """
+        ...
+
+    def progress(self, fraction: float, stage: str | None = None) -> None:
+        """Report progress, 0..1. Cheap to call often: reports are coalesced. Raises Canceled like `check`."""
+        ...
+
+    def partial(self, data: dict[str, Any]) -> None:
+        """Send a part of the result, such as a segment of a transcription, as an event at once."""
+        ...
+
+    def check(self) -> None:
+        """Raise `audiograph.errors.Canceled` if the job was canceled. Call it once per model step."""
+        ...
+
+
+@dataclass(slots=True)
+class Loaded(Generic[Engine]):
+    """A loaded variant: the engine, and what its weights are."""
+
+    engine: Engine
+    weights: Weights = "none"
+
+
+class Model(ABC, Generic[Engine]):
+    """One model family. Class attributes are read without loading anything; keep module imports light."""
+
+    tasks: ClassVar[tuple[TaskName, ...]]
+    variants: ClassVar[tuple[str, ...]]
+    default_variant: ClassVar[str]
+    needs_weights: ClassVar[bool] = True
+    """False for models without weights: everything then says ``weights: "none"``."""
+    options_class: ClassVar[type[Options]] = Options
+    concurrency: ClassVar[int] = 1
+    """How many runs may share one engine at a time (run_batch counts as one)."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """What must be installed before this model can run here, as a sentence; None if nothing."""
+        return None
+
+    @classmethod
+    def voices(cls) -> list[Voice]:
+        """The voices that ``voice`` may name; empty if the model has none to name."""
+        return []
+
+    @classmethod
+    def check_request(cls, request: Request, variant: str) -> None:
+        """Refuse what this model cannot do, before a job exists.
+
+        Raises:
+            InvalidRequest: with the field, the value and what would be right.
+        """
+
+    @abstractmethod
+    def load(self, variant: str, context: LoadContext) -> Loaded[Engine]:
+        """Load a variant. Runs in a thread; heavy imports belong here.
+
+        Raises:
+            WeightsMissing: the policy is ``pretrained`` and the weights are neither here nor to be fetched.
+        """
+
+    @abstractmethod
+    def run(self, engine: Engine, request: Any, context: RunContext) -> Output:
+        """Serve one request. Runs in a thread; report progress and `check` at every model step."""
+
+    def run_batch(
+        self, engine: Engine, requests: Sequence[Any], contexts: Sequence[RunContext]
+    ) -> Sequence[Output | Exception]:
+        """Serve several requests in one pass; define it where the device gains by it.
+
+        Returns one entry per request, in order: its output, or the exception that it alone met (Canceled
+        for a request whose context says so). An exception raised ends the whole batch.
+        """
+        raise NotImplementedError  # replaced where a model batches; `batches` tells
+
+    @classmethod
+    def batches(cls) -> bool:
+        """Whether the class defines `run_batch`."""
+        return cls.run_batch is not Model.run_batch
+
+    def unload(self, engine: Engine) -> None:
+        """Let go of what the garbage collector would not: handles, threads, memory maps."""
+
+    def check_engine(self, engine: Engine) -> None:
+        """A cheap health test of an idle engine; raise if it is broken."""
