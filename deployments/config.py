@@ -4,6 +4,8 @@ Every key has a default that suits the embedded form (CPU, SQLite, a local folde
 value out of range is refused with its path, by ``graphs.app`` before anything starts.
 """
 
+import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +26,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _from_environment(text: str) -> str:
+    """Put the environment's value in place of every ``${NAME}``, so that secrets stay out of the file."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in os.environ:
+            raise ValueError(f"the environment variable {name} is not set")
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
 class LimitsConfig(Settings):
     """What an upload may be. Held while decoding, so a header that lies gains nothing."""
 
@@ -37,7 +51,8 @@ class StorageConfig(Settings):
     """Where artifacts and their metadata live, and for how long."""
 
     database_url: str = Field(
-        "sqlite:///state/audiograph.db", description="SQLAlchemy URL: sqlite:///… or postgresql://…"
+        "sqlite:///state/audiograph.db",
+        description="SQLAlchemy URL: sqlite:///… or postgresql://…; ${NAME} is taken from the environment.",
     )
     artifacts_url: str = Field(
         "state/artifacts", description="A folder or any fsspec URL, such as s3://bucket/x"
@@ -50,22 +65,44 @@ class StorageConfig(Settings):
     )
     collect_every_seconds: float = Field(600, gt=0)
 
+    @field_validator("database_url", "artifacts_url", mode="before")
+    @classmethod
+    def _expanded(cls, url: Any) -> Any:
+        return _from_environment(url) if isinstance(url, str) else url
+
     @field_validator("database_url")
     @classmethod
     def _supported(cls, url: str) -> str:
         if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
+        if url in ("sqlite:///", "sqlite:///:memory:"):
+            raise ValueError("an SQLite database must be a file: several processes share it")
         return url
+
+    def resolved(self, root: Path) -> "StorageConfig":
+        """A copy whose SQLite file and artifacts folder are absolute, relative ones being under ``root``."""
+        database_url, artifacts_url = self.database_url, self.artifacts_url
+        if database_url.startswith("sqlite:///"):
+            database_url = f"sqlite:///{root / database_url.removeprefix('sqlite:///')}"
+        if "://" not in artifacts_url:
+            artifacts_url = str(root / artifacts_url)
+        return self.model_copy(update={"database_url": database_url, "artifacts_url": artifacts_url})
 
 
 class JobsConfig(Settings):
     """The durable queue and its runners."""
 
     runners: int = Field(1, ge=1, le=64, description="Runner replicas; more than one needs PostgreSQL.")
-    concurrency: int = Field(16, ge=1, le=1024, description="Jobs in flight on one runner.")
+    concurrency: int = Field(64, ge=1, le=1024, description="Jobs in flight on one runner.")
+    concurrency_per_model: int = Field(
+        16,
+        ge=1,
+        le=1024,
+        description="Of these, jobs of one model: a busy model does not hold up the others.",
+    )
     max_queued: int = Field(1000, ge=1, description="Beyond this, submitting answers 429 with Retry-After.")
     time_limit_seconds: float = Field(
-        3600, gt=0, description="Running time of one job, unless it asks for less."
+        3600, gt=0, description="From pick-up to the end of one run, unless less is asked."
     )
     step_attempts: int = Field(4, ge=1, le=20, description="Tries of one model call over dead replicas.")
     heartbeat_seconds: float = Field(1.0, gt=0)
@@ -143,3 +180,10 @@ class AppConfig(Settings):
     work_dir: Path = Field(
         Path("state"), description="Tiny checkpoints and other files that can be made again."
     )
+
+    def resolved(self, root: Path) -> "AppConfig":
+        """A copy with absolute paths, relative ones being under ``root``: workers start in other folders."""
+        base = root.absolute()
+        return self.model_copy(
+            update={"storage": self.storage.resolved(base), "work_dir": base / self.work_dir}
+        )

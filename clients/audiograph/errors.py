@@ -74,7 +74,7 @@ __all__ = [
 class AudiographError(Exception):
     """The root: a message for people, a code for programs, and the HTTP status of both."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     code: ClassVar[str] = "internal_error"
 
     def __init__(
@@ -190,6 +190,8 @@ class ServerError(AudiographError):
 
 class InternalError(ServerError):
     """Something broke inside the server; the log has the rest, under the request or job id."""
+
+    code = "internal_error"  # said again, so that `error_from_wire` finds this class and not the root
 
 
 class ModelUnavailable(ServerError):

@@ -1,0 +1,67 @@
+# One command each. A fresh clone needs Python 3.11 and make, nothing else: the first command installs.
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# --no-compile: only what is imported is compiled, at its first import, which saves a minute here.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check format bench lock clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/dev.stamp  ## Install everything into .venv
+
+demo: $(VENV)/serve.stamp  ## See real work done, and a page about it, within minutes
+	@$(BIN)/python -m demo.run
+
+serve: $(VENV)/serve.stamp  ## Run the server at http://127.0.0.1:8000 until Ctrl-C
+	@exec $(BIN)/python -m deployments.serve serve_config.yaml
+
+test: $(VENV)/dev.stamp  ## Run every test
+	@$(BIN)/pytest -q
+
+check: $(VENV)/dev.stamp  ## Formatting, lint, types, generated files
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python scripts/unasync.py --check
+
+format: $(VENV)/dev.stamp  ## Format, and mend what the linter can
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/python scripts/unasync.py
+
+bench: $(VENV)/dev.stamp  ## Measure against others, in one run
+	@$(BIN)/python benchmarks/run.py
+
+lock: $(VENV)/dev.stamp  ## Write requirements/ from what .venv holds now
+	@$(BIN)/python scripts/lock.py
+
+clean:  ## Remove caches and what the demo made; state/ and .venv stay
+	rm -rf demo_output build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# A stamp is newer than its lock once that is installed, so a changed lock is installed again.
+
+$(VENV)/torch.stamp: requirements/torch.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 is needed; name one with make PYTHON=...")'
+	@echo 'installing torch …'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -r $<
+	@touch $@
+
+$(VENV)/serve.stamp: requirements/serve.txt requirements/voices.txt pyproject.toml $(VENV)/torch.stamp
+	@echo 'installing the server …'
+	@$(PIP) --no-deps -r requirements/serve.txt -r requirements/voices.txt
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/serve.stamp
+	@echo 'installing the tools …'
+	@$(PIP) --no-deps -r requirements/dev.txt
+	@touch $@

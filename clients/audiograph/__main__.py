@@ -1,0 +1,5 @@
+"""``python -m audiograph``: the command line."""
+
+from audiograph.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""A multipart body that is streamed: one part of the source is in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from audiograph._flavour import async_chunks
+from audiograph._multipart import Frame
+from audiograph._sources import Source
+
+
+class AsyncMultipart:
+    """The body of ``POST /v1/files``; each iteration over it begins anew."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._frame = Frame(source.name)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Content type, and length where the source has one; else the body is sent in chunks."""
+        headers = {"Content-Type": self._frame.content_type}
+        if self._source.size is not None:
+            headers["Content-Length"] = str(self._frame.size(self._source.size))
+        return headers
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it can be sent again."""
+        return self._source.replayable
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._frame.head
+        async for chunk in async_chunks(self._source):
+            yield chunk
+        yield self._frame.tail

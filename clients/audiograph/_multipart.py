@@ -1,0 +1,29 @@
+"""The frame around one streamed file of a ``multipart/form-data`` body."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+# What browsers escape in a form's file names (HTML standard, 4.10.22.8), and the backslash.
+_UNSAFE = re.compile(r'[\x00-\x1f"\\]')
+
+
+class Frame:
+    """What comes before and after the file's own bytes."""
+
+    def __init__(self, name: str) -> None:
+        boundary = secrets.token_hex(16)
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        disposition = f'form-data; name="file"; filename="{_UNSAFE.sub(_escape, name)}"'
+        part = f"Content-Disposition: {disposition}\r\nContent-Type: application/octet-stream"
+        self.head = f"--{boundary}\r\n{part}\r\n\r\n".encode(errors="surrogateescape")
+        self.tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def size(self, content: int) -> int:
+        """Bytes of the whole body around so many bytes of content."""
+        return len(self.head) + content + len(self.tail)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\\\\" if match[0] == "\\" else f"%{ord(match[0]):02X}"

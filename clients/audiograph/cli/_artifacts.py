@@ -1,0 +1,62 @@
+"""``audiograph artifacts``: list, download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiograph import Artifact
+from audiograph.cli._params import Limit
+from audiograph.cli._session import print_table, session_of
+
+app = typer.Typer(help="See to what jobs made.", no_args_is_help=True)
+
+COLUMNS = ("id", "name", "bytes", "seconds", "task", "model", "weights", "created")
+
+
+@app.command("list")
+def list_artifacts(
+    context: typer.Context,
+    *,
+    tag: Annotated[str | None, typer.Option(help="Those with this tag.")] = None,
+    creator: Annotated[str | None, typer.Option(help="Those of this creator.")] = None,
+    variation_set: Annotated[str | None, typer.Option(help="Those of this variation set.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Those made from this artifact.")] = None,
+    limit: Limit = 20,
+) -> None:
+    """The newest artifacts that meet every condition."""
+    session = session_of(context)
+    with session.client() as client:
+        found = list(
+            client.artifacts.search(
+                tag=tag, creator=creator, variation_set_id=variation_set, parent_id=parent, limit=limit
+            )
+        )
+    session.show(found, lambda: print_table(COLUMNS, [_row(artifact) for artifact in found]))
+    for artifact in found:
+        session.warn_if_random(artifact.weights, f"artifact {artifact.id}")
+
+
+@app.command()
+def download(
+    context: typer.Context,
+    artifact: Annotated[str, typer.Argument(metavar="ID")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A file, or a folder for it.")] = Path(),
+) -> None:
+    """Save an artifact, checked by its SHA-256."""
+    session = session_of(context)
+    with session.client() as client:
+        record = client.artifacts.get(artifact)
+        path = client.artifacts.download(record, output)
+    session.show({**record.model_dump(mode="json"), "saved": [str(path)]}, lambda: typer.echo(str(path)))
+    session.warn_if_random(record.weights, f"artifact {record.id}")
+
+
+def _row(artifact: Artifact) -> tuple[str, ...]:
+    seconds = f"{artifact.duration:.1f}" if artifact.duration is not None else ""
+    model = "/".join(part for part in (artifact.model, artifact.variant) if part)
+    created = f"{artifact.created_at:%Y-%m-%d %H:%M:%S}"
+    made = (artifact.task or "", model, artifact.weights or "", created)
+    return artifact.id, artifact.name, str(artifact.bytes), seconds, *made

@@ -1,0 +1,92 @@
+"""``audiograph models`` and ``audiograph voices``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from audiograph import Audiograph
+from audiograph.cli._session import Session, print_table, session_of
+from audiograph.errors import NotServed
+from audiograph.schemas import LoadReport, ModelInfo, Voice
+
+app = typer.Typer(help="See to models.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="One that `audiograph models list` names.")]
+
+
+@app.command("list")
+def list_models(context: typer.Context) -> None:
+    """Every configured model, and what of it is loaded."""
+    session = session_of(context)
+    with session.client() as client:
+        models = client.models.list()
+    columns = ("model", "tasks", "variants", "weights", "loaded", "")
+    session.show(models, lambda: print_table(columns, [_row(model) for model in models]))
+    for model in models:
+        session.warn_if_random(model.weights, model.id)
+
+
+@app.command()
+def load(
+    context: typer.Context,
+    model: Name,
+    variant: Annotated[str | None, typer.Option(help="The model's default if absent.")] = None,
+) -> None:
+    """Load a variant on every replica, now and later."""
+    session = session_of(context)
+    with session.client() as client:
+        _show(session, client.models.load(model, variant), "took")
+
+
+@app.command()
+def unload(
+    context: typer.Context,
+    model: Name,
+    variant: Annotated[str | None, typer.Option(help="Every variant if absent.")] = None,
+) -> None:
+    """Unload once running work is done, and say how much memory came back."""
+    session = session_of(context)
+    with session.client() as client:
+        _show(session, client.models.unload(model, variant), "gave back")
+
+
+def voices(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(help="Else the first that speaks.")] = None,
+) -> None:
+    """The voices that `audiograph speak --voice` may name."""
+    session = session_of(context)
+    with session.client() as client:
+        found = client.models.get(model or _first_speaker(client)).voices
+    columns = ("voice", "name", "language", "gender")
+    session.show(found, lambda: print_table(columns, [_voice(voice) for voice in found]))
+
+
+def _first_speaker(client: Audiograph) -> str:
+    for model in client.models.list():
+        if "speak" in model.tasks:
+            return model.id
+    raise NotServed("no configured model speaks", field="model")
+
+
+def _show(session: Session, report: LoadReport, verb: str) -> None:
+    def show() -> None:
+        typer.echo(f"{report.model} {verb} {report.bytes} bytes on {len(report.replicas)} replicas")
+        for change in report.replicas:
+            what = ", ".join(change.variants) if change.changed else "nothing to do"
+            typer.echo(f"  {change.replica}: {what}, {change.bytes} bytes {change.message or ''}".rstrip())
+
+    session.show(report, show)
+
+
+def _row(model: ModelInfo) -> tuple[str, ...]:
+    variants = ", ".join(f"{name}*" if name == model.default_variant else name for name in model.variants)
+    loaded = {loaded.variant for replica in model.replicas for loaded in replica.loaded}
+    state = "" if model.available else model.message or "not available"
+    return model.id, ", ".join(model.tasks), variants, model.weights, ", ".join(sorted(loaded)), state
+
+
+def _voice(voice: Voice) -> tuple[str, ...]:
+    return voice.id, voice.name, voice.language or "", voice.gender or ""

@@ -1,0 +1,30 @@
+"""``audiograph health``."""
+
+from __future__ import annotations
+
+import typer
+
+from audiograph.cli._session import session_of
+from audiograph.schemas import Dependency
+
+
+def health(context: typer.Context) -> None:
+    """Whether the server is alive, and ready to take work (exit 1 if not)."""
+    session = session_of(context)
+    with session.client() as client:
+        alive, readiness = client.health(), client.ready()
+
+    def show() -> None:
+        state = "ready" if readiness.ready else "not ready"
+        typer.echo(f"{client.base_url}: Audiograph {alive.version} is alive and {state}")
+        for dependency in readiness.dependencies:
+            typer.echo(f"  {_line(dependency)}")
+
+    session.show({"health": alive, "readiness": readiness}, show)
+    if not readiness.ready:
+        raise typer.Exit(1)
+
+
+def _line(dependency: Dependency) -> str:
+    state = "ok" if dependency.ok else "missing" if dependency.required else "missing (optional)"
+    return f"{dependency.name}: {state}" + (f", {dependency.message}" if dependency.message else "")

@@ -1,0 +1,58 @@
+"""Pictures of sound that read on light and on dark pages alike: no background, and lines of middle grey."""
+
+import base64
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import soundfile
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#8a8f98"
+WAVE = "#4f8ef7"
+COLUMNS = 1400
+"""Columns of the waveform: about one for each pixel."""
+WINDOW, HOP = 2048, 512
+FLOOR_DB, TOP_HZ = -80, 8000
+
+
+def sound(path: Path) -> str:
+    """Waveform above spectrogram of a recording, as the data URI of a PNG."""
+    samples, rate = soundfile.read(path, always_2d=True)
+    mono = samples.mean(axis=1)
+    style = {"font.size": 7, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK}
+    with mpl.rc_context(style | {"xtick.color": INK, "ytick.color": INK}):
+        figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])
+        _waveform(above, mono, rate)
+        _spectrogram(below, mono, rate)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=130, transparent=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _waveform(axes: Axes, mono: np.ndarray, rate: int) -> None:
+    """The lowest and highest sample under each column."""
+    parts = np.array_split(mono, min(COLUMNS, len(mono)))
+    low, high = [part.min() for part in parts], [part.max() for part in parts]
+    axes.fill_between(np.linspace(0, len(mono) / rate, len(parts)), low, high, color=WAVE, linewidth=0.4)
+    axes.set_ylim(-1, 1)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(bottom=False)
+
+
+def _spectrogram(axes: Axes, mono: np.ndarray, rate: int) -> None:
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(mono, WINDOW // 2), WINDOW)[::HOP]
+    power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), axis=1)) ** 2
+    decibels = 10 * np.log10(power / power.max() + 10 ** (FLOOR_DB / 10))
+    extent = (0, len(mono) / rate, 0, rate / 2)
+    axes.imshow(
+        decibels.T, origin="lower", aspect="auto", extent=extent, cmap="magma", interpolation="bilinear"
+    )
+    axes.set_ylim(0, min(TOP_HZ, rate / 2))
+    axes.yaxis.set_major_formatter(lambda hertz, _: f"{hertz / 1000:g} kHz")
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g} s")
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,133 @@
+"""The page that the demo leaves behind: what was made, what was found, and what each job took."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from audiograph.schemas import Job, PitchResult, TranscribeResult
+from demo import pictures
+from demo.sounds import Recording
+from demo.work import Outcome
+
+TEMPLATES = Path(__file__).with_name("templates")
+PITCHES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+
+
+@dataclass(frozen=True)
+class Took:
+    """What one job took, in seconds."""
+
+    label: str
+    job: Job
+    begins: float
+    """After the first job was queued."""
+    queued: float
+    ran: float
+    in_model: float | None
+    """Of that, the model itself; the rest is starting a replica, fetching and storing."""
+    audio: float | None
+
+    @property
+    def factor(self) -> float | None:
+        """Seconds of work for each second of audio."""
+        return self.in_model / self.audio if self.in_model is not None and self.audio else None
+
+
+def write(folder: Path, recordings: Sequence[Recording], outcomes: Sequence[Outcome]) -> Path:
+    """Write report.html into ``folder``, beside the recordings and results that it plays."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    took = timings(outcomes)
+    page = environment.get_template("report.html.j2").render(
+        made_at=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
+        machine=_machine(),
+        random_models=sorted({o.job.model or o.job.task for o in outcomes if o.job.weights == "random"}),
+        took=took,
+        span=max(entry.begins + entry.queued + entry.ran for entry in took),
+        failed=[outcome for outcome in outcomes if outcome.job.status != "succeeded"],
+        keys=[_keys_of(recording, outcomes, folder) for recording in recordings],
+        speeches=[_speech(outcome, folder) for outcome in outcomes if _is(outcome, "speak")],
+        transcripts=[_transcript(outcome, folder) for outcome in outcomes if _is(outcome, "transcribe")],
+        pitches=PITCHES,
+    )
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def timings(outcomes: Sequence[Outcome]) -> list[Took]:
+    """What every job took, on one clock that starts when the first was queued."""
+    first = min(outcome.job.created_at for outcome in outcomes)
+    return [_took(outcome.label, outcome.job, first) for outcome in outcomes]
+
+
+def _took(label: str, job: Job, first: datetime) -> Took:
+    finished = job.finished_at or job.created_at
+    started = job.started_at or finished
+    measured: dict[str, Any] = (job.model_extra or {}).get("timings") or {}
+    return Took(
+        label=label,
+        job=job,
+        begins=(job.created_at - first).total_seconds(),
+        queued=(started - job.created_at).total_seconds(),
+        ran=(finished - started).total_seconds(),
+        in_model=measured.get("run"),
+        audio=measured.get("audio_seconds"),
+    )
+
+
+def _is(outcome: Outcome, task: str) -> bool:
+    return outcome.job.task == task and outcome.job.status == "succeeded"
+
+
+def _keys_of(recording: Recording, outcomes: Sequence[Outcome], folder: Path) -> dict[str, Any]:
+    """A recording with what each variant heard in it."""
+    found: list[tuple[str | None, PitchResult]] = [
+        (outcome.job.variant, outcome.job.result)
+        for outcome in outcomes
+        if outcome.recording == recording and isinstance(outcome.job.result, PitchResult)
+    ]
+    return {
+        "recording": recording,
+        "audio": recording.path.relative_to(folder).as_posix(),
+        "picture": pictures.sound(recording.path),
+        "found": found,
+        "chroma": found[0][1].chroma_mean if found else [],
+    }
+
+
+def _speech(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    (path,) = outcome.saved
+    return {
+        "text": outcome.text,
+        "result": outcome.job.result,
+        "audio": path.relative_to(folder).as_posix(),
+        "format": path.suffix.removeprefix("."),
+        "picture": pictures.sound(path),
+    }
+
+
+def _transcript(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    assert isinstance(outcome.job.result, TranscribeResult)
+    return {
+        "spoken": outcome.text,
+        "job": outcome.job,
+        "result": outcome.job.result,
+        "files": [path.relative_to(folder).as_posix() for path in outcome.saved],
+    }
+
+
+def _machine() -> str:
+    system, python = f"{platform.system()} {platform.machine()}", f"Python {platform.python_version()}"
+    return f"{system}, {os.cpu_count()} cores, {python}"

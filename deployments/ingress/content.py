@@ -1,0 +1,85 @@
+"""Sends stored bytes: ranges, conditional requests, HEAD, and a file name that survives every browser."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from audiograph.errors import RangeNotSatisfiable
+from audiograph.schemas import File
+from deployments.storage.artifacts import ArtifactStore
+
+_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
+
+
+def send_content(request: Request, store: ArtifactStore, record: File) -> Response:
+    """The bytes of a file or artifact, or the part of them that was asked for.
+
+    Raises:
+        RangeNotSatisfiable: the range begins beyond the end.
+    """
+    headers = _headers(record)
+    if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    part = _part(request, record, headers["ETag"])
+    start, stop = part or (0, record.bytes)
+    headers["Content-Length"] = str(stop - start)
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{record.bytes}"
+    status = 206 if part else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=record.media_type)
+    return StreamingResponse(
+        store.read(record.id, start, stop), status, headers, media_type=record.media_type
+    )
+
+
+def disposition(name: str) -> str:
+    """``Content-Disposition`` with the name in ASCII for old readers, and whole by RFC 5987 for others."""
+    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """A ``Range`` of one part as start and stop; None for none, or for one to be ignored (RFC 9110, 14.2).
+
+    Raises:
+        RangeNotSatisfiable: nothing of it lies within so many bytes.
+    """
+    found = _RANGE.fullmatch(header.strip()) if header else None
+    if not found or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if first and last and int(last) < int(first):
+        return None
+    start = int(first) if first else max(0, size - int(last))
+    stop = min(size, int(last) + 1) if first and last else size
+    if start >= size:
+        message = f"range {header!r} lies beyond the {size} bytes that there are"
+        raise RangeNotSatisfiable(message, field="Range", details={"size": size})
+    return start, stop
+
+
+def _headers(record: File) -> dict[str, str]:
+    return {
+        "ETag": f'"{record.sha256}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",  # content never changes under an id, but it can be deleted
+        "Content-Disposition": disposition(record.name),
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _part(request: Request, record: File, etag: str) -> tuple[int, int] | None:
+    unchanged = request.headers.get("if-range", etag) == etag
+    return parse_range(request.headers.get("range"), record.bytes) if unchanged else None
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    return header is not None and any(tag in ("*", etag) for tag in _tags(header))
+
+
+def _tags(header: str) -> Iterator[str]:
+    return (tag.strip().removeprefix("W/") for tag in header.split(","))

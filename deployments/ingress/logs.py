@@ -1,0 +1,141 @@
+"""One JSON line per request, and the request's id in every line that is logged while serving it."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = "x-request-id"
+QUIET = frozenset({"/health", "/ready", "/metrics"})
+"""Asked for every few seconds by machines: logged at DEBUG."""
+
+logger = logging.getLogger(__name__)
+
+_current: ContextVar[str | None] = ContextVar("request_id", default=None)
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def request_id() -> str | None:
+    """The id of the request being served in this context."""
+    return _current.get()
+
+
+def note(scope: Scope, **fields: Any) -> None:
+    """Add fields to the request's log line.
+
+    A job's id goes by ``audio_job_id``: Ray Serve keeps ``job_id`` for its own and strips it.
+    """
+    scope.setdefault("state", {}).setdefault("log", {}).update(fields)
+
+
+class RequestLog:
+    """ASGI middleware: takes the caller's ``x-request-id`` or makes one, and logs how the request ended.
+
+    ``echo`` sends the id back. It is off under Ray Serve, whose own middleware adds the same header.
+    """
+
+    def __init__(self, app: ASGIApp, *, echo: bool = True) -> None:
+        self._app = app
+        self._echo = echo
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        token = _current.set(_id_of(scope))
+        exchange = _Exchange(scope, send, self._echo)
+        try:
+            await self._app(scope, receive, exchange.send)
+        finally:
+            exchange.log()
+            _current.reset(token)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, send: Send, echo: bool) -> None:
+        self._scope, self._send, self._echo = scope, send, echo
+        self._status: int | None = None
+        self._started = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.accept"):
+            self._status = message.get("status", 101)
+            if self._echo:
+                MutableHeaders(scope=message)[HEADER] = request_id() or ""
+        elif message["type"] == "websocket.close":
+            self._status = message.get("code", 1000)
+        await self._send(message)
+
+    def log(self) -> None:
+        path = self._scope["path"]
+        fields = {
+            "method": self._scope.get("method", "WS"),
+            "path": path,
+            "status": self._status,
+            "ms": round((time.perf_counter() - self._started) * 1000, 1),
+            "request_id": request_id(),
+            **self._scope.get("state", {}).get("log", {}),
+        }
+        level = logging.DEBUG if path in QUIET else logging.INFO
+        logger.log(level, "%s %s %s", fields["method"], path, self._status, extra=fields)
+
+
+def _id_of(scope: Scope) -> str:
+    given = Headers(scope=scope).get(HEADER, "")
+    return given if _ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON, with whatever ``extra`` it carries."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, always valid JSON."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    if not hasattr(record, "request_id") and (current := request_id()):
+        record.request_id = current
+    return True
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send the application's loggers to Ray Serve's handlers, or to stderr as JSON outside of Serve.
+
+    Serve gives handlers to its own logger alone; without this, whatever the application logs below WARNING
+    would be lost.
+    """
+    handlers = logging.getLogger("ray.serve").handlers or [_stderr()]
+    for handler in handlers:
+        handler.addFilter(_add_request_id)
+    for name in ("audiograph", "deployments"):
+        ours = logging.getLogger(name)
+        ours.handlers[:] = handlers
+        ours.setLevel(level)
+        ours.propagate = False
+
+
+def _stderr() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    return handler

@@ -1,0 +1,93 @@
+"""Turns pydantic's findings into one message that names the field, the value and what would be right."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+
+from audiograph.errors import AudiographError, InvalidRequest, MalformedRequest
+from audiograph.schemas import LoadRequest, Request, TaskName
+
+TASKS: tuple[str, ...] = get_args(TaskName)
+
+_SHOWN = 80
+_LISTED = 10
+
+
+def explain(error: RequestValidationError) -> AudiographError:
+    """The first finding as an exception; when there are several, ``details.errors`` lists them."""
+    findings = error.errors()
+    first = findings[0]
+    if first["type"] == "json_invalid":
+        reason, position = first["ctx"]["error"], first["loc"][-1]
+        return MalformedRequest(f"the body is not valid JSON: {reason} at character {position}")
+    if len(findings) == 1:
+        return InvalidRequest(_message(first), field=_field(first))
+    listed = [{"field": _field(f), "message": _message(f)} for f in findings[:_LISTED]]
+    message = f"{_message(first)} (and {len(findings) - 1} more, see details)"
+    return InvalidRequest(message, field=_field(first), details={"errors": listed})
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Says that something is unknown, the closest name that is known, and all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    listed = ", ".join(names) if names else "none"
+    return f"unknown {kind} {shown(name)}{hint} known: {listed}"
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: short, and on one line."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _message(finding: dict[str, Any]) -> str:
+    kind, field, value = finding["type"], _field(finding), finding.get("input")
+    if kind == "extra_forbidden":
+        return unknown("field", str(finding["loc"][-1]), _known_fields(finding["loc"]))
+    if kind == "union_tag_invalid":
+        return unknown("task", str(finding["ctx"]["tag"]), TASKS)
+    if kind == "union_tag_not_found":
+        return f"field 'task' is missing; it must be one of: {', '.join(TASKS)}"
+    if kind == "missing":
+        return f"field {field!r} is missing" if field else "the body is missing; send a JSON object"
+    what = finding["msg"][:1].lower() + finding["msg"][1:]
+    return f"{f'field {field!r}' if field else 'the body'}: {what}, not {shown(value)}"
+
+
+def _field(finding: dict[str, Any]) -> str | None:
+    """``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns[0].text"``."""
+    if finding["type"].startswith("union_tag"):
+        return "task"
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _path(finding["loc"]))
+    return path.lstrip(".") or None
+
+
+def _path(place: Sequence[str | int]) -> Sequence[str | int]:
+    """Where in the caller's own words: without ``body`` and without the union's tag."""
+    return place[2:] if place[0] == "body" and len(place) > 1 and place[1] in TASKS else place[1:]
+
+
+def _known_fields(place: Sequence[str | int]) -> list[str]:
+    """The fields of the object that an unknown field was found in."""
+    model = _REQUESTS.get(str(place[1]), LoadRequest)
+    for name in _path(place)[:-1]:
+        if isinstance(name, str):
+            model = _model_within(model.model_fields[name].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The record inside an annotation such as ``list[Turn]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_within, get_args(annotation))), None)
+
+
+_REQUESTS: dict[str, type[BaseModel]] = {
+    cls.model_fields["task"].default: cls for cls in Request.__subclasses__()
+}

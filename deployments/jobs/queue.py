@@ -1,0 +1,206 @@
+"""Submitting, reading and canceling durable jobs. Works with no runner alive: jobs wait for one."""
+
+import asyncio
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from dbos import DBOSClient, EnqueueOptions
+
+from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, QueueFull
+from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
+from deployments.config import JobsConfig
+from deployments.jobs import durable
+from deployments.jobs.records import JobRecords
+from deployments.models.registry import Registry
+from deployments.storage.artifacts import ArtifactStore
+
+FINAL_EVENT = "final"
+"""Id of the last event: it is made from the job's final status, so it can be neither missed nor doubled."""
+
+POLL_SECONDS = 0.1
+_IDEMPOTENCY = uuid.UUID("6f0e1a4e-3f0b-4b7c-9a53-0d3b6a1f8a55")
+
+
+class JobQueue:
+    """The ingress's way to jobs."""
+
+    def __init__(
+        self, config: JobsConfig, registry: Registry, store: ArtifactStore, client: DBOSClient
+    ) -> None:
+        self._config = config
+        self._registry = registry
+        self._store = store
+        self._client = client
+        self._records = JobRecords(client, store.database.engine)
+
+    async def submit(self, request: Request, *, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """Store a job durably; it is picked up by a runner now or after any crash.
+
+        Returns the job, and whether it is new: the same key with the same request gives the first job again.
+
+        Raises:
+            InvalidRequest, NotServed: the model cannot do this.
+            NotFound: a file is not there.
+            IdempotencyConflict: the key was used for another request.
+            QueueFull: too many jobs wait.
+        """
+        digest = _digest(request)
+        job_id = str(uuid.uuid5(_IDEMPOTENCY, idempotency_key)) if idempotency_key else str(uuid.uuid4())
+        if idempotency_key and (earlier := await self._earlier(job_id, digest)):
+            return earlier, False
+        resolved = await asyncio.to_thread(self._registry.resolve, request)
+        await self._refuse_if_full()
+        await asyncio.to_thread(self._pin, job_id, resolved)
+        await self._enqueue(job_id, resolved, digest)
+        if idempotency_key:  # two at once with one key: whoever came second attached to the first's job
+            await self._check_digest(job_id, digest)
+        return await self.get(job_id), True
+
+    async def _earlier(self, job_id: str, digest: str) -> Job | None:
+        if await asyncio.to_thread(self._records.status, job_id) is None:
+            return None
+        await self._check_digest(job_id, digest)
+        return await self.get(job_id)
+
+    async def _check_digest(self, job_id: str, digest: str) -> None:
+        submission = await asyncio.to_thread(self._records.request_of, job_id)
+        if submission["digest"] != digest:
+            raise IdempotencyConflict(
+                f"this Idempotency-Key was used for another request, job {job_id}; use a new key",
+                details={"job_id": job_id},
+            )
+
+    async def _refuse_if_full(self) -> None:
+        queued = await asyncio.to_thread(self._records.queued)
+        if queued >= self._config.max_queued:
+            raise QueueFull(
+                f"{queued} jobs wait already and the limit is {self._config.max_queued}; try again later",
+                details={"queued": queued, "max_queued": self._config.max_queued},
+                retry_after=5,
+            )
+
+    def _pin(self, job_id: str, request: Request) -> None:
+        wanted = [*file_references(request), *([request.parent_id] if request.parent_id else [])]
+        if wanted:
+            self._store.pin(job_id, wanted)
+
+    async def _enqueue(self, job_id: str, request: Request, digest: str) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": request.task,  # type: ignore[attr-defined]  # every concrete request has one
+            "queue_name": durable.QUEUE,
+            "workflow_id": job_id,
+            "app_version": durable.VERSION,
+            "priority": request.priority,
+            "queue_partition_key": request.model or "",
+        }
+        submission = {"request": request.model_dump(mode="json"), "digest": digest}
+        await self._client.enqueue_async(options, submission)
+
+    async def get(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        return await asyncio.to_thread(self._records.get, job_id)
+
+    async def list(
+        self,
+        *,
+        status: str | None = None,
+        task: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """A page of jobs, newest first."""
+        return await asyncio.to_thread(
+            lambda: self._records.page(status=status, task=task, limit=limit, cursor=cursor)
+        )
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel a job, queued or running; one that is canceled already stays so.
+
+        Raises:
+            NotFound: there is none of that id.
+            Conflict: it has succeeded or failed.
+        """
+        job = await self.get(job_id)
+        if not job.finished:
+            await self._client.cancel_workflow_async(job_id)
+            job = await self.get(job_id)
+        if job.status != "canceled":
+            raise Conflict(
+                f"job {job_id} has {job.status} already", field="id", details={"status": job.status}
+            )
+        await asyncio.to_thread(self._store.unpin, job_id)
+        return job
+
+    async def wait(self, job_id: str, seconds: float) -> Job:
+        """The job as soon as it has finished, or as it is after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if await asyncio.to_thread(self._records.status, job_id) in durable.FINAL:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        return await self.get(job_id)
+
+    async def events(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """A job's events after the one of that id, as they come; the final event ends them.
+
+        Raises:
+            NotFound: there is no such job.
+            InvalidRequest: ``after`` is not an event's id.
+        """
+        await self.get(job_id)
+        if after == FINAL_EVENT:
+            return
+        offset = _offset_after(after)
+        stream = self._client.read_stream_async(
+            job_id, durable.EVENTS, offset=offset, polling_interval_sec=POLL_SECONDS
+        )
+        async for event in stream:
+            yield JobEvent.model_validate({**event, "id": str(offset), "job_id": job_id})
+            offset += 1
+        yield await self._final_event(job_id)
+
+    async def _final_event(self, job_id: str) -> JobEvent:
+        job = await self.wait(job_id, seconds=60)
+        return JobEvent.model_validate(
+            {
+                "id": FINAL_EVENT,
+                "type": job.status,
+                "job_id": job_id,
+                "attempt": job.attempts,
+                "progress": job.progress,
+                "stage": job.stage,
+                "message": job.error.message if job.error else None,
+                "job": job,
+                "created_at": job.finished_at or datetime.now(UTC),
+            }
+        )
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """How many jobs there are, by (task, status)."""
+        return await asyncio.to_thread(self._records.counts)
+
+    async def oldest_queued_seconds(self) -> float:
+        """Age of the job that has waited longest."""
+        return await asyncio.to_thread(self._records.oldest_queued_seconds)
+
+
+def _offset_after(event_id: str | None) -> int:
+    if event_id is None:
+        return 0
+    if not event_id.isdecimal():
+        message = f"{event_id[:40]!r} is not the id of an event; send back the id of the last one received"
+        raise InvalidRequest(message, field="Last-Event-ID")
+    return int(event_id) + 1
+
+
+def _digest(request: Request) -> str:
+    body = json.dumps(request.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()

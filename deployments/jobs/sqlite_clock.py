@@ -1,0 +1,30 @@
+"""Milliseconds in the job store on SQLite.
+
+Under Python 3.11 DBOS 3.4 keeps whole seconds on SQLite (it takes `unixepoch('subsec')` to need 3.12). Jobs
+that arrive within one second would then run and be listed in no order, and times would be off by up to a
+second. SQLite's julianday has always had milliseconds, so its expression takes the place of DBOS's own.
+"""
+
+from typing import Any
+
+from dbos import _migration
+from dbos._sys_db import SystemDatabase
+from sqlalchemy import BigInteger, literal_column
+
+MILLISECONDS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+_whole_seconds = _migration.get_sqlite_timestamp_expr()
+_theirs = SystemDatabase._now_ms_sql
+
+
+def keep_milliseconds() -> None:
+    """Take effect for tables that are made, and statements that are run, from now on."""
+    migrations = _migration.sqlite_migrations
+    migrations[:] = [sql.replace(_whole_seconds, f"({MILLISECONDS})") for sql in migrations]
+    SystemDatabase._now_ms_sql = _now  # type: ignore[method-assign]
+
+
+def _now(database: SystemDatabase) -> Any:
+    if database.engine.dialect.name == "sqlite":
+        return literal_column(MILLISECONDS, BigInteger)
+    return _theirs(database)

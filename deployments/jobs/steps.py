@@ -1,0 +1,143 @@
+"""One durable step: a request runs on a model's replica, its events go to the job's stream.
+
+The replica streams plain dictionaries (see `deployments.models.replica`); a replica that dies raises one of
+Ray's errors here, and the step is tried again on another.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from dbos import DBOS, StepOptions
+from dbos import error as dbos_errors
+from ray.exceptions import ActorUnavailableError, RayActorError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from audiograph.errors import (
+    AudiographError,
+    InternalError,
+    ModelUnavailable,
+    TimeLimitExceeded,
+    error_from_wire,
+)
+from audiograph.schemas import Request
+from deployments.config import JobsConfig
+from deployments.jobs.durable import EVENTS
+from graphs.graph import Outcome
+
+logger = logging.getLogger("audiograph.jobs")
+
+REPLICA_DIED = (
+    RayActorError,
+    ActorUnavailableError,
+    BackPressureError,
+    DeploymentUnavailableError,
+    TaskCancelledError,
+)
+"""What a caller sees when a replica is killed, drained or restarting: another try may well succeed."""
+
+
+class ModelHandle(Protocol):
+    """The streaming call of a model's deployment."""
+
+    def stream(self, call: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """The events of one run; closing the iterator cancels it."""
+        ...
+
+
+class StepFailed(Exception):
+    """A failed step as it is stored: DBOS keeps ``code`` and ``data`` beside the message, as JSON."""
+
+    def __init__(self, error: AudiographError, *, stage: str | None, attempt: int) -> None:
+        super().__init__(error.message)
+        self.code = error.code
+        self.data = {"stage": stage, "attempt": attempt, "field": error.field, "details": error.details}
+
+
+class DurableModels:
+    """A graph's `Models` within one execution of one job."""
+
+    def __init__(
+        self,
+        job_id: str,
+        handles: Mapping[str, ModelHandle],
+        config: JobsConfig,
+        *,
+        time_limit: float,
+        last_attempt: Callable[[], int],
+    ) -> None:
+        self._job_id = job_id
+        self._handles = handles
+        self._config = config
+        self._deadline = time.monotonic() + time_limit
+        self._time_limit = time_limit
+        self._last_attempt = last_attempt
+        self._attempt = 0
+        self._stage: str | None = None
+
+    async def run(self, request: Request) -> Outcome:
+        """Run a request on its model, once; see `graphs.graph.Models`."""
+        options: StepOptions = {
+            "name": f"model:{request.model}",
+            "retries_allowed": True,
+            "max_attempts": self._config.step_attempts,
+            "interval_seconds": 0.5,
+            "backoff_rate": 2.0,
+            "should_retry": lambda error: isinstance(error, REPLICA_DIED),
+            "preemptible": True,
+            "timeout_seconds": max(0.001, self._deadline - time.monotonic()),
+        }
+        try:
+            return await DBOS.run_step_async(options, self._attempt_run, request.model_dump(mode="json"))
+        except dbos_errors.DBOSStepTimeoutError:
+            message = f"the job ran for longer than its limit of {self._time_limit:g} s"
+            raise self._failed(TimeLimitExceeded(message, details={"time_limit": self._time_limit})) from None
+        except dbos_errors.DBOSMaxStepRetriesExceeded as error:
+            raise self._failed(self._gave_up(request, error)) from None
+
+    def _gave_up(self, request: Request, error: dbos_errors.DBOSMaxStepRetriesExceeded) -> ModelUnavailable:
+        logger.error("no replica of %s survived", request.model, extra={"audio_job_id": self._job_id})
+        return ModelUnavailable(
+            f"replicas of model {request.model!r} died or were not to be had in {self._config.step_attempts} "
+            "tries; the server's log says why",
+            details={
+                "tries": self._config.step_attempts,
+                "reasons": sorted({type(e).__name__ for e in error.errors}),
+            },
+        )
+
+    def _failed(self, error: AudiographError) -> StepFailed:
+        return StepFailed(error, stage=self._stage, attempt=self._attempt)
+
+    async def _attempt_run(self, request: dict[str, Any]) -> Outcome:
+        await self._begin_attempt()
+        call = {"task": request["task"], "request": request, "job_id": self._job_id, "attempt": self._attempt}
+        outcome: Outcome | None = None
+        async for event in self._handles[request["model"]].stream(call):
+            kind = event.pop("type")
+            if kind == "error":
+                raise self._failed(error_from_wire(event["error"]))
+            if kind == "result":
+                outcome = Outcome(**event)  # type: ignore[typeddict-item]  # the replica's contract
+            else:
+                await self._emit(kind, **event)
+        if outcome is None:
+            raise self._failed(InternalError("the model's replica ended without a result"))
+        return outcome
+
+    async def _begin_attempt(self) -> None:
+        retrying = self._attempt > 0
+        self._attempt = (self._attempt or self._last_attempt()) + 1
+        await self._emit("retrying" if retrying or self._attempt > 1 else "started", progress=0.0)
+
+    async def _emit(self, kind: str, **fields: Any) -> None:
+        self._stage = fields.get("stage") or self._stage
+        event = {
+            "type": kind,
+            "attempt": self._attempt,
+            "created_at": datetime.now(UTC).isoformat(),
+            **fields,
+        }
+        await DBOS.write_stream_async(EVENTS, event)

@@ -1,0 +1,131 @@
+"""The durable side of a job: one DBOS workflow per task, which runs the task's graph.
+
+Workflows are registered when this module is imported, and Ray pickles deployment classes by value, so this
+module is imported by the runner by name, never defined beside it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from dbos import DBOS
+from dbos import error as dbos_errors
+from dbos._serialization import PortableWorkflowError  # how a replayed step's error comes back
+
+from audiograph.errors import AudiographError, InternalError
+from audiograph.schemas import ANY_REQUEST, Request, TaskName
+from deployments.config import JobsConfig
+from deployments.jobs.durable import MAX_RECOVERIES
+from deployments.jobs.records import JobRecords
+from deployments.jobs.steps import DurableModels, ModelHandle, StepFailed
+from deployments.storage.artifacts import ArtifactStore
+from graphs.graph import Outcome
+from graphs.registry import GRAPHS
+
+logger = logging.getLogger("audiograph.jobs")
+
+
+class Submission(TypedDict):
+    """A job's input as the queue stores it."""
+
+    request: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the workflows of this process work with."""
+
+    config: JobsConfig
+    handles: Mapping[str, ModelHandle]
+    store: ArtifactStore
+    records: JobRecords
+
+
+_runtime: Runtime | None = None
+
+
+def use(runtime: Runtime) -> None:
+    """Give this process's workflows what they work with; called once, before DBOS is launched."""
+    global _runtime  # noqa: PLW0603  # workflows are plain functions that DBOS calls by name
+    _runtime = runtime
+
+
+def _workflow(task: TaskName) -> Callable[[Submission], Awaitable[dict[str, Any]]]:
+    @DBOS.workflow(name=task, max_recovery_attempts=MAX_RECOVERIES)
+    async def run(submission: Submission) -> dict[str, Any]:
+        return await run_job(task, submission)
+
+    return run
+
+
+WORKFLOWS = {task: _workflow(task) for task in GRAPHS}
+
+
+async def run_job(task: TaskName, submission: Submission) -> dict[str, Any]:
+    """Run a job's graph to its end and give what the job record keeps."""
+    assert _runtime is not None, "the runner must call use() before it launches DBOS"
+    runtime = _runtime
+    job_id = DBOS.workflow_id
+    assert job_id is not None
+    request: Request = ANY_REQUEST.validate_python(submission["request"])
+    models = _models(runtime, job_id, request)
+    try:
+        outcome = await GRAPHS[task](request, models)
+    except (StepFailed, PortableWorkflowError):
+        await _settle(runtime, job_id, None)
+        raise
+    except dbos_errors.DBOSException:  # canceled, or taken over by another runner: not the job's failure
+        raise
+    except Exception as error:
+        await _settle(runtime, job_id, None)
+        raise _failure(error, job_id) from error
+    artifacts = await _settle(runtime, job_id, outcome)
+    return {**outcome, "artifacts": artifacts}
+
+
+def _models(runtime: Runtime, job_id: str, request: Request) -> DurableModels:
+    return DurableModels(
+        job_id,
+        runtime.handles,
+        runtime.config,
+        time_limit=min(
+            request.time_limit or runtime.config.time_limit_seconds, runtime.config.time_limit_seconds
+        ),
+        last_attempt=lambda: runtime.records.newest_events([job_id]).get(job_id, {}).get("attempt", 0),
+    )
+
+
+def _failure(error: Exception, job_id: str) -> StepFailed:
+    if isinstance(error, AudiographError):
+        return StepFailed(error, stage=None, attempt=1)
+    logger.exception("a graph broke", extra={"audio_job_id": job_id})
+    return StepFailed(
+        InternalError("the job's graph broke; the server's log says why"), stage=None, attempt=1
+    )
+
+
+async def _settle(runtime: Runtime, job_id: str, outcome: Outcome | None) -> list[dict[str, Any]]:
+    """Release the job's files, remove what cut-off attempts left, and give its artifacts' records."""
+
+    def settle() -> list[dict[str, Any]]:
+        runtime.store.unpin(job_id)
+        if outcome is None:
+            return []
+        _remove_leftovers(runtime.store, job_id, outcome["artifacts"])
+        return [record.model_dump(mode="json") for record in runtime.store.get_many(outcome["artifacts"])]
+
+    return await DBOS.run_step_async({"name": "settle"}, settle)
+
+
+def _remove_leftovers(store: ArtifactStore, job_id: str, kept: list[str]) -> None:
+    cursor: str | None = None
+    while True:
+        page = store.search(job_id=job_id, limit=100, cursor=cursor)
+        for artifact in page.data:
+            if artifact.id not in kept:
+                store.delete(artifact.id)
+        cursor = page.next_cursor
+        if cursor is None:
+            return

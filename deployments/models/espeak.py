@@ -1,0 +1,210 @@
+"""Speech by eSpeak NG: some 140 voices in a hundred languages, no weights, hundreds of times real time."""
+
+import importlib.util
+import unicodedata
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from audiograph.errors import InternalError, InvalidRequest
+from audiograph.schemas import Request, SpeakRequest, SpeakResult, TaskName, Voice
+from deployments.models.base import (
+    AudioOutput,
+    LoadContext,
+    Loaded,
+    Model,
+    Options,
+    Output,
+    RunContext,
+    Samples,
+)
+from deployments.models.espeak_process import Chunk, EspeakProcesses, espeak
+
+SLOWEST, FASTEST = 80, 450
+"""Words a minute that the library takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a parameter may be, and what it is if absent; whole numbers."""
+
+    default: int
+    low: int
+    high: int
+
+    def __contains__(self, value: object) -> bool:
+        return type(value) is int and self.low <= value <= self.high
+
+
+PARAMETERS: Mapping[str, Range] = {
+    "pitch": Range(50, 0, 99),
+    "range": Range(50, 0, 99),  # of the pitch: 0 is monotone
+    "volume": Range(100, 0, 200),
+    "word_gap": Range(0, 0, 100),  # an added pause between words, in some 10 ms
+}
+
+
+class EspeakOptions(Options):
+    """How speech sounds where a request does not say."""
+
+    voice: str = "en-us"
+    words_per_minute: int = Field(170, ge=SLOWEST, le=FASTEST, description="The pace of speed 1.")
+    max_seconds: float = Field(7200, gt=0, description="The longest recording, which is held in memory.")
+
+    @field_validator("voice")
+    @classmethod
+    def _exists(cls, voice: str) -> str:
+        if EspeakSpeech.missing() is None and voice not in espeak().voices:
+            raise ValueError(f"no voice {voice!r}; known: {', '.join(espeak().voices)}")
+        return voice
+
+
+class EspeakSpeech(Model[EspeakProcesses]):
+    """``speak`` with eSpeak NG (GPL-3.0, so an optional package). Mono at 22,050 Hz."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
+    variants = ("espeak-ng",)
+    default_variant = "espeak-ng"
+    needs_weights = False
+    options_class = EspeakOptions
+    concurrency = 2  # every run is a process of its own
+
+    options: EspeakOptions
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """What must be installed."""
+        if importlib.util.find_spec("espeakng_loader") is None:
+            return "espeak needs the package espeakng-loader (GPL-3.0): pip install espeakng-loader"
+        return None
+
+    @classmethod
+    def voices(cls) -> list[Voice]:
+        """The library's voices; none where the package is missing. Read once a process."""
+        if cls.missing() is not None:
+            return []
+        return [
+            Voice(id=voice.id, name=voice.name, language=voice.language, gender=voice.gender)
+            for voice in espeak().voices.values()
+        ]
+
+    @classmethod
+    def check_request(cls, request: Request, variant: str) -> None:
+        """Refuse parameters that are unknown or out of range, and text of nothing but blanks.
+
+        Raises:
+            InvalidRequest: naming the field, its value and what would be right.
+        """
+        assert isinstance(request, SpeakRequest)
+        for name, value in request.parameters.items():
+            _check_parameter(name, value)
+        if not any(unicodedata.category(character)[0] in "LMNPS" for character in request.text):
+            raise _unspeakable(request.text)
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
+        """Start the library (some 10 ms).
+
+        Raises:
+            ModelUnavailable: it is missing or does not start.
+        """
+        return Loaded(espeak())
+
+    def run(self, engine: EspeakProcesses, request: SpeakRequest, context: RunContext) -> Output:
+        """Speak the text, the same each time for the same seed. A cancel ends it within 0.2 s.
+
+        Raises:
+            InvalidRequest: the voice finds nothing to say in the text, or it would take more than the
+                option ``max_seconds``, or the library crashed on it.
+        """
+        text, notes = _clean(request.text)
+        voice = _known(engine, request.voice or self.options.voice)
+        pace, pace_notes = _pace(self.options.words_per_minute * request.speed)
+        parameters = _complete(request.parameters) | {"rate": pace}
+        speech = engine.speak(
+            text, voice=voice, parameters=parameters, seed=request.seed or 0, check=context.check
+        )
+        with closing(speech):
+            samples = _record(speech, engine.sample_rate, self.options.max_seconds, context)
+        if parameters["volume"] > 0 and not samples.any():
+            raise _unspeakable(request.text)
+        duration = len(samples) / engine.sample_rate
+        result = SpeakResult(
+            voice=voice,
+            duration=duration,
+            sample_rate=engine.sample_rate,
+            channels=1,
+            notes=notes + pace_notes,
+        )
+        audio = AudioOutput("speech", samples, engine.sample_rate, request.format)
+        return Output(result, (audio,), audio_seconds=duration)
+
+    def check_engine(self, engine: EspeakProcesses) -> None:
+        """Speak a word."""
+        word = engine.speak("one", voice=self.options.voice, parameters=_complete({}), check=lambda: None)
+        if not any(any(chunk.samples) for chunk in word):
+            raise InternalError("espeak-ng is silent")
+
+
+def _record(speech: Iterable[Chunk], sample_rate: int, max_seconds: float, context: RunContext) -> Samples:
+    """Collect chunks, reporting progress, into float32 ``[frames]`` within -1..1."""
+    recording = bytearray()
+    for chunk, fraction in speech:
+        recording += chunk
+        context.progress(fraction, "speaking")
+        if len(recording) > 2 * sample_rate * max_seconds:
+            raise InvalidRequest(
+                f"text takes more than {max_seconds:.0f} s to speak: that was reached {fraction:.0%} of the "
+                "way through; speak it in parts",
+                field="text",
+            )
+    samples: Samples = np.frombuffer(recording, "<i2").astype(np.float32)
+    samples /= 32768
+    return samples
+
+
+def _known(engine: EspeakProcesses, voice: str) -> str:
+    if voice not in engine.voices:
+        raise InvalidRequest(f"no voice {voice!r}; known: {', '.join(engine.voices)}", field="voice")
+    return voice
+
+
+def _check_parameter(name: str, value: Any) -> None:
+    field = f"parameters.{name}"
+    allowed = PARAMETERS.get(name)
+    if allowed is None:
+        raise InvalidRequest(f"{field} is unknown; espeak takes {', '.join(PARAMETERS)}", field=field)
+    if value not in allowed:
+        raise InvalidRequest(
+            f"{field} must be a whole number from {allowed.low} to {allowed.high}, not {value!r}",
+            field=field,
+            details={"value": value, "minimum": allowed.low, "maximum": allowed.high},
+        )
+
+
+def _complete(given: Mapping[str, Any]) -> dict[str, int]:
+    return {name: given.get(name, allowed.default) for name, allowed in PARAMETERS.items()}
+
+
+def _pace(words_per_minute: float) -> tuple[int, list[str]]:
+    pace = round(min(max(words_per_minute, SLOWEST), FASTEST))
+    if SLOWEST <= words_per_minute <= FASTEST:
+        return pace, []
+    return pace, [f"speed was clamped: {words_per_minute:.0f} words a minute became {pace}"]
+
+
+def _clean(text: str) -> tuple[str, list[str]]:
+    """Control characters become blanks: the library would take some as commands, and NUL as the end."""
+    cleaned = "".join(" " if _is_control(character) else character for character in text)
+    return cleaned, ["control characters in text were left out"] if cleaned != text else []
+
+
+def _is_control(character: str) -> bool:
+    return character not in "\t\n\r" and unicodedata.category(character) in ("Cc", "Cs")
+
+
+def _unspeakable(text: str) -> InvalidRequest:
+    return InvalidRequest(f"text has nothing that can be spoken: {text[:40]!r}", field="text")

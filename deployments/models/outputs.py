@@ -1,0 +1,73 @@
+"""A run's files become artifacts, in the replica: audio never travels any further than to storage."""
+
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import delete
+
+from audiograph.schemas import Artifact, Request
+from deployments.models.base import AudioOutput, FileOutput, Output
+from deployments.models.context import ReplicaContext
+from deployments.storage import audio
+from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.tables import Pin
+
+CHUNK_BYTES = 1 << 20
+
+
+def provenance(request: Request, task: str, job_id: str, weights: str) -> Provenance:
+    """Where the files of a run come from; its parameters are the task's own fields that were given."""
+    common = {*Request.model_fields, "task"}
+    return Provenance(
+        job_id=job_id,
+        task=task,
+        model=request.model,
+        variant=request.variant,
+        weights=weights,
+        creator=request.creator,
+        parent_id=request.parent_id,
+        variation_set_id=request.variation_set_id,
+        tags=request.tags,
+        parameters=request.model_dump(mode="json", exclude=common, exclude_unset=True, exclude_none=True),
+    )
+
+
+def store_outputs(
+    store: ArtifactStore, output: Output, origin: Provenance, context: ReplicaContext, stored: list[str]
+) -> None:
+    """Store a run's files, pinned to their job, and append their ids to `stored`. All of them, or none.
+
+    Raises:
+        Canceled: the job was canceled meanwhile.
+    """
+    try:
+        for file in output.files:
+            context.check()
+            stored.append(_store(store, file, origin).id)
+        context.check()
+    except BaseException:
+        discard(store, stored)
+        stored.clear()
+        raise
+
+
+def discard(store: ArtifactStore, ids: list[str]) -> None:
+    """Delete artifacts that nobody was told of, in spite of their own job's pin."""
+    with store.database.session() as session:
+        session.execute(delete(Pin).where(Pin.item_id.in_(ids)))
+    for artifact_id in ids:
+        store.delete(artifact_id)
+
+
+def _store(store: ArtifactStore, file: AudioOutput | FileOutput, origin: Provenance) -> Artifact:
+    if isinstance(file, FileOutput):
+        return store.put_artifact(file.name, file.content, file.media_type, provenance=origin, pin=True)
+    name = file.name if file.name.endswith(f".{file.format}") else f"{file.name}.{file.format}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"audio.{file.format}"
+        info = audio.encode(file.samples, file.sample_rate, file.format, path)
+        with store.writer() as writer, path.open("rb") as encoded:
+            while chunk := encoded.read(CHUNK_BYTES):
+                writer.write(chunk)
+            media_type = audio.MEDIA_TYPES[file.format]
+            return writer.commit_artifact(name, media_type, info, origin, pin=True)

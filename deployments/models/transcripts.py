@@ -1,0 +1,78 @@
+"""A transcription as files: JSON, plain text, SubRip and WebVTT."""
+
+import html
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from audiograph.schemas import Segment, TranscribeResult
+from deployments.models.base import FileOutput
+
+
+def transcript_files(result: TranscribeResult, stem: str = "transcription") -> list[FileOutput]:
+    """``STEM.json``, ``.txt``, ``.srt`` and ``.vtt``, all UTF-8."""
+    contents = (
+        ("json", "application/json", to_json(result)),
+        ("txt", "text/plain", to_text(result)),
+        ("srt", "application/x-subrip", to_srt(result.segments)),
+        ("vtt", "text/vtt", to_vtt(result.segments)),
+    )
+    return [FileOutput(f"{stem}.{end}", content.encode(), kind) for end, kind, content in contents]
+
+
+def to_json(result: TranscribeResult) -> str:
+    """The result as it is in the job, indented."""
+    return result.model_dump_json(indent=2, exclude_none=True) + "\n"
+
+
+def to_text(result: TranscribeResult) -> str:
+    """One line per segment."""
+    return "".join(f"{_line(segment.text)}\n" for segment in result.segments)
+
+
+def to_srt(segments: Iterable[Segment]) -> str:
+    """SubRip: numbered cues, a comma before the milliseconds."""
+    return "".join(
+        f"{n}\n{cue.span(',')}\n{cue.text.replace('-->', '->')}\n\n"
+        for n, cue in enumerate(_cues(segments), start=1)
+    )
+
+
+def to_vtt(segments: Iterable[Segment]) -> str:
+    """WebVTT: a header, a dot before the milliseconds, and markup escaped."""
+    return "WEBVTT\n\n" + "".join(
+        f"{cue.span('.')}\n{html.escape(cue.text, quote=False)}\n\n" for cue in _cues(segments)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    """A subtitle; times in milliseconds."""
+
+    start: int
+    end: int
+    text: str
+
+    def span(self, mark: str) -> str:
+        return f"{_clock(self.start, mark)} --> {_clock(self.end, mark)}"
+
+
+def _cues(segments: Iterable[Segment]) -> Iterator[_Cue]:
+    """Cues in order that never overlap and last at least a millisecond, as players require."""
+    last = 0
+    for segment in segments:
+        if text := _line(segment.text):
+            start = max(last, round(segment.start * 1000))
+            last = max(start + 1, round(segment.end * 1000))
+            yield _Cue(start, last, text)
+
+
+def _line(text: str) -> str:
+    """On one line: an empty one would end the cue."""
+    return " ".join(text.split())
+
+
+def _clock(milliseconds: int, mark: str) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{mark}{milliseconds:03d}"

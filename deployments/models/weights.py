@@ -1,0 +1,87 @@
+"""Whether a hub of weights can be reached from here: asked in bounded time, and remembered."""
+
+import json
+import logging
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+logger = logging.getLogger("audiograph.models")
+
+CHECK_SECONDS = 5.0
+REMEMBER_SECONDS = 600.0
+FILE_NAME = "hubs.json"
+
+_REFUSED = frozenset({401, 403, 407, 451})
+"""What proxies answer in a hub's stead. A 404 or 405 of the hub itself shows that it is there."""
+
+_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_answers: dict[str, tuple[bool, float]] = {}
+"""By URL: whether it was reached, and when that was found out (seconds since the epoch)."""
+
+
+def hub_reachable(url: str, work_dir: Path) -> bool:
+    """Whether something answers at a URL, found out within 5 s, name resolution included.
+
+    The answer is remembered for 10 minutes: in this process, and in a file of `work_dir` for others.
+    Who asks while the same question is being answered waits for that answer.
+    """
+    with _locks[url]:
+        known = _fresh(_answers.get(url)) or _fresh(_read(work_dir).get(url))
+        if known is None:
+            known = (_ask(url), time.time())
+            _remember(url, known, work_dir)
+            logger.info("%s can%s be reached", url, "" if known[0] else "not")
+        _answers[url] = known
+        return known[0]
+
+
+def _fresh(answer: tuple[bool, float] | None) -> tuple[bool, float] | None:
+    return answer if answer and 0 <= time.time() - answer[1] < REMEMBER_SECONDS else None
+
+
+def _ask(url: str) -> bool:
+    """Ask in a thread that is left behind if it takes too long: no time-out bounds name resolution."""
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(_answers_at(url)), daemon=True)
+    thread.start()
+    thread.join(CHECK_SECONDS)
+    return bool(answers and answers[0])
+
+
+def _answers_at(url: str) -> bool:
+    try:
+        response = httpx.head(url, timeout=CHECK_SECONDS, follow_redirects=True)
+    except (httpx.HTTPError, OSError) as error:
+        logger.info("no answer from %s: %s", url, error)
+        return False
+    return response.status_code < 500 and response.status_code not in _REFUSED
+
+
+def _read(work_dir: Path) -> dict[str, tuple[bool, float]]:
+    try:
+        stored: dict[str, Any] = json.loads((work_dir / FILE_NAME).read_text())
+        return {url: (bool(reached), float(at)) for url, (reached, at) in stored.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        logger.warning("the remembered answers in %s cannot be read (%s); asking anew", work_dir, error)
+        return {}
+
+
+def _remember(url: str, answer: tuple[bool, float], work_dir: Path) -> None:
+    """Write whole or not at all. Two processes at once may lose one answer, which is then asked again."""
+    fresh = {known: found for known, found in _read(work_dir).items() if _fresh(found)}
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=work_dir) as scratch:
+            part = Path(scratch) / FILE_NAME
+            part.write_text(json.dumps(fresh | {url: answer}))
+            part.replace(work_dir / FILE_NAME)
+    except OSError as error:
+        logger.warning("%s is not remembered in %s: %s", url, work_dir, error)

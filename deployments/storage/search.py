@@ -1,0 +1,69 @@
+"""Search over artifacts: filters, newest first, paged by a cursor that new artifacts do not shift."""
+
+import base64
+from typing import Annotated
+
+from pydantic import FiniteFloat, StringConstraints, TypeAdapter
+from sqlalchemy import Select, exists, select, tuple_
+from sqlalchemy.orm import Session
+
+from audiograph.errors import InvalidRequest
+from audiograph.schemas import Artifact, ArtifactPage
+from deployments.storage.names import checked_text
+from deployments.storage.records import load_records
+from deployments.storage.tables import Item, Tag
+
+MAX_LIMIT = 1000
+
+ArtifactId = Annotated[str, StringConstraints(pattern=r"^art_[0-9a-f]{32}$")]
+Position = tuple[FiniteFloat, ArtifactId]
+"""Where a page ended: creation time and id of its last artifact."""
+
+_POSITION = TypeAdapter[Position](Position)
+
+
+def search(
+    session: Session, *, tag: str | None, limit: int, cursor: str | None, **equal: str | None
+) -> ArtifactPage:
+    """A page of artifacts with this tag whose columns equal the values given; None asks nothing.
+
+    Raises:
+        InvalidRequest: the limit is not within 1..1000, the cursor is not one that an earlier page gave,
+            or a value cannot be stored and so cannot be looked for.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"limit is {limit}; it must be from 1 to {MAX_LIMIT}", field="limit")
+    query = _filtered(tag, equal).order_by(Item.created_at.desc(), Item.id.desc())
+    if cursor is not None:
+        query = query.where(tuple_(Item.created_at, Item.id) < tuple_(*_position(cursor)))
+    positions = [(row[0], row[1]) for row in session.execute(query.limit(limit + 1))]
+    found = load_records(session, [item_id for _, item_id in positions[:limit]])
+    return ArtifactPage(
+        data=[artifact for artifact in found if isinstance(artifact, Artifact)],
+        next_cursor=_cursor(positions[limit - 1]) if len(positions) > limit else None,
+    )
+
+
+def _filtered(tag: str | None, equal: dict[str, str | None]) -> Select[float, str]:
+    query = select(Item.created_at, Item.id).where(Item.kind == "artifact")
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(getattr(Item, column) == checked_text(value, column))
+    if tag is not None:
+        query = query.where(exists().where(Tag.item_id == Item.id, Tag.tag == checked_text(tag, "tag")))
+    return query
+
+
+def _cursor(position: Position) -> str:
+    return base64.urlsafe_b64encode(_POSITION.dump_json(position)).decode().rstrip("=")
+
+
+def _position(cursor: str) -> Position:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return _POSITION.validate_json(text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"cursor {cursor[:40]!r} is not one that this server gave; use next_cursor of the page before",
+            field="cursor",
+        ) from error

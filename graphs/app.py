@@ -1,0 +1,65 @@
+"""The application: typed configuration in, one Ray Serve application out.
+
+No ``from __future__ import annotations`` here: Ray Serve reads `build`'s annotation to check ``args``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from deployments.config import AppConfig
+from deployments.ingress.app import Ingress
+from deployments.jobs.runner import ServeRunner
+from deployments.models.registry import Registry
+from deployments.models.replica import ModelReplica
+
+ROOT = Path(__file__).parents[1]
+
+INGRESS_OPTIONS = {
+    "num_replicas": 1,
+    "max_ongoing_requests": 2000,  # every open event stream holds a place
+    "ray_actor_options": {"num_cpus": 0.1},
+}
+RUNNER_OPTIONS = {"ray_actor_options": {"num_cpus": 0.1}, "health_check_timeout_s": 120}
+MODEL_OPTIONS = {
+    # Requests wait in the replica, where they can be batched, show their progress and be canceled.
+    "max_ongoing_requests": 64,
+    "ray_actor_options": {"num_cpus": 0.5},
+    "autoscaling_config": {
+        "min_replicas": 0,
+        "max_replicas": 1,
+        "target_ongoing_requests": 16,
+        "downscale_to_zero_delay_s": 600,
+    },
+    "health_check_timeout_s": 120,
+}
+
+
+def build(config: AppConfig) -> Application:
+    """Bind every deployment of a configuration; whatever is wrong with it is refused here.
+
+    Raises:
+        ValueError: a model's class, options or variant does not exist; the message has the path.
+    """
+    config = config.resolved(ROOT)
+    Registry.from_config(config)
+    models = {name: _model(name, config) for name in config.models}
+    runner = _deployment(
+        ServeRunner, "runner", {**RUNNER_OPTIONS, "num_replicas": config.jobs.runners}, config.runner
+    ).bind(config, models)
+    return _deployment(Ingress, "ingress", INGRESS_OPTIONS, config.ingress).bind(config, models, runner)
+
+
+def _model(name: str, config: AppConfig) -> Application:
+    # A replica that is asked to end may finish the longest job that it could have begun.
+    options = {**MODEL_OPTIONS, "graceful_shutdown_timeout_s": config.jobs.time_limit_seconds}
+    return _deployment(ModelReplica, name, options, config.models[name].deployment).bind(name, config)
+
+
+def _deployment(cls: type, name: str, defaults: dict[str, Any], given: dict[str, Any]) -> serve.Deployment:
+    options = {**defaults, **given}
+    if "num_replicas" in given:  # Serve takes either a number of replicas or a range of them
+        options.pop("autoscaling_config", None)
+    return serve.deployment(cls).options(name=name, **options)

@@ -1,0 +1,47 @@
+"""Fixtures of the client's tests: a server to talk to, clients of it, and a clock that does not wait."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from audiograph import AsyncAudiograph, Audiograph
+from tests.clients.fake_server import FakeServer
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine reaches a test."""
+    for name in ("AUDIOGRAPH_URL", "AUDIOGRAPH_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Iterator[Audiograph]:
+    with Audiograph(server.url) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def async_client(server: FakeServer) -> AsyncIterator[AsyncAudiograph]:
+    async with AsyncAudiograph(server.url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client would have slept between tries; it does not."""
+    slept: list[float] = []
+
+    async def async_note(seconds: float) -> None:
+        slept.append(seconds)
+
+    for module in ("http", "events", "download"):
+        monkeypatch.setattr(f"audiograph._sync.{module}.sleep", slept.append)
+        monkeypatch.setattr(f"audiograph._async.{module}.async_sleep", async_note)
+    return slept

@@ -1,0 +1,326 @@
+"""The command line against a server on a real socket."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import audiograph
+from audiograph.cli import app
+from audiograph.cli._group import hoisted
+from tests.clients.fake_server import FILE_ID, FakeServer, Reply
+
+
+class Cli:
+    """Runs commands against the server."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self.server = server
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(app, ["--url", self.server.url, *arguments], input=stdin)
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """The one document on stdout."""
+        result = self(*arguments, "--json")
+        assert result.exit_code == status, result.output
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def cli(server: FakeServer) -> Cli:
+    return Cli(server)
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> str:
+    path = tmp_path / "talk.mp3"
+    path.write_bytes(b"sound")
+    return str(path)
+
+
+def _submitted(server: FakeServer) -> Any:
+    return json.loads(server.requests("POST", "/v1/jobs")[-1].body)
+
+
+def test_transcribe_prints_the_text(cli: Cli, server: FakeServer, talk: str) -> None:
+    result = cli("transcribe", talk, "--language", "en", "--word-timestamps", "--variant", "tiny")
+    assert result.exit_code == 0
+    assert result.stdout == "Hello there.\n"
+    assert result.stderr == ""
+    sent = {
+        "task": "transcribe",
+        "file": FILE_ID,
+        "language": "en",
+        "variant": "tiny",
+        "word_timestamps": True,
+    }
+    assert _submitted(server) == sent
+
+
+def test_transcribe_prints_or_saves_subtitles(
+    cli: Cli, server: FakeServer, talk: str, tmp_path: Path
+) -> None:
+    contents = {"talk.srt": b"1\n00:00\n", "talk.txt": b"Hello"}
+    server.job_artifacts = [server.add_artifact(name, content) for name, content in contents.items()]
+    assert cli("transcribe", talk, "--format", "srt").stdout == "1\n00:00\n"
+    folder = tmp_path / "out"
+    assert cli("transcribe", talk, "--format", "srt", "-o", str(folder)).stdout == f"{folder}/talk.srt\n"
+    assert [path.name for path in folder.iterdir()] == ["talk.srt"]
+    document = cli.json("transcribe", talk, "-o", str(folder))
+    assert document["saved"] == [f"{folder}/talk.srt", f"{folder}/talk.txt"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == contents
+    assert cli("transcribe", talk, "--format", "vtt").exit_code == 2
+
+
+def test_an_id_is_not_uploaded(cli: Cli, server: FakeServer) -> None:
+    assert cli("transcribe", FILE_ID).exit_code == 0
+    assert server.requests("POST", "/v1/files") == []
+
+
+def test_key(cli: Cli, talk: str) -> None:
+    result = cli("key", talk)
+    assert result.stdout == "F# minor  (confidence 0.87; most heard: F#, A, C#)\n"
+    assert cli.json("key", talk)["result"]["detected_key"] == "F# minor"
+
+
+def test_speak_saves_the_recording(
+    cli: Cli, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.job_artifacts = [server.add_artifact("speech.wav", b"sound")]
+    assert cli("speak", "Hello", "--voice", "en", "--speed", "1.5").stdout == "speech.wav\n"
+    assert _submitted(server) == {"task": "speak", "text": "Hello", "voice": "en", "speed": 1.5}
+    assert cli.json("speak", "Hello", "-o", "out.mp3")["saved"] == ["out.mp3"]
+    assert _submitted(server)["format"] == "mp3"
+    assert cli("speak", "-", "-o", "in.flac", stdin="From stdin").exit_code == 0
+    assert _submitted(server)["text"] == "From stdin"
+    assert {path.name for path in tmp_path.iterdir()} == {"speech.wav", "out.mp3", "in.flac"}
+    unknown = cli("speak", "Hello", "-o", "out.xyz")
+    assert unknown.exit_code == 2
+    assert "wav, mp3, flac, opus, aac" in unknown.stderr
+
+
+def test_detach_prints_the_id(cli: Cli, server: FakeServer, talk: str) -> None:
+    assert cli("key", talk, "--detach").stdout == "job-0\n"
+    assert cli.json("key", talk, "--detach")["status"] == "queued"
+    assert server.requests("GET", "/v1/jobs/job-0/events") == []
+
+
+def test_random_weights_are_warned_about_beside_the_result(cli: Cli, server: FakeServer, talk: str) -> None:
+    server.weights = "random"
+    for arguments in (("transcribe", talk), ("key", talk), ("jobs", "list"), ("jobs", "get", "job-0")):
+        result = cli(*arguments)
+        assert 'weights: "random"' in result.stderr, arguments
+        assert "untrained" not in result.stdout
+    assert 'weights: "random"' in cli("transcribe", talk, "--json").stderr
+
+
+def test_a_warning_is_yellow_on_a_terminal(
+    cli: Cli, server: FakeServer, talk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    server.weights = "random"
+    assert "\x1b[33m" in cli("transcribe", talk).stderr
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("failed", 1), ("canceled", 4)])
+def test_a_job_that_did_not_succeed(
+    cli: Cli, server: FakeServer, talk: str, outcome: str, status: int
+) -> None:
+    server.outcome = outcome
+    document = cli.json("transcribe", talk, status=status)
+    assert document["status"] == outcome
+    result = cli("transcribe", talk)
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert "error: job" in result.stderr
+
+
+def test_waiting_too_long(cli: Cli, server: FakeServer, talk: str) -> None:
+    server.endless.set()
+    result = cli("transcribe", talk, "--timeout", "0.2")
+    assert result.exit_code == 5
+    assert "it goes on" in result.stderr
+    assert server.requests("POST", "/v1/jobs/job-0/cancel") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_status"),
+    [
+        (401, "unauthenticated", 2),
+        (404, "not_found", 2),
+        (422, "not_served", 2),
+        (500, "internal_error", 1),
+        (503, "weights_missing", 1),
+    ],
+)
+def test_errors_of_the_server(cli: Cli, server: FakeServer, status: int, code: str, exit_status: int) -> None:
+    server.fail(status, code)
+    document = cli.json("models", "list", status=exit_status)
+    assert document == {"error": {"code": code, "message": f"told to say {code}", "field": "x"}}
+
+
+def test_a_full_queue_says_when_to_come_back(cli: Cli, server: FakeServer) -> None:
+    server.fail(429, "queue_full", Retry_After="3600")
+    result = cli("jobs", "list")
+    assert result.exit_code == 1
+    assert "Try again in 3600 s." in result.stderr
+
+
+def test_another_server(cli: Cli, server: FakeServer) -> None:
+    server.replies.append(Reply(200, b"<html>"))
+    assert cli("models", "list").exit_code == 1
+
+
+def test_no_server(pauses: list[float]) -> None:
+    with FakeServer() as gone:
+        url = gone.url
+    result = CliRunner().invoke(app, ["health", "--url", url])
+    assert result.exit_code == 3
+    assert "make serve" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("transcribe", "none.mp3"),
+        ("transcribe",),
+        ("speak", "hi", "--speed", "9"),
+        ("speak", ""),
+        ("health", "--url", "nowhere"),
+        ("jobs", "list", "--status", "lost"),
+        ("sing",),
+    ],
+)
+def test_usage(cli: Cli, arguments: tuple[str, ...]) -> None:
+    result = cli(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr != ""
+
+
+def test_jobs(cli: Cli, server: FakeServer) -> None:
+    for text in ("a", "b", "c"):
+        cli("speak", text, "--detach")
+    assert [job["id"] for job in cli.json("jobs", "list", "--limit", "2")] == ["job-0", "job-1"]
+    assert "job-2  speak" in cli("jobs", "list").stdout
+    assert "job-0" in cli("jobs", "get", "job-0").stdout
+    assert cli("jobs", "watch", "job-0").exit_code == 0
+    assert cli.json("jobs", "watch", "job-0")["status"] == "succeeded"
+    lines = cli("jobs", "events", "job-0").stdout.splitlines()
+    assert lines[1] == "00:00:00  progress  25%"
+    assert [event["id"] for event in cli.json("jobs", "events", "job-0", "--after", "2")] == ["3", "4"]
+    assert cli("jobs", "cancel", "job-1").stdout == "job-1 canceled\n"
+    assert cli("jobs", "get", "job-9").exit_code == 2
+
+
+def test_watching_a_failure(cli: Cli, server: FakeServer) -> None:
+    cli("speak", "a", "--detach")
+    server.outcome = "failed"
+    assert cli("jobs", "watch", "job-0").exit_code == 1
+
+
+def test_files_and_artifacts(cli: Cli, server: FakeServer, talk: str, tmp_path: Path) -> None:
+    assert cli("files", "upload", talk).stdout == f"{FILE_ID}\n"
+    assert cli.json("files", "upload", talk)["name"] == "talk.mp3"
+    assert cli("files", "delete", FILE_ID).exit_code == 0
+    identity = server.add_artifact("a.wav", b"sound")
+    assert identity in cli("artifacts", "list", "--tag", "x").stdout
+    target = tmp_path / "b.wav"
+    assert cli.json("artifacts", "download", identity, "-o", str(target))["saved"] == [str(target)]
+    assert target.read_bytes() == b"sound"
+
+
+MODEL = {
+    "id": "espeak",
+    "created": 0,
+    "tasks": ["speak"],
+    "variants": ["base", "big"],
+    "default_variant": "base",
+    "weights": "none",
+    "voices": [{"id": "en", "name": "English", "language": "en", "gender": "male"}],
+}
+
+
+def test_models_and_voices(cli: Cli, server: FakeServer) -> None:
+    assert cli("voices").exit_code == 2
+    server.models = [{**MODEL, "id": "whisper", "tasks": ["transcribe"], "weights": "random"}, MODEL]
+    listed = cli("models", "list")
+    assert "base*, big" in listed.stdout
+    assert "whisper has weights" in listed.stderr
+    assert cli.json("voices")[0]["id"] == "en"
+    assert "English" in cli("voices", "espeak").stdout
+    assert "took 5 bytes" in cli("models", "load", "espeak", "--variant", "big").stdout
+    assert cli.json("models", "unload", "espeak")["bytes"] == 5
+
+
+def test_health(cli: Cli, server: FakeServer) -> None:
+    assert "is alive and ready" in cli("health").stdout
+    server.ready = False
+    assert cli.json("health", status=1)["readiness"]["ready"] is False
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"audiograph {audiograph.__version__}\n"
+
+
+def test_shared_options_may_stand_anywhere() -> None:
+    assert hoisted(["key", "a.mp3", "--json"]) == ["--json", "key", "a.mp3"]
+    assert hoisted(["jobs", "list", "--url", "u", "--limit", "1"]) == [
+        "--url",
+        "u",
+        "jobs",
+        "list",
+        "--limit",
+        "1",
+    ]
+    assert hoisted(["jobs", "--api-key=k", "list"]) == ["--api-key=k", "jobs", "list"]
+    assert hoisted(["speak", "--", "--json"]) == ["speak", "--", "--json"]
+    assert hoisted(["keys", "list", "--json"]) == ["keys", "list", "--json"]
+    assert hoisted(["health", "--url"]) == ["--url", "health"]
+
+
+def test_keys_are_made_by_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    helped = CliRunner().invoke(app, ["keys", "--help"])
+    assert helped.exit_code == 0
+    assert "revoke" in helped.stdout
+    monkeypatch.setitem(sys.modules, "deployments.ingress.keys_cli", None)
+    missing = CliRunner().invoke(app, ["keys", "list"])
+    assert missing.exit_code == 2
+    assert "checkout" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "canceled"),
+    [(("speak", "hello"), True), (("jobs", "watch", "job-0"), False)],
+)
+def test_ctrl_c_cancels_the_job_that_the_command_made(
+    server: FakeServer, tmp_path: Path, command: tuple[str, ...], canceled: bool
+) -> None:
+    server.submit({"task": "speak"}, "another")
+    server.endless.set()
+    environment = {**os.environ, "PYTHONPATH": str(Path(audiograph.__path__[0]).parent)}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "audiograph", "--url", server.url, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert server.event_stream_opened.wait(60)
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130, stderr
+    assert stdout == ""
+    assert ("canceled job job-1" in stderr) is canceled
+    cancels = [seen.path for seen in server.seen if seen.path.endswith("/cancel")]
+    assert cancels == (["/v1/jobs/job-1/cancel"] if canceled else [])

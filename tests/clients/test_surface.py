@@ -1,0 +1,87 @@
+"""What users may import, and that the two clients are one."""
+
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import audiograph
+from audiograph import AsyncAudiograph, Audiograph
+
+ROOT = Path(__file__).parents[2]
+
+SURFACE = {
+    "Artifact",
+    "AsyncAudiograph",
+    "Audiograph",
+    "AudiographError",
+    "File",
+    "Job",
+    "JobCanceled",
+    "JobEvent",
+    "JobFailed",
+    "WaitTimeout",
+    "__version__",
+    "errors",
+    "schemas",
+}
+
+
+def _script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("unasync", ROOT / "scripts" / "unasync.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_public_surface() -> None:
+    assert set(audiograph.__all__) == SURFACE
+    modules = {module.name for module in pkgutil.iter_modules(audiograph.__path__)}
+    assert {name for name in modules if not name.startswith("_")} == {"cli", "errors", "schemas"}
+    assert (Path(audiograph.__path__[0]) / "py.typed").is_file()
+
+
+def test_the_blocking_client_is_up_to_date() -> None:
+    assert _script().stale() == []
+
+
+def test_the_check_notices_a_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = _script()
+    script.TARGET = tmp_path
+    monkeypatch.setattr(sys, "argv", ["unasync.py", "--check"])
+    with pytest.raises(SystemExit, match="out of date"):
+        script.main()
+    (tmp_path / "left_over.py").write_text("")
+    monkeypatch.setattr(sys, "argv", ["unasync.py"])
+    script.main()
+    assert script.stale() == []
+    assert not (tmp_path / "left_over.py").exists()
+
+
+@pytest.mark.parametrize("part", [None, "files", "jobs", "artifacts", "models"])
+def test_both_clients_have_the_same_methods_and_parameters(part: str | None) -> None:
+    blocking: Any = Audiograph()
+    waiting: Any = AsyncAudiograph()
+    if part is not None:
+        blocking, waiting = getattr(blocking, part), getattr(waiting, part)
+    ours, theirs = _methods(blocking), _methods(waiting)
+    assert ours == {name.replace("aclose", "close"): parameters for name, parameters in theirs.items()}
+
+
+def _methods(thing: object) -> dict[str, list[str]]:
+    found = inspect.getmembers(thing, inspect.ismethod)
+    return {name: list(inspect.signature(method).parameters) for name, method in found if name[0] != "_"}
+
+
+def test_nothing_of_the_blocking_client_is_async() -> None:
+    for module in sorted((Path(audiograph.__path__[0]) / "_sync").glob("*.py")):
+        text = module.read_text("utf-8").split("\n", 1)[1]
+        assert "async" not in text.lower(), module
+        assert "await" not in text, module

@@ -1,0 +1,142 @@
+"""The ingress over real storage and fakes of the rest; in process, and on a real socket."""
+
+import io
+import socket
+import threading
+import time
+import wave
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from audiograph.schemas import Artifact
+from deployments.config import AppConfig
+from deployments.ingress.app import create_app
+from deployments.ingress.services import Services
+from deployments.models.registry import Registry
+from deployments.storage.artifacts import ArtifactStore, Provenance
+from tests.deployments.ingress.fakes import FakeModels, FakeQueue
+
+HERE = "tests.deployments.ingress.fakes"
+
+
+def wav(seconds: float = 0.1, rate: int = 8000) -> bytes:
+    """Silence that decodes."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(bytes(2 * int(seconds * rate)))
+    return buffer.getvalue()
+
+
+def app_config(folder: Path, **sections: Any) -> AppConfig:
+    """A configuration with a model of each kind that matters here."""
+    base: dict[str, Any] = {
+        "weights": "tiny",
+        "models": {
+            "listener": {"class": f"{HERE}:Listener"},
+            "speaker": {"class": f"{HERE}:Speaker"},
+            "absent": {"class": f"{HERE}:Absent"},
+        },
+        "storage": {
+            "database_url": f"sqlite:///{folder / 'audiograph.db'}",
+            "artifacts_url": str(folder / "artifacts"),
+        },
+        "work_dir": folder / "work",
+    }
+    return AppConfig.model_validate(base | sections)
+
+
+def make_services(config: AppConfig, max_queued: int = 100) -> Services:
+    """Real storage and registry, fake queue and models."""
+    store = ArtifactStore.open(config.storage)
+    store.database.migrate()
+    registry = Registry.from_config(config)
+    queue: Any = FakeQueue(registry, store, max_queued)
+    return Services(config, registry, store, queue, FakeModels())
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """Every file that the artifact store keeps, finished or not."""
+    return [path for path in (folder / "artifacts").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def sections() -> dict[str, Any]:
+    """Parts of the configuration that a test sets otherwise: override it with parametrize."""
+    return {}
+
+
+@pytest.fixture
+def services(tmp_path: Path, sections: dict[str, Any]) -> Services:
+    return make_services(app_config(tmp_path, **sections))
+
+
+@pytest.fixture
+def queue(services: Services) -> Any:
+    return services.queue
+
+
+@pytest.fixture
+def app(services: Services) -> FastAPI:
+    return create_app(services)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def uploaded(services: Services) -> str:
+    """Id of a stored file."""
+    with services.store.writer() as writer:
+        writer.write(wav())
+        return writer.commit_file("talk.wav", "audio/wav", None).id
+
+
+@pytest.fixture
+def put(services: Services) -> Callable[..., Artifact]:
+    """Stores an artifact."""
+
+    def put_artifact(name: str, content: bytes, media_type: str = "audio/wav", **provenance: Any) -> Artifact:
+        return services.store.put_artifact(name, content, media_type, provenance=Provenance(**provenance))
+
+    return put_artifact
+
+
+class Served:
+    """An application behind a real uvicorn in a thread."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"http://{self.address}"
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+
+    def __enter__(self) -> "Served":
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def served(app: FastAPI) -> Iterator[Served]:
+    with Served(app) as server:
+        yield server

@@ -1,0 +1,120 @@
+"""A job store on SQLite or PostgreSQL, with runners in processes of their own that tests may kill."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiograph.schemas import Job, SpeakRequest
+from deployments.config import AppConfig
+from deployments.jobs import durable
+from deployments.jobs.queue import JobQueue
+from deployments.models.registry import Registry
+from deployments.storage.artifacts import ArtifactStore
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Farm:
+    """A queue, and the means to start and kill runners."""
+
+    config: AppConfig
+    config_path: Path
+    queue: JobQueue
+    store: ArtifactStore
+    runners: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start_runner(self) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/clients"}
+        command = [sys.executable, "-m", "tests.deployments.jobs.echo", str(self.config_path)]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        self.runners.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        process.kill()
+        process.wait()
+
+    def journal(self) -> list[tuple[str, str, str]]:
+        """What the replicas did: (start | end | cut, job id, text)."""
+        path = self.config_path.with_suffix(".journal")
+        if not path.exists():
+            return []
+        return [tuple(line.split(" ", 2)) for line in path.read_text().splitlines()]  # type: ignore[misc]
+
+    async def submit(self, text: str = "hello", key: str | None = None, **fields: Any) -> Job:
+        parameters = {
+            name: fields.pop(name) for name in list(fields) if name not in SpeakRequest.model_fields
+        }
+        request = SpeakRequest(text=text, parameters=parameters, **fields)
+        job, _ = await self.queue.submit(request, idempotency_key=key)
+        return job
+
+    async def until_started(self, job_id: str, seconds: float = 20) -> None:
+        """Until a replica has begun the job."""
+        deadline = time.monotonic() + seconds
+        while ("start", job_id) not in {(what, of) for what, of, _ in self.journal()}:
+            assert time.monotonic() < deadline, f"not started after {seconds} s"
+            await asyncio.sleep(0.05)
+
+
+MakeFarm = Callable[..., Farm]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+async def make_farm(database_url: str, tmp_path: Path) -> AsyncIterator[MakeFarm]:
+    with contextlib.ExitStack() as stack:
+        yield lambda **jobs: stack.enter_context(_farm(database_url, tmp_path, jobs))
+
+
+@pytest.fixture
+def farm(make_farm: MakeFarm) -> Farm:
+    return make_farm()
+
+
+@contextlib.contextmanager
+def _farm(database_url: str, folder: Path, jobs: dict[str, Any]) -> Iterator[Farm]:
+    args = {
+        "models": {"echo": {"class": "tests.deployments.jobs.echo:Echo"}},
+        "storage": {"database_url": database_url, "artifacts_url": str(folder / "artifacts")},
+        "jobs": {"heartbeat_seconds": 0.2, "dead_after_seconds": 2.0, **jobs},
+    }
+    config = AppConfig.model_validate(args)
+    config_path = folder / "config.json"
+    config_path.write_text(json.dumps(args))
+    store = ArtifactStore.open(config.storage)
+    store.database.migrate()
+    durable.migrate(database_url)
+    client = durable.connect(database_url)
+    farm = Farm(
+        config, config_path, JobQueue(config.jobs, Registry.from_config(config), store, client), store
+    )
+    try:
+        yield farm
+    finally:
+        for process in farm.runners:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                farm.kill(process)
+        client.destroy()

@@ -1,0 +1,93 @@
+"""A model whose runs are told what to do by their request, and a process that runs its jobs.
+
+``python echo.py CONFIG.json`` starts one runner, without Ray: the model's replica is played by `EchoHandle`.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from ray.exceptions import ActorUnavailableError
+
+from audiograph.errors import InvalidAudio
+from audiograph.schemas import SpeakRequest
+from deployments.config import AppConfig
+from deployments.jobs.runner import Runner
+from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.storage.artifacts import ArtifactStore, Provenance
+
+
+class Echo(Model[None]):
+    """Named by the configuration; its runs are `EchoHandle`'s."""
+
+    tasks = ("speak",)
+    variants = ("plain",)
+    default_variant = "plain"
+    needs_weights = False
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[None]:
+        return Loaded(None)
+
+    def run(self, engine: None, request: SpeakRequest, context: RunContext) -> Output:
+        raise AssertionError("the runner's tests go through EchoHandle")
+
+
+class EchoHandle:
+    """Streams what a replica would. ``parameters``: steps, delay, fail, replica_deaths."""
+
+    def __init__(self, store: ArtifactStore, journal: Path) -> None:
+        self._store = store
+        self._journal = journal
+
+    async def stream(self, call: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        request, parameters = call["request"], call["request"]["parameters"]
+        self._note("start", call)
+        try:
+            if call["attempt"] <= parameters.get("replica_deaths", 0):
+                raise ActorUnavailableError("the replica died", None)
+            steps = parameters.get("steps", 2)
+            for step in range(steps):
+                await asyncio.sleep(parameters.get("delay", 0.0))
+                yield {"type": "progress", "progress": (step + 1) / steps, "stage": f"step {step}"}
+            if "fail" in parameters:
+                error = InvalidAudio(parameters["fail"], field="file", details={"why": "told to"})
+                yield {"type": "error", "error": error.to_wire()}
+                return
+            yield await asyncio.to_thread(self._result, call, request)
+            self._note("end", call)
+        except (GeneratorExit, asyncio.CancelledError):
+            self._note("cut", call)
+            raise
+
+    def _result(self, call: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+        made = Provenance(job_id=call["job_id"], task="speak", model="echo", variant="plain", weights="none")
+        artifact = self._store.put_artifact(
+            "echo.txt", request["text"].encode(), "text/plain", provenance=made
+        )
+        result = {"task": "speak", "voice": "echo", "duration": 1.0, "sample_rate": 8000, "channels": 1}
+        return {
+            "type": "result",
+            "result": result,
+            "artifacts": [artifact.id],
+            "weights": "none",
+            "timings": {},
+        }
+
+    def _note(self, what: str, call: dict[str, Any]) -> None:
+        with self._journal.open("a") as journal:
+            journal.write(f"{what} {call['job_id']} {call['request']['text']}\n")
+
+
+async def main(config: AppConfig, journal: Path) -> None:
+    store = ArtifactStore.open(config.storage)
+    runner = Runner(config, {"echo": EchoHandle(store, journal)})
+    await runner.start()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    asyncio.run(main(AppConfig.model_validate_json(path.read_text()), path.with_suffix(".journal")))

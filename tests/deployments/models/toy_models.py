@@ -1,0 +1,247 @@
+"""Small models for the tests of what runs models. Requests steer them by `parameters`; tests by `gate`."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+import numpy as np
+
+from audiograph.errors import Canceled, InvalidRequest
+from audiograph.schemas import Request, SpeakRequest, SpeakResult, TaskName, Voice
+from deployments.models.base import (
+    AudioOutput,
+    FileOutput,
+    LoadContext,
+    Loaded,
+    Model,
+    Options,
+    Output,
+    RunContext,
+)
+
+ENGINES: "WeakSet[ToyEngine]" = WeakSet()
+"""Engines that something still refers to."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like PyTorch's."""
+
+
+class ToyEngine:
+    def __init__(self, variant: str, size: int) -> None:
+        self.variant = variant
+        self.size = size
+        ENGINES.add(self)
+
+
+class ToyMemory:
+    """Counts the engines that are alive, so that one still referred to shows."""
+
+    device = "cpu"
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+
+    def used(self) -> int:
+        return sum(engine.size for engine in list(ENGINES))
+
+    def settle(self) -> int:
+        return self.used()
+
+
+class ToyOptions(Options):
+    greeting: str = "hello"
+
+
+def output(request: Request, **fields: Any) -> Output:
+    assert isinstance(request, SpeakRequest)
+    samples = np.sin(np.linspace(0, 300, 8000, dtype=np.float32))
+    files: list[AudioOutput | FileOutput] = [
+        AudioOutput("speech", samples, 8000),
+        FileOutput("words.txt", request.text.encode(), "text/plain"),
+    ]
+    result = SpeakResult(duration=1.0, sample_rate=8000, channels=1, voice="toy", **fields)
+    return Output(result, files if request.parameters.get("files") else [], audio_seconds=1.0)
+
+
+class Toy(Model[ToyEngine]):
+    """Takes as many steps as asked; sizes of the variants are 100, 200 and 400 bytes."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
+    variants = ("small", "medium", "large")
+    default_variant = "small"
+    options_class = ToyOptions
+    sizes: ClassVar[dict[str, int]] = {"small": 100, "medium": 200, "large": 400}
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options or ToyOptions())
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.gate = threading.Event()
+        """Runs that hold, and those of models that never look, wait for it."""
+        self.gate.set()
+        self.started = threading.Event()
+        self.load_gate = threading.Event()
+        self.load_gate.set()
+        self.loading = threading.Event()
+        self.load_error: BaseException | None = None
+        self.check_error: Exception | None = None
+        self.checks = 0
+        self.steps_done = 0
+        self.running = 0
+        self.most_running = 0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def voices(cls) -> list[Voice]:
+        return [Voice(id="anna", name="Anna"), Voice(id="ben", name="Ben")]
+
+    @classmethod
+    def check_request(cls, request: Request, variant: str) -> None:
+        if getattr(request, "text", None) == variant:
+            raise InvalidRequest("text must not be the variant", field="text")
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        self.loads.append(variant)
+        self.loading.set()
+        self.load_gate.wait(30)
+        if self.load_error:
+            raise self.load_error
+        return Loaded(ToyEngine(variant, self.sizes[variant]), "random")
+
+    def unload(self, engine: ToyEngine) -> None:
+        self.unloads.append(engine.variant)
+
+    def check_engine(self, engine: ToyEngine) -> None:
+        self.checks += 1
+        if self.check_error:
+            raise self.check_error
+
+    def run(self, engine: ToyEngine, request: SpeakRequest, context: RunContext) -> Output:
+        with self._lock:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        try:
+            return self.work(request, context)
+        finally:
+            with self._lock:
+                self.running -= 1
+
+    def work(self, request: SpeakRequest, context: RunContext) -> Output:
+        steps = request.parameters.get("steps", 1)
+        for step in range(steps):
+            context.progress((step + 1) / steps, "stepping")
+            self.steps_done += 1
+            self.started.set()
+            time.sleep(request.parameters.get("seconds", 0))
+        if "hold" in request.parameters:
+            self.hold(context)
+        for part in request.parameters.get("parts", []):
+            context.partial({"text": part})
+        if error := ERRORS.get(request.parameters.get("error", "")):
+            raise error()
+        return output(request)
+
+    def hold(self, context: RunContext) -> None:
+        """Until the gate opens, looking whether the job was canceled."""
+        self.started.set()
+        while not self.gate.wait(0.01):
+            context.check()
+
+
+class Stubborn(Toy):
+    """Never looks whether the job was canceled."""
+
+    def work(self, request: SpeakRequest, context: RunContext) -> Output:
+        self.started.set()
+        self.gate.wait(30)
+        return output(request)
+
+
+class Pair(Stubborn):
+    """Two runs may share an engine."""
+
+    concurrency = 2
+
+
+class Choir(Toy):
+    """Serves requests in batches; refuses more than `fits` at once for want of memory."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
+    fits = 1000
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.batches_run: list[list[str]] = []
+
+    def run_batch(
+        self, engine: ToyEngine, requests: Sequence[Any], contexts: Sequence[RunContext]
+    ) -> Sequence[Output | Exception]:
+        self.batches_run.append([getattr(request, "text", "dialogue") for request in requests])
+        self.started.set()
+        self.gate.wait(30)
+        if len(requests) > self.fits or any(self.error(request) == "memory" for request in requests):
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 KiB. GPU 0 has less.")
+        if any(self.error(request) == "poison" for request in requests):
+            raise RuntimeError("one of them is poison")
+        return [self.sing(request, context) for request, context in zip(requests, contexts, strict=True)]
+
+    def sing(self, request: Any, context: RunContext) -> Output | Exception:
+        try:
+            context.progress(0.5, getattr(request, "text", "dialogue"))
+        except Canceled as error:
+            return error
+        if self.error(request) == "own":
+            return ValueError("its own fault")
+        return output(request) if isinstance(request, SpeakRequest) else Output(SPOKEN)
+
+    @staticmethod
+    def error(request: Any) -> str | None:
+        return getattr(request, "parameters", {}).get("error")
+
+
+class Miscounting(Choir):
+    def run_batch(
+        self, engine: ToyEngine, requests: Sequence[Any], contexts: Sequence[RunContext]
+    ) -> Sequence[Output | Exception]:
+        return []
+
+
+class Weighty(Toy):
+    """Its engines are as big as they say, in real memory."""
+
+    sizes: ClassVar[dict[str, int]] = {"small": 64 * 2**20, "medium": 8 * 2**20, "large": 8 * 2**20}
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        loaded = super().load(variant, context)
+        loaded.engine.samples = np.ones(loaded.engine.size, np.uint8)  # type: ignore[attr-defined]
+        return loaded
+
+
+class Unready(Toy):
+    """Lacks a package."""
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return "install the package toys"
+
+    @classmethod
+    def voices(cls) -> list[Voice]:
+        raise ImportError("no toys")
+
+
+class Repeating(Toy):
+    variants = ("small", "small")
+
+
+SPOKEN = SpeakResult(duration=1.0, sample_rate=8000, channels=1, voice="toy")
+NOT_A_MODEL = "a string"
+ERRORS: dict[str, Callable[[], BaseException]] = {
+    "unexpected": lambda: KeyError("a secret path"),
+    "refused": lambda: InvalidRequest("the text is too sad", field="text"),
+    "memory": lambda: MemoryError("Unable to allocate 3.00 GiB for an array"),
+    "exit": lambda: SystemExit(3),
+    "stop": StopIteration,
+}

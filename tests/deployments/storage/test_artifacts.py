@@ -1,0 +1,573 @@
+"""The artifact store: writing, reading, records, search, pins, deletion."""
+
+import base64
+import hashlib
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audiograph.errors import Conflict, InternalError, InvalidRequest, NotFound
+from audiograph.schemas import Artifact, File
+from deployments.config import StorageConfig
+from deployments.storage.artifacts import ArtifactStore, Provenance, Usage
+from deployments.storage.audio import AudioInfo
+from deployments.storage.blobs import Blobs
+from deployments.storage.content import Content
+from deployments.storage.names import base_name
+
+NOWHERE = "art_" + "0" * 32
+EMPTY = Usage(items=0, blobs=0, bytes=0)
+
+Put = Callable[..., Artifact]
+Files = Callable[[], list[Path]]
+
+
+def content_of(store: ArtifactStore) -> Content:
+    return store._content
+
+
+def test_a_file_is_kept_with_what_is_known_of_it(store: ArtifactStore) -> None:
+    before = datetime.now(UTC)
+    with store.writer() as writer:
+        writer.write(b"some ")
+        writer.write(b"bytes")
+        assert writer.bytes == 10
+        assert writer.path.read_bytes() == b"some bytes"
+        file = writer.commit_file("talk.wav", "audio/wav", AudioInfo(1.5, 44100, 2))
+    assert (file.name, file.media_type, file.bytes) == ("talk.wav", "audio/wav", 10)
+    assert (file.duration, file.sample_rate, file.channels) == (1.5, 44100, 2)
+    assert file.sha256 == hashlib.sha256(b"some bytes").hexdigest()
+    assert file.url == f"/v1/files/{file.id}/content"
+    assert file.id.startswith("file_")
+    assert before <= file.created_at <= datetime.now(UTC)
+    assert type(file) is File
+    assert store.get(file.id) == file
+    assert b"".join(store.read(file.id)) == b"some bytes"
+
+
+def test_an_artifact_is_kept_with_where_it_came_from(store: ArtifactStore) -> None:
+    provenance = Provenance(
+        job_id="j1",
+        task="speak",
+        model="espeak",
+        variant="default",
+        weights="none",
+        creator="ann",
+        parent_id=NOWHERE,
+        variation_set_id="v1",
+        tags=["loud", "b", "loud"],
+        parameters={"text": "Grüße\0", "speed": float("nan"), "deep": [{"x": 1}]},
+    )
+    audio = AudioInfo(0.5, 16000, 1)
+    made = store.put_artifact("a.wav", b"RIFF", "audio/wav", audio=audio, provenance=provenance)
+    kept = store.get(made.id)
+    assert isinstance(kept, Artifact)
+    assert kept.id.startswith("art_")
+    assert kept.url == f"/v1/artifacts/{made.id}/content"
+    assert kept.tags == ["b", "loud"]
+    assert kept.parameters == {"text": "Grüße\0", "speed": None, "deep": [{"x": 1}]}
+    same = {"job_id", "task", "model", "variant", "weights", "creator", "parent_id", "variation_set_id"}
+    assert kept.model_dump(include=same) == {key: getattr(provenance, key) for key in same}
+
+
+def test_a_text_that_postgresql_cannot_store_is_refused(store: ArtifactStore, put: Put) -> None:
+    for provenance in ({"creator": "a\0b"}, {"tags": ["\ud800"]}):
+        with pytest.raises(InvalidRequest) as refused:
+            put(b"x", **provenance)
+        assert refused.value.field == next(iter(provenance))
+    assert store.usage() == EMPTY
+
+
+def test_nothing_is_left_of_a_writer_that_does_not_commit(store: ArtifactStore, files_on_disk: Files) -> None:
+    with pytest.raises(ConnectionResetError), store.writer() as writer:
+        writer.write(b"half an upl")
+        assert len(files_on_disk()) == 1
+        raise ConnectionResetError
+    assert files_on_disk() == []
+    assert store.usage() == EMPTY
+
+
+def test_equal_content_is_stored_once(store: ArtifactStore, put: Put, files_on_disk: Files) -> None:
+    first, second = put(b"same", "a"), put(b"same", "b")
+    assert first.id != second.id
+    assert store.usage() == Usage(items=2, blobs=1, bytes=4)
+    assert len(files_on_disk()) == 1
+    store.delete(first.id)
+    assert b"".join(store.read(second.id)) == b"same"
+    store.delete(second.id)
+    assert store.usage() == EMPTY
+    assert files_on_disk() == []
+
+
+def test_empty_content(store: ArtifactStore, put: Put) -> None:
+    made = put(b"")
+    assert b"".join(store.read(made.id)) == b""
+    with store.local(made.id) as path:
+        assert path.read_bytes() == b""
+
+
+def test_an_id_that_is_not_there(store: ArtifactStore) -> None:
+    for absent in (NOWHERE, "", "art_", "file_\0", "../x", NOWHERE + "\n"):
+        for act in (store.get, store.read, store.delete, lambda i: store.local(i).__enter__()):
+            with pytest.raises(NotFound):
+                act(absent)
+        assert store.get_many([absent]) == []
+
+
+def test_many_records_come_in_the_order_asked(store: ArtifactStore, put: Put) -> None:
+    made = [put(b"%d" % number, tags=[f"t{number}"]) for number in range(5)]
+    wanted = [made[3].id, NOWHERE, made[0].id, made[4].id]
+    assert store.get_many(wanted) == [made[3], made[0], made[4]]
+
+
+def test_local_gives_a_path_to_the_bytes(store: ArtifactStore, put: Put, files_on_disk: Files) -> None:
+    made = put(b"bytes")
+    kept = files_on_disk()
+    with store.local(made.id) as path:
+        assert path.read_bytes() == b"bytes"
+    assert files_on_disk() == kept
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(0, 1100), length=st.integers(0, 1100), chunk=st.integers(1, 300))
+def test_any_range_can_be_read(store: ArtifactStore, start: int, length: int, chunk: int) -> None:
+    content = bytes(number % 251 for number in range(1000))
+    made = store.put_artifact("x", content, "text/plain", provenance=Provenance())
+    chunks = list(store.read(made.id, start, start + length, chunk_bytes=chunk))
+    assert b"".join(chunks) == content[start : start + length]
+    assert max(map(len, chunks)) <= chunk
+
+
+def test_parts_of_an_object_store_fit_together(
+    memory_store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filesystem, root = content_of(memory_store)._fs, content_of(memory_store)._root  # type: ignore[attr-defined]
+    fetch, fetched = filesystem.cat_file, []
+
+    def fetch_as_s3_does(
+        path: str, version_id: str | None = None, start: int | None = None, end: int | None = None
+    ) -> Any:
+        assert version_id is None
+        fetched.append((start, end))
+        return fetch(path, start=start, end=end)
+
+    monkeypatch.setattr(filesystem, "cat_file", fetch_as_s3_does)
+    monkeypatch.setattr("deployments.storage.remote_content.PART_BYTES", 100)
+    content = bytes(range(250)) * 2
+    made = memory_store.put_artifact("x", content, "text/plain", provenance=Provenance())
+    assert b"".join(memory_store.read(made.id, chunk_bytes=30)) == content
+    fetched.clear()
+    assert b"".join(memory_store.read(made.id, 99, 301, chunk_bytes=30)) == content[99:301]
+    assert fetched == [(99, 199), (199, 299), (299, 301)]
+    with memory_store.local(made.id) as path:
+        assert path.read_bytes() == content
+    memory_store.delete(made.id)
+    assert filesystem.find(root) == []
+
+
+def spoil(store: ArtifactStore, artifact: Artifact, content: bytes, files: Files) -> None:
+    [path] = [path for path in files() if path.name == artifact.sha256]
+    path.write_bytes(content)
+
+
+def test_damaged_content_is_never_handed_out_whole(
+    store: ArtifactStore, put: Put, files_on_disk: Files
+) -> None:
+    made = put(b"0123456789")
+    spoil(store, made, b"012345678X", files_on_disk)
+    chunks = store.read(made.id, chunk_bytes=4)
+    received = b""
+    with pytest.raises(InternalError, match="damaged"):
+        for chunk in chunks:
+            received += chunk
+    assert len(received) < 10
+
+
+def test_content_cut_short_is_noticed_and_mended_by_the_next_put(
+    store: ArtifactStore, put: Put, files_on_disk: Files
+) -> None:
+    made = put(b"0123456789")
+    spoil(store, made, b"01234", files_on_disk)
+    for act in (store.read, lambda i: store.local(i).__enter__()):
+        with pytest.raises(InternalError, match="missing or damaged"):
+            act(made.id)
+    put(b"0123456789")
+    assert b"".join(store.read(made.id)) == b"0123456789"
+
+
+def test_an_open_read_outlives_deletion_in_a_folder(sqlite_store: ArtifactStore) -> None:
+    content = b"x" * 3_000_000
+    made = sqlite_store.put_artifact("x", content, "text/plain", provenance=Provenance())
+    chunks = sqlite_store.read(made.id)
+    sqlite_store.delete(made.id)
+    assert b"".join(chunks) == content
+
+
+def test_a_failure_while_placing_leaves_no_item(
+    store: ArtifactStore, put: Put, files_on_disk: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(content_of(store), "place", fail)
+        with pytest.raises(OSError, match="no space"):
+            put(b"content")
+    assert store.usage() == EMPTY
+    assert files_on_disk() == []
+    assert b"".join(store.read(put(b"content").id)) == b"content"
+
+
+def test_a_blob_that_goes_between_announcement_and_item_is_announced_again(
+    store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce = Blobs._announce
+    announced: list[str] = []
+
+    def announce_and_lose(blobs: Blobs, sha256: str, size: int) -> None:
+        announce(blobs, sha256, size)
+        announced.append(sha256)
+        if len(announced) < 3:
+            blobs.drop_unused(sha256)
+
+    monkeypatch.setattr(Blobs, "_announce", announce_and_lose)
+    made = put(b"content")
+    assert announced == [made.sha256] * 3
+    assert b"".join(store.read(made.id)) == b"content"
+
+
+def test_content_deleted_after_staging_is_uploaded_again(
+    store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last other item of a content goes just when a new put has seen that it need not upload it."""
+    first = put(b"content")
+    stage = content_of(store).stage
+
+    def stage_then_lose(source: Path, sha256: str, size: int) -> str | None:
+        staged = stage(source, sha256, size)
+        store.delete(first.id)
+        return staged
+
+    monkeypatch.setattr(content_of(store), "stage", stage_then_lose)
+    assert b"".join(store.read(put(b"content").id)) == b"content"
+
+
+# Deletion and pins
+
+
+def test_a_pinned_item_cannot_be_deleted(store: ArtifactStore, put: Put) -> None:
+    made = put(b"x")
+    store.pin("job-1", [made.id, made.id])
+    store.pin("job-1", [made.id])
+    store.pin("job-2", [made.id])
+    with pytest.raises(Conflict) as refused:
+        store.delete(made.id)
+    assert refused.value.details["job_id"] in {"job-1", "job-2"}
+    assert sorted(job_id for job_id, _ in store.pinned_jobs()) == ["job-1", "job-2"]
+    store.unpin("job-1")
+    with pytest.raises(Conflict):
+        store.delete(made.id)
+    store.unpin("job-2")
+    store.unpin("job-2")
+    assert store.pinned_jobs() == []
+    store.delete(made.id)
+
+
+def test_pinning_is_all_or_nothing(store: ArtifactStore, put: Put) -> None:
+    made = put(b"x")
+    for absent in (NOWHERE, "file_\0"):
+        with pytest.raises(NotFound) as missing:
+            store.pin("job", [made.id, absent])
+        assert missing.value.field == "file"
+        assert store.pinned_jobs() == []
+
+
+def test_an_artifact_can_be_born_pinned(store: ArtifactStore) -> None:
+    made = store.put_artifact("x", b"x", "text/plain", provenance=Provenance(job_id="job"), pin=True)
+    assert [job_id for job_id, _ in store.pinned_jobs()] == ["job"]
+    with pytest.raises(Conflict):
+        store.delete(made.id)
+
+
+def test_pin_and_delete_at_once_never_lose_a_pinned_item(store: ArtifactStore, put: Put) -> None:
+    """Of each pair one wins: either the item is pinned and there, or deleted and the pin refused."""
+
+    def attempt(act: Callable[[], None], barrier: threading.Barrier) -> bool:
+        barrier.wait()
+        try:
+            act()
+        except (NotFound, Conflict):
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(15):
+            made, barrier = put(b"x"), threading.Barrier(2)
+            pin = pool.submit(attempt, partial(store.pin, f"job-{turn}", [made.id]), barrier)
+            deletion = pool.submit(attempt, partial(store.delete, made.id), barrier)
+            assert pin.result() != deletion.result()
+            assert len(store.get_many([made.id])) == pin.result()
+
+
+# Search
+
+
+def all_pages(store: ArtifactStore, limit: int) -> Iterator[list[str]]:
+    cursor: str | None = None
+    while True:
+        page = store.search(limit=limit, cursor=cursor)
+        yield [artifact.id for artifact in page.data]
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def test_search_by_each_criterion_and_by_several(store: ArtifactStore, put: Put) -> None:
+    one = put(b"1", tags=["t", "u"], creator="ann", variation_set_id="v", parent_id="p", job_id="j")
+    two = put(b"2", tags=["t"], creator="bob", variation_set_id="v")
+    with store.writer() as writer:
+        writer.commit_file("upload", "text/plain", None)
+    found = {
+        "tag=t": store.search(tag="t"),
+        "tag=u": store.search(tag="u"),
+        "creator": store.search(creator="bob"),
+        "set": store.search(variation_set_id="v"),
+        "parent": store.search(parent_id="p"),
+        "job": store.search(job_id="j"),
+        "both": store.search(tag="t", creator="ann"),
+        "none": store.search(tag="u", creator="bob"),
+        "all": store.search(),
+    }
+    assert {key: [artifact.id for artifact in page.data] for key, page in found.items()} == {
+        "tag=t": [two.id, one.id],
+        "tag=u": [one.id],
+        "creator": [two.id],
+        "set": [two.id, one.id],
+        "parent": [one.id],
+        "job": [one.id],
+        "both": [one.id],
+        "none": [],
+        "all": [two.id, one.id],
+    }
+    assert found["tag=u"].data == [one]
+
+
+def test_pages_miss_nothing_and_repeat_nothing(
+    store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1e9 + 1 / 3)  # all at one time: only the ids tell them apart
+    same_time = {put(b"x").id for _ in range(4)}
+    monkeypatch.setattr("time.time", lambda: 1e9 + 2 / 3)
+    later = put(b"x").id
+    pages = list(all_pages(store, 2))
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert pages[0][0] == later
+    assert {item for page in pages for item in page} == same_time | {later}
+    assert [len(page) for page in all_pages(store, 5)] == [5]
+
+
+def test_new_artifacts_do_not_shift_a_page(store: ArtifactStore, put: Put) -> None:
+    old = [put(b"x").id for _ in range(4)]
+    first = store.search(limit=2)
+    put(b"new")
+    second = store.search(limit=2, cursor=first.next_cursor)
+    assert [artifact.id for artifact in (*first.data, *second.data)] == old[::-1]
+
+
+def cursor_of(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "????",
+        "é",
+        cursor_of(1),
+        cursor_of([]),
+        cursor_of([1, 2]),
+        cursor_of(["x", NOWHERE]),
+        cursor_of([float("nan"), NOWHERE]),
+        cursor_of([10**400, NOWHERE]),
+        cursor_of([1.0, "art_\0"]),
+        cursor_of([1.0, NOWHERE, 2]),
+    ],
+)
+def test_a_bad_cursor_is_named(sqlite_store: ArtifactStore, cursor: str) -> None:
+    with pytest.raises(InvalidRequest, match="cursor") as refused:
+        sqlite_store.search(cursor=cursor)
+    assert refused.value.field == "cursor"
+
+
+@given(cursor=st.text(max_size=80))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_text_as_cursor_is_refused_in_words(sqlite_store: ArtifactStore, cursor: str) -> None:
+    with pytest.raises(InvalidRequest):
+        sqlite_store.search(cursor=cursor)
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1001])
+def test_a_limit_out_of_range_is_named(sqlite_store: ArtifactStore, limit: int) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        sqlite_store.search(limit=limit)
+    assert refused.value.field == "limit"
+
+
+def test_a_value_that_cannot_be_stored_is_named(store: ArtifactStore) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        store.search(tag="a\0")
+    assert refused.value.field == "tag"
+    with pytest.raises(InvalidRequest) as refused:
+        store.search(creator="\udfff")
+    assert refused.value.field == "creator"
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("given_name", "kept"),
+    [
+        ("talk.mp3", "talk.mp3"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\x\\song.wav", "song.wav"),
+        ("/", "unnamed"),
+        ("", "unnamed"),
+        ("..", "unnamed"),
+        (" . ", "unnamed"),
+        ("a\0b\r\n.wav", "ab.wav"),
+        ("gpj\u202e3pm.exe", "gpj3pm.exe"),
+        ("Grüße 🎵.ogg", "Grüße 🎵.ogg"),
+        ("\ud800.wav", ".wav"),
+    ],
+)
+def test_names_become_base_names(given_name: str, kept: str) -> None:
+    assert base_name(given_name) == kept
+
+
+@given(st.text(st.characters(), max_size=400) | st.text("é/\\.\0 🎵", max_size=400))
+def test_every_name_can_be_saved_under(name: str) -> None:
+    kept = base_name(name)
+    assert 1 <= len(kept.encode()) <= 255
+    assert not set(kept) & {"/", "\\", "\0", "\n"}
+    assert kept not in {".", ".."}
+    assert base_name(kept) == kept
+
+
+def test_a_long_name_keeps_its_extension(store: ArtifactStore, put: Put) -> None:
+    made = put(b"x", name="ä" * 300 + ".flac")
+    assert made.name == "ä" * 125 + ".flac"
+    assert store.get(made.id).name == made.name
+
+
+def test_a_zip_can_be_made_of_what_is_read(store: ArtifactStore, put: Put) -> None:
+    made = put(b"content" * 1000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open(made.name, "w") as entry:
+        for chunk in store.read(made.id, chunk_bytes=100):
+            entry.write(chunk)
+    with zipfile.ZipFile(buffer) as archive:
+        assert archive.read(made.name) == b"content" * 1000
+
+
+# Processes
+
+
+def test_threads_that_put_and_delete_the_same_content(
+    store: ArtifactStore, put: Put, files_on_disk: Files
+) -> None:
+    def put_and_delete(_turn: int) -> None:
+        made = put(b"the same content")
+        assert b"".join(store.read(made.id)) == b"the same content"
+        store.delete(made.id)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put_and_delete, range(60)))
+    assert store.usage() == EMPTY
+    assert files_on_disk() == []
+
+
+def test_processes_that_put_delete_and_collect_the_same_content(
+    store: ArtifactStore, config: StorageConfig, files_on_disk: Files
+) -> None:
+    script = Path(__file__).with_name("churn.py")
+    arguments = [sys.executable, str(script), config.database_url, config.artifacts_url]
+    processes = [subprocess.Popen([*arguments, str(seed), "25"], stderr=subprocess.PIPE) for seed in range(3)]
+    errors = [process.communicate()[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    store.collect(None, None)
+    assert store.usage() == EMPTY
+    assert files_on_disk() == []
+
+
+HANG_IN_MID_WRITE = """
+import sys, time
+from deployments.config import StorageConfig
+from deployments.storage.artifacts import ArtifactStore
+store = ArtifactStore.open(StorageConfig(database_url=sys.argv[1], artifacts_url=sys.argv[2]))
+with store.writer() as writer:
+    writer.write(b"x" * 5_000_000)
+    print(writer.path, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_no_item_and_its_file_is_cleared(
+    store: ArtifactStore, config: StorageConfig, files_on_disk: Files
+) -> None:
+    command = [sys.executable, "-c", HANG_IN_MID_WRITE, config.database_url, config.artifacts_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        half_written = Path(process.stdout.readline().strip())
+        store.collect(None, None)
+        assert files_on_disk() == [half_written]  # its writer lives
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert store.usage() == EMPTY
+    assert files_on_disk() == [half_written]
+    store.collect(None, None)
+    assert files_on_disk() == []
+
+
+MEASURE_200_MB = """
+import resource, sys
+from deployments.config import StorageConfig
+from deployments.storage.artifacts import ArtifactStore
+store = ArtifactStore.open(StorageConfig(database_url=sys.argv[1], artifacts_url=sys.argv[2]))
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def write(megabytes):
+    with store.writer() as writer:
+        for number in range(megabytes):
+            writer.write(number.to_bytes(4, "big") * (2**20 // 4))
+        return writer.commit_file("x", "text/plain", None)
+def read(file):
+    assert sum(map(len, store.read(file.id))) == file.bytes
+    with store.local(file.id) as path:
+        assert path.stat().st_size == file.bytes
+read(write(1))
+before = peak()
+read(write(200))
+print(peak() - before)
+"""
+
+
+def test_200_megabytes_pass_in_constant_memory(sqlite_store: ArtifactStore, artifacts_url: str) -> None:
+    command = [sys.executable, "-c", MEASURE_200_MB, str(sqlite_store.database.engine.url), artifacts_url]
+    risen = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(risen) < 32

@@ -1,0 +1,138 @@
+"""``python -m deployments.serve`` on a machine of its own: it starts, keeps to loopback, and leaves nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 150
+CONFIG = """
+http_options: {{port: {port}}}
+applications:
+  - import_path: tests.serve.toy:build
+    args: {{models: {{}}, defaults: {{{defaults}}}}}
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def start(tmp_path: Path, port: int) -> Iterator[Start]:
+    launched: list[subprocess.Popen[str]] = []
+
+    def launch(defaults: str = "") -> "subprocess.Popen[str]":
+        config = tmp_path / "config.yaml"
+        config.write_text(CONFIG.format(port=port, defaults=defaults))
+        launched.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "deployments.serve", str(config)],
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'clients'}"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        return launched[-1]
+
+    yield launch
+    for process in launched:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health").is_success
+    except httpx.TransportError:
+        return False
+
+
+def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def proxies(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if "haproxy" in process.name()]
+
+
+@pytest.mark.cluster
+def test_it_serves_on_loopback_alone_and_a_signal_ends_every_process(start: Start, port: int) -> None:
+    launcher = start()
+    wait_until(lambda: answers(port))
+    processes = family(launcher)
+    addresses = {
+        connection.laddr.ip
+        for proxy in proxies(processes)
+        for connection in proxy.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
+
+    launcher.send_signal(signal.SIGINT)
+    said, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 0
+    assert f"ready at http://127.0.0.1:{port}" in said
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+@pytest.mark.cluster
+def test_after_a_kill_the_port_is_free_and_the_next_start_works(start: Start, port: int) -> None:
+    launcher = start()
+    wait_until(lambda: answers(port))
+    processes = family(launcher)
+    for process in [psutil.Process(launcher.pid), *processes]:
+        process.kill()
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert not answers(port)
+    start()
+    wait_until(lambda: answers(port))
+
+
+@pytest.mark.cluster
+def test_when_ray_is_killed_the_launcher_says_so_and_ends_the_rest(start: Start, port: int) -> None:
+    launcher = start()
+    wait_until(lambda: answers(port))
+    processes = family(launcher)
+    for process in psutil.Process(launcher.pid).children():
+        process.kill()
+    said, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1
+    assert "Ray was killed" in said
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+@pytest.mark.cluster
+def test_a_configuration_that_the_application_refuses_is_told_in_one_line(start: Start) -> None:
+    launcher = start(defaults="speak: nobody")
+    said, _ = launcher.communicate(timeout=PATIENCE)
+    assert launcher.returncode == 1
+    assert said.splitlines()[-1] == "audiograph: applications[0].args: models: nothing here serves a task"
