@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 INK = "#8a8f98"
 WAVE = "#4f8ef7"
-COLUMNS = 1400
+COLUMNS = 900
 """Columns of the waveform: about one for each pixel."""
 WINDOW, HOP = 2048, 512
-FLOOR_DB, TOP_HZ = -80, 8000
+FLOOR_DB, TOP_HZ = -70, 6000
 
 
 def sound(path: Path) -> str:
@@ -24,12 +24,12 @@ def sound(path: Path) -> str:
     mono = samples.mean(axis=1)
     style = {"font.size": 7, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK}
     with mpl.rc_context(style | {"xtick.color": INK, "ytick.color": INK}):
-        figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+        figure = Figure(figsize=(5.4, 2.3), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 3])
         _waveform(above, mono, rate)
         _spectrogram(below, mono, rate)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=130, transparent=True)
+        figure.savefig(buffer, format="png", dpi=170, transparent=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

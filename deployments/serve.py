@@ -94,11 +94,12 @@ def _run(file: ServeFile, *, dashboard: bool, verbose: bool) -> None:
 
     logging.disable(logging.NOTSET if verbose else logging.INFO)
     processes.adopt_orphans()
+    bound = _bind(file.application)
     try:
         _tell("starting Ray …")
         logs = _start_ray(dashboard=dashboard, verbose=verbose)
         _tell(f"starting the application; its logs are in {logs}")
-        _deploy(file)
+        _deploy(file, bound)
         _wait_until_served(file.url)
         _tell(f"ready at {file.url}, documentation at {file.url}/docs; Ctrl-C ends it")
         _watch(file.url)
@@ -127,15 +128,23 @@ def _start_ray(*, dashboard: bool, verbose: bool) -> Path:
     return Path(context.address_info["session_dir"]) / "logs" / "serve"
 
 
-def _deploy(file: ServeFile) -> None:
-    """Build the application here, so that what is wrong with it is told here, and run it."""
+def _bind(application: Application) -> Any:
+    """Build the application. It needs no Ray to be told what is wrong with it.
+
+    Raises:
+        ServeFileError: something that only the application can know, such as a variant that no model has.
+    """
+    module, _, name = application.import_path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)(application.args)
+    except ValueError as error:
+        raise ServeFileError(f"applications[0].args: {error}") from error
+
+
+def _deploy(file: ServeFile, bound: Any) -> None:
     from ray import serve  # noqa: PLC0415
 
     application = file.application
-    try:
-        bound = _builder(application)(application.args)
-    except ValueError as error:
-        raise ServeFileError(f"applications[0].args: {error}") from error
     serve.start(
         proxy_location=file.proxy_location,
         http_options=file.http_options.model_dump(),
@@ -144,12 +153,16 @@ def _deploy(file: ServeFile) -> None:
     try:
         serve.run(bound, name=application.name, route_prefix=application.route_prefix)
     except RuntimeError as error:  # a deployment's constructor failed, over and over
-        raise ServerDown(f"the application did not start: {error}") from error
+        raise ServerDown(f"the application did not start: {error}\n{_causes(application.name)}") from error
 
 
-def _builder(application: Application) -> Any:
-    module, _, name = application.import_path.partition(":")
-    return getattr(importlib.import_module(module), name)
+def _causes(name: str) -> str:
+    """The last line of what each deployment died of; the logs have the rest."""
+    from ray import serve  # noqa: PLC0415
+
+    deployments = serve.status().applications[name].deployments
+    lines = {title: overview.message.strip().splitlines() for title, overview in deployments.items()}
+    return "\n".join(f"  {title}: {told[-1]}" for title, told in lines.items() if told)
 
 
 def _wait_until_served(url: str) -> None:

@@ -88,10 +88,10 @@ def referring(url: str) -> bytes:
 
 def alias(path: str) -> bytes:
     """The same as QuickTime writes it: an alias record with an absolute path, which libav knows to follow."""
-    encoded = path.encode() + b"\0" * (len(path) % 2)
-    record = (
-        struct.pack(">10xH", 0) + bytes(28) + bytes(12) + bytes(64) + bytes(4) + struct.pack(">hh", -1, -1)
-    )
-    record += bytes(10 + 16) + struct.pack(">HH", 18, len(path)) + encoded + struct.pack(">HH", 0xFFFF, 0)
+    name = path.rpartition("/")[2].encode()[:63]
+    fixed = bytes(10 + 1 + 27 + 12) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16)
+    levels = struct.pack(">HH", 1, 1) + bytes(16)  # up from this file to a folder, down from there
+    absolute = path.encode() + b"\0" * (len(path) % 2)
+    record = fixed + levels + struct.pack(">HH", 2, len(path)) + absolute + struct.pack(">HH", 0xFFFF, 0)
     reference = full(b"alis", record)
     return FTYP + atom(b"mdat", bytes(64)) + movie(40, *tables(40), reference=reference)

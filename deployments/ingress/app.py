@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from deployments.config import AppConfig
 from deployments.ingress import artifacts, errors, events, files, health, jobs, metrics, models, openapi
 from deployments.ingress.auth import RequireKey, check_binding
+from deployments.ingress.backpressure import Paced
 from deployments.ingress.keys import Keys
 from deployments.ingress.logs import HEADER, RequestLog, configure_logging
 from deployments.ingress.model_control import ServeModelControl
@@ -57,6 +58,7 @@ def create_app(services: Services, *, echo_request_id: bool = True) -> FastAPI:
         expose_headers=EXPOSED_HEADERS,
     )
     app.add_middleware(RequestLog, echo=echo_request_id)
+    app.add_middleware(Paced)
     return app
 
 

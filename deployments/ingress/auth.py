@@ -1,7 +1,6 @@
 """API keys at the door: optional on loopback, required to bind anything else."""
 
 import asyncio
-import ipaddress
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +11,7 @@ from deployments.config import AuthConfig
 from deployments.ingress.events import refuse
 from deployments.ingress.keys import Keys
 from deployments.ingress.logs import note
+from deployments.serve_file import is_loopback
 
 OPEN = frozenset({"/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """Paths that need no key: kubelets and scrapers have none, and the documentation holds no secrets."""
@@ -67,11 +67,3 @@ def check_binding(config: AuthConfig, host: str | None) -> None:
         f"the server binds {host!r}, which other machines can reach, but auth.required is false: set "
         "`auth: {required: true}` and make a key with `audiograph keys create NAME`, or bind 127.0.0.1"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name can be reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from audiograph.errors import AudiographError
-from deployments.config import StorageConfig
 from deployments.ingress.keys import Keys
+from deployments.serve_file import ServeFileError, read
 from deployments.storage.database import Database
 
 Returned = TypeVar("Returned")
@@ -23,6 +22,8 @@ Config = Annotated[
     Path, typer.Option("--config", "-c", help="The server's configuration.", exists=True, dir_okay=False)
 ]
 DEFAULT_CONFIG = Path("serve_config.yaml")
+ROOT = Path(__file__).resolve().parents[2]
+"""Where the application, too, takes relative paths from."""
 
 
 @app.command()
@@ -57,27 +58,18 @@ def _try(action: Callable[[], Returned]) -> Returned:
     """Do it, or say in one line why not."""
     try:
         return action()
-    except (AudiographError, SQLAlchemyError, yaml.YAMLError, ValueError) as error:
+    except (AudiographError, ServeFileError, SQLAlchemyError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 
 
 def open_keys(config: Path) -> Keys:
-    """The keys in the database that a Serve configuration names; its tables are made if need be."""
-    database = Database(storage_of(config).resolved(config.absolute().parent).database_url)
-    database.migrate()
-    return Keys(database)
-
-
-def storage_of(config: Path) -> StorageConfig:
-    """The storage section of a Serve configuration's application.
+    """The keys in the database that a server's configuration names; its tables are made if need be.
 
     Raises:
-        ValueError: the file is not such a configuration.
+        ServeFileError: the configuration cannot be used.
     """
-    document = yaml.safe_load(config.read_text())
-    try:
-        arguments = document["applications"][0].get("args", {})
-    except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"{config} is not a Ray Serve configuration: it has no applications") from error
-    return StorageConfig.model_validate(arguments.get("storage", {}))
+    storage = read(config).application.args.storage.resolved(ROOT)
+    database = Database(storage.database_url)
+    database.migrate()
+    return Keys(database)

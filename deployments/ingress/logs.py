@@ -8,6 +8,7 @@ import uuid
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -78,7 +79,7 @@ class _Exchange:
         await self._send(message)
 
     def log(self) -> None:
-        path = self._scope["path"]
+        path = quote(self._scope["path"])  # a line break in it must not forge a line
         fields = {
             "method": self._scope.get("method", "WS"),
             "path": path,

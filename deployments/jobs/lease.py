@@ -11,7 +11,18 @@ import uuid
 from collections.abc import Callable
 
 from dbos import DBOS
-from sqlalchemy import ColumnElement, Engine, delete, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Float,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from deployments.jobs.durable import DurableTables
 from deployments.storage.database import Database
@@ -24,7 +35,7 @@ def database_now(engine: Engine) -> ColumnElement[float]:
     """Seconds since the epoch by the database's clock: one clock for runners on many machines."""
     if engine.dialect.name == "sqlite":
         return literal_column("(julianday('now') - 2440587.5) * 86400.0")
-    return func.extract("epoch", func.clock_timestamp())
+    return cast(func.extract("epoch", func.clock_timestamp()), Float)
 
 
 class Leases:
@@ -38,13 +49,13 @@ class Leases:
 
     def beat(self, executor_id: str) -> None:
         """Say that a runner lives."""
+        mine = Runner.executor_id == executor_id
         with self._database.session() as session:
-            runner = session.get(Runner, executor_id)
-            now = session.scalar(select(self._now))
-            if runner is None:
-                session.add(Runner(executor_id=executor_id, started_at=now, heartbeat_at=now))
+            if session.scalar(select(Runner.executor_id).where(mine)) is None:
+                values = {"executor_id": executor_id, "started_at": self._now, "heartbeat_at": self._now}
+                session.execute(insert(Runner).values(values))
             else:
-                runner.heartbeat_at = now
+                session.execute(update(Runner).where(mine).values(heartbeat_at=self._now))
 
     def leave(self, executor_id: str) -> None:
         """Say that a runner has ended: the others need not wait for its silence."""

@@ -123,7 +123,9 @@ class Runner:
 class ServeRunner:
     """The runner as a Ray Serve deployment; it serves no requests of its own."""
 
-    async def __init__(self, config: AppConfig, handles: dict[str, DeploymentHandle]) -> None:
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, config: AppConfig, handles: dict[str, DeploymentHandle]
+    ) -> None:
         self._runner = Runner(config, {name: ServeModel(handle) for name, handle in handles.items()})
         await self._runner.start()
 

@@ -21,7 +21,7 @@ def keep_milliseconds() -> None:
     """Take effect for tables that are made, and statements that are run, from now on."""
     migrations = _migration.sqlite_migrations
     migrations[:] = [sql.replace(_whole_seconds, f"({MILLISECONDS})") for sql in migrations]
-    SystemDatabase._now_ms_sql = _now  # type: ignore[method-assign]
+    SystemDatabase._now_ms_sql = _now  # type: ignore[method-assign, assignment]
 
 
 def _now(database: SystemDatabase) -> Any:

@@ -159,7 +159,7 @@ class Model(ABC, Generic[Engine]):
         """Serve several requests in one pass; define it where the device gains by it.
 
         Returns one entry per request, in order: its output, or the exception that it alone met (Canceled
-        for a request whose context says so). An exception raised ends the whole batch.
+        for a request whose context says so). A batch that raises is split in halves, and each tried again.
         """
         raise NotImplementedError  # replaced where a model batches; `batches` tells
 

@@ -14,13 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from audiograph.errors import OutOfMemory
+from audiograph.errors import AudiographError, OutOfMemory
 from audiograph.schemas import Request
 from deployments.models.base import Engine, Model, Output
 from deployments.models.context import ReplicaContext
 from deployments.models.loading import Variant
 from deployments.models.memory import Memory, is_out_of_memory, request_too_big
-from deployments.models.threads import Threads, outlast
+from deployments.models.threads import Threads, ended
 from deployments.models.variants import Variants
 
 logger = logging.getLogger("audiograph.models")
@@ -83,8 +83,8 @@ class Batch:
 
     @property
     def abandoned(self) -> bool:
-        """Whether all callers have left."""
-        return all(work.done.cancelled() for work in self.works)
+        """Whether nobody waits for it any more."""
+        return all(work.done.done() for work in self.works)
 
 
 @dataclass(eq=False, slots=True)
@@ -152,7 +152,7 @@ class Batcher(Generic[Engine]):
                 lane.waiting.remove(work)
             lane.news.set()
             if work.batch and work.batch.abandoned and work.batch.task:
-                await outlast(work.batch.task)
+                await ended(work.batch.task)
             raise
         if isinstance(outcome, Exception):
             raise outcome
@@ -263,6 +263,8 @@ class Batcher(Generic[Engine]):
     def _told_error(self, error: Exception, variant: str) -> Exception:
         if is_out_of_memory(error):
             return request_too_big(error, f"{self._name} {variant}", self._memory)
+        if isinstance(error, AudiographError):
+            return error.with_traceback(None)  # nobody logs it, and its frames hold on to the engine
         return error
 
 

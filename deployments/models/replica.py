@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -24,7 +23,7 @@ from deployments.models.memory import device_memory, is_out_of_memory, request_t
 from deployments.models.metrics import ModelMetrics
 from deployments.models.outputs import discard, provenance, store_outputs
 from deployments.models.registry import model_class, model_options
-from deployments.models.threads import Threads, outlast
+from deployments.models.threads import Threads, ended
 from deployments.models.variants import Variants
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.wanted import WantedVariants
@@ -110,16 +109,19 @@ class ModelReplica:
         )
         self._ongoing += 1
         serving = asyncio.get_running_loop().create_task(self._serve(call, context, events))
+        serving.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while event := await events.get():
                 yield event
+            await serving  # raises what it could not tell as an event
         finally:
             context.cancel()
             serving.cancel()
-            with suppress(asyncio.CancelledError):
-                await outlast(serving)
-            self._ongoing -= 1
-            await self._forget(events)
+            try:
+                await ended(serving)
+            finally:
+                self._ongoing -= 1
+                await self._forget(events)
 
     async def load(self, variant: str) -> dict[str, Any]:
         """Load a variant, and tell the device memory that it took: a `ReplicaChange` as a dict.
@@ -191,7 +193,6 @@ class ModelReplica:
             self._metrics.ended(call["request"].get("variant") or "", call["task"], outcome)
         context.flush()
         events.put_nowait(final)
-        events.put_nowait(None)
 
     async def _answer(self, call: dict[str, Any], context: ReplicaContext) -> Event:
         request, variant, task = self._checked(call)
@@ -285,8 +286,8 @@ class ModelReplica:
         for variant in wanted:
             try:
                 await self._variants.load(variant)
-            except AudiographError as error:
-                logger.warning("%s %s is wanted, but: %s", self._name, variant, error)
+            except Exception:
+                logger.exception("%s %s is wanted, but could not be loaded", self._name, variant)
 
     def _wanted(self) -> list[str]:
         self._store.database.migrate()  # this may be the first process of a new installation

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,11 +24,13 @@ class Threads:
         """
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await outlast(loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs)))
+        future = loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
+        await ended(future)
+        return future.result()
 
 
-async def outlast(future: asyncio.Future[T]) -> T:
-    """Await a future to its end even if canceled meanwhile; the cancellation is raised after that."""
+async def ended(future: asyncio.Future[Any]) -> None:
+    """Wait until a future has ended, however, even if canceled meanwhile; that is raised after."""
     canceled = False
     while not future.done():
         try:
@@ -39,4 +41,3 @@ async def outlast(future: asyncio.Future[T]) -> T:
         if not future.cancelled():
             future.exception()  # marks it as seen: nobody else will ask
         raise asyncio.CancelledError
-    return future.result()

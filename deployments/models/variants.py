@@ -99,10 +99,10 @@ class Variants(Generic[Engine]):
 
     async def load(self, name: str) -> int | None:
         """Load a variant ahead of its use. Returns the bytes taken, or None if it was there already."""
-        before = self._variants.get(name)
+        was_there = self.has(name)
         variant = await self.acquire(name)
         self.release(variant)
-        return None if variant is before else variant.bytes
+        return None if was_there else variant.bytes
 
     async def unload(self, name: str | None = None) -> dict[str, int]:
         """Unload a variant, or all, each when its running work has ended. Returns bytes freed, by name."""

@@ -18,6 +18,7 @@ import soundfile
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Discard
 from numpy.typing import NDArray
 
 from audiograph.errors import AudiographError, InvalidAudio
@@ -27,6 +28,8 @@ from deployments.storage.formats.promise import Promise, truncated
 Block = NDArray[np.float32]
 """Samples ``[frames, channels]``."""
 
+MAX_PIECE_BYTES = 64 * 1024**2
+"""How much libav may read from one piece of audio to the next: it holds all of that in memory."""
 BLOCK_SAMPLES = 1 << 16
 """Samples per block over all channels: 256 KiB of float32."""
 AUDIO_CODECS = ("aac", "alac", "flac", "mp3", "mp3float", "opus", "vorbis")
@@ -81,7 +84,9 @@ def open_source(path: Path) -> Iterator[Source]:
             with _refusing(container):
                 source = decoder(file, container, promise)
         except InvalidAudio as error:
-            raise truncated(promise.missing) if promise.missing > 0.01 else error from error
+            if promise.missing > 0.01:
+                raise truncated(promise.missing) from error
+            raise
         try:
             yield source
         finally:
@@ -146,9 +151,14 @@ class AvSource(Source):
 
     def __init__(self, file: FileIO, container: Container, promise: Promise) -> None:
         super().__init__(container, promise)
-        self._input = _open_input(file, container)
+        self._meter = _Meter(file)
         try:
-            self.claimed_seconds = promise.seconds
+            self._input = _open_input(self._meter, container)
+        except av.FFmpegError:
+            self._meter.check()
+            raise
+        self.claimed_seconds = promise.seconds
+        try:
             self._begin()
         except BaseException:
             self._input.close()
@@ -160,6 +170,9 @@ class AvSource(Source):
             raise InvalidAudio(f"the {name} file has no audio track; send one with sound in it", field="file")
         self._stream = self._input.streams.audio[0]
         _check_codec(name, getattr(self._stream.codec_context, "name", "something unknown"))
+        for other in self._input.streams:
+            if other is not self._stream:
+                other.discard = Discard.all
         if self.container.demuxer == "mov" and self._stream.duration and self._stream.time_base:
             seconds = float(self._stream.duration * self._stream.time_base)
             self.claimed_seconds = max(seconds, self.claimed_seconds or 0.0)
@@ -177,6 +190,7 @@ class AvSource(Source):
         """All frames; a packet that cannot be decoded is counted as lost."""
         seconds = 0.0
         for packet in self._input.demux(self._stream):
+            self._meter.restart()
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -186,6 +200,7 @@ class AvSource(Source):
                 if isinstance(frame, AudioFrame) and frame.samples:
                     seconds = frame.samples / frame.sample_rate
                     yield frame
+        self._meter.check()
 
     def blocks(self) -> Iterator[Block]:
         """See `Source.blocks`."""
@@ -216,7 +231,40 @@ class AvSource(Source):
         self._input.close()
 
 
-def _open_input(file: FileIO, container: Container) -> InputContainer:
+class _Meter:
+    """A file that ends early when libav reads too much of it for one packet, or for the metadata.
+
+    libav holds either in memory whole, so this bounds the memory that any file can make it take.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self._left = MAX_PIECE_BYTES
+        self._exceeded = False
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; none once there were too many. (An exception would be libav's to swallow.)"""
+        self._left -= size
+        self._exceeded = self._exceeded or self._left < 0
+        return b"" if self._exceeded else self._file.read(size) or b""
+
+    def restart(self) -> None:
+        """A packet came: count anew."""
+        self.check()
+        self._left = MAX_PIECE_BYTES
+
+    def check(self) -> None:
+        """Raise InvalidAudio if there were too many bytes."""
+        if self._exceeded:
+            raise InvalidAudio(
+                f"more than {MAX_PIECE_BYTES} bytes of the file lie between one piece of audio and the next; "
+                "send the audio alone, without large pictures or tags",
+                field="file",
+            )
+
+
+def _open_input(file: _Meter, container: Container) -> InputContainer:
     return av.open(
         file,
         "r",
@@ -228,6 +276,7 @@ def _open_input(file: FileIO, container: Container) -> InputContainer:
             "format_whitelist": "aac,flac,matroska,mov,mp3,ogg",
             "protocol_whitelist": "none",
             "codec_whitelist": ",".join(AUDIO_CODECS),
+            "enable_drefs": "0",
             "err_detect": "crccheck",
             "max_streams": "64",
         },

@@ -45,6 +45,14 @@ SOUNDFILE_OPTIONS: dict[AudioFormat, dict[str, Any]] = {
     "flac": {"format": "FLAC", "subtype": "PCM_16"},
     "opus": {"format": "OGG", "subtype": "OPUS"},
 }
+# Opus has the channels in the order of Vorbis, all else here in that of WAV; libsndfile does not reorder.
+OPUS_ORDER = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 4, 5, 3),
+    7: (0, 2, 1, 5, 6, 4, 3),
+    8: (0, 2, 1, 6, 7, 4, 5, 3),
+}
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 AAC_BITS_PER_CHANNEL = 96_000
 
@@ -121,8 +129,9 @@ def _write_soundfile(
 ) -> None:
     options = SOUNDFILE_OPTIONS[codec]
     with soundfile.SoundFile(target, "w", samplerate=rate, channels=channels, **options) as file:
+        order = OPUS_ORDER.get(channels) if codec == "opus" else None
         for block in blocks:
-            file.write(block)
+            file.write(block if order is None else block[:, order])
 
 
 def _write_aac(

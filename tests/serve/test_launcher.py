@@ -1,4 +1,4 @@
-"""``python -m deployments.serve`` on a machine of its own: it starts, keeps to loopback, and leaves nothing."""
+"""``python -m deployments.serve``: it starts, keeps to loopback, and leaves nothing behind."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -80,8 +80,10 @@ def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def proxies(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if "haproxy" in process.name()]
+def addresses(processes: Iterable[psutil.Process]) -> set[str]:
+    """Where they listen."""
+    connections = (connection for process in processes for connection in process.net_connections("tcp"))
+    return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 
 @pytest.mark.cluster
@@ -89,32 +91,13 @@ def test_it_serves_on_loopback_alone_and_a_signal_ends_every_process(start: Star
     launcher = start()
     wait_until(lambda: answers(port))
     processes = family(launcher)
-    addresses = {
-        connection.laddr.ip
-        for proxy in proxies(processes)
-        for connection in proxy.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert addresses == {"127.0.0.1"}
+    assert addresses(process for process in processes if "haproxy" in process.name()) == {"127.0.0.1"}
 
     launcher.send_signal(signal.SIGINT)
     said, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 0
-    assert f"ready at http://127.0.0.1:{port}" in said
+    assert said.splitlines()[-1] == "audiograph: stopping; jobs under way go on at the next start"
     assert psutil.wait_procs(processes, timeout=10)[1] == []
-
-
-@pytest.mark.cluster
-def test_after_a_kill_the_port_is_free_and_the_next_start_works(start: Start, port: int) -> None:
-    launcher = start()
-    wait_until(lambda: answers(port))
-    processes = family(launcher)
-    for process in [psutil.Process(launcher.pid), *processes]:
-        process.kill()
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
-    assert not answers(port)
-    start()
-    wait_until(lambda: answers(port))
 
 
 @pytest.mark.cluster
@@ -130,9 +113,6 @@ def test_when_ray_is_killed_the_launcher_says_so_and_ends_the_rest(start: Start,
     assert psutil.wait_procs(processes, timeout=10)[1] == []
 
 
-@pytest.mark.cluster
 def test_a_configuration_that_the_application_refuses_is_told_in_one_line(start: Start) -> None:
-    launcher = start(defaults="speak: nobody")
-    said, _ = launcher.communicate(timeout=PATIENCE)
-    assert launcher.returncode == 1
-    assert said.splitlines()[-1] == "audiograph: applications[0].args: models: nothing here serves a task"
+    said, _ = start(defaults="speak: nobody").communicate(timeout=PATIENCE)
+    assert said == "audiograph: applications[0].args: models: nothing here serves a task\n"

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from audiograph.errors import InvalidAudio
-from deployments.storage.formats.promise import MAX_METADATA_BYTES, Promise
+from deployments.storage.formats.promise import Promise
 
 SEGMENT = 0x18538067
 INFO = 0x1549A966
-CLUSTER = 0x1F43B675
-VOID = 0xEC
 TIMESTAMP_SCALE = 0x2AD7B1
 DURATION = 0x4489
 MAX_ELEMENTS = 100_000
@@ -29,9 +26,6 @@ def promise(file: BinaryIO, size: int) -> Promise:
     """The segment's bytes and the duration in its Info, where they are given.
 
     Recordings made by browsers leave both open; such a file is whole wherever it ends.
-
-    Raises:
-        InvalidAudio: metadata or attachments are beyond all reason.
     """
     seconds, missing = None, 0.0
     for outer in _elements(file, 0, size):
@@ -40,7 +34,6 @@ def promise(file: BinaryIO, size: int) -> Promise:
         if outer.end is not None:
             missing = max(0.0, 1 - size / outer.end)
         for inner in islice(_elements(file, outer.start, min(outer.end or size, size)), MAX_ELEMENTS):
-            _check_size(inner)
             if inner.kind == INFO and inner.end is not None:
                 seconds = _duration(file, inner.start, min(inner.end, size))
         break
@@ -71,18 +64,6 @@ def _number(content: bytes, *, keep_marker: bool = False) -> tuple[int, int]:
         return 0, 0
     number = int.from_bytes(content[:length], "big")
     return number if keep_marker else number & ((1 << 7 * length) - 1), length
-
-
-def _check_size(element: Element) -> None:
-    if element.kind in (CLUSTER, VOID) or element.end is None:
-        return
-    length = element.end - element.start
-    if length > MAX_METADATA_BYTES:
-        raise InvalidAudio(
-            f"the WebM metadata claims {length} bytes in one element; "
-            f"at most {MAX_METADATA_BYTES} are accepted",
-            field="file",
-        )
 
 
 def _duration(file: BinaryIO, start: int, end: int) -> float | None:

@@ -14,6 +14,7 @@ from httpx_sse import EventSource
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from deployments.ingress import events
 from tests.deployments.ingress.conftest import Served
 
 SPEAK = {"task": "speak", "text": "Hello."}
@@ -55,11 +56,11 @@ def wait_until(condition: Any) -> None:
 def test_a_stream_ends_with_the_final_event(served: Served, queue: Any, job_id: str) -> None:
     runner = run(queue, job_id, 5)
     with stream(served, job_id) as source:
-        events = list(source.iter_sse())
+        received = list(source.iter_sse())
     runner.join()
-    assert [event.event for event in events] == ["progress"] * 5 + ["succeeded"]
-    assert [event.id for event in events] == ["0", "1", "2", "3", "4", "final"]
-    final = json.loads(events[-1].data)
+    assert [event.event for event in received] == ["progress"] * 5 + ["succeeded"]
+    assert [event.id for event in received] == ["0", "1", "2", "3", "4", "final"]
+    final = json.loads(received[-1].data)
     assert final["job"]["status"] == "succeeded"
     assert final["job"]["urls"]["self"] == f"{served.url}/v1/jobs/{job_id}"
 
@@ -85,6 +86,16 @@ def test_after_resumes_where_headers_cannot_be_sent(served: Served, queue: Any, 
         assert [event.id for event in source.iter_sse()] == ["2", "final"]
     with stream(served, job_id, params={"after": "final"}) as source:
         assert list(source.iter_sse()) == []
+
+
+def test_a_quiet_stream_is_kept_open_by_comments(
+    served: Served, queue: Any, job_id: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(events, "PING_SECONDS", 0.05)
+    url = f"{served.url}/v1/jobs/{job_id}/events"
+    with httpx.stream("GET", url, timeout=10) as response:
+        assert next(response.iter_lines()).startswith(": ping")
+    queue.finish(job_id, "succeeded")
 
 
 def test_an_event_id_that_is_none_is_refused(served: Served, job_id: str) -> None:

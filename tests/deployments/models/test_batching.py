@@ -10,15 +10,10 @@ from deployments.models.batching import Batcher
 from deployments.models.context import ReplicaContext
 from deployments.models.threads import Threads
 from deployments.models.variants import Variants
-from tests.deployments.models.toy_models import ENGINES, Choir, Miscounting, Pair, Stubborn, Toy, ToyMemory
+from tests.deployments.models.toy_models import Choir, Miscounting, Pair, Stubborn, Toy, ToyMemory
 
 SECONDS_FOR_ALL = 5.0
 """A batch that is full does not wait; one that is not would make its test fail by the time-out."""
-
-
-@pytest.fixture(autouse=True)
-def _no_engines():
-    ENGINES.clear()
 
 
 class Stage:
@@ -134,6 +129,30 @@ async def test_the_last_to_leave_a_batch_waits_for_the_thread(tmp_path):
     with pytest.raises(asyncio.CancelledError):
         await second
     assert stage.variants.loaded()[0].users == 0
+
+
+async def test_the_last_of_a_split_batch_waits_for_the_thread(tmp_path):
+    class Splitting(Choir):
+        def run_batch(self, engine, requests, contexts):
+            if len(requests) > 1:
+                raise RuntimeError("not together")
+            if requests[0].text == "b":
+                self.started.set()
+                self.gate.wait(30)
+            return [self.sing(request, context) for request, context in zip(requests, contexts, strict=True)]
+
+    stage = Stage(Splitting(), tmp_path, size=2, wait=SECONDS_FOR_ALL)
+    stage.model.gate.clear()
+    first, second = stage.submit("a"), stage.submit("b")
+    await first
+    await started(stage.model)
+    stage.contexts["b"].cancel()
+    second.cancel()
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    stage.model.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await second
 
 
 async def test_one_poisoned_request_does_not_fail_its_neighbours(tmp_path):

@@ -1,5 +1,4 @@
 import asyncio
-import gc
 import json
 import logging
 import time
@@ -11,85 +10,11 @@ from audiograph.schemas import Replica, ReplicaChange, SpeakResult
 from deployments.config import AppConfig
 from deployments.models import replica as replica_module
 from deployments.models.context import PROGRESS_SECONDS
-from deployments.models.replica import ModelReplica
 from deployments.storage import audio
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.wanted import WantedVariants
-from tests.deployments.models.toy_models import ENGINES, OutOfMemoryError, ToyMemory
-
-TOYS = "tests.deployments.models.toy_models"
-
-
-@pytest.fixture(autouse=True)
-def _no_engines():
-    ENGINES.clear()
-
-
-@pytest.fixture
-def config_of(tmp_path):
-    def config(toy="Toy", **entry):
-        return AppConfig.model_validate(
-            {
-                "models": {"toy": {"class": f"{TOYS}:{toy}", "batch_wait_seconds": 5, **entry}},
-                "storage": {
-                    "database_url": f"sqlite:///{tmp_path}/state.db",
-                    "artifacts_url": str(tmp_path / "artifacts"),
-                },
-                "work_dir": tmp_path,
-            }
-        )
-
-    return config
-
-
-@pytest.fixture
-def replica_of(config_of, monkeypatch):
-    def replica(toy="Toy", **entry):
-        if toy != "Weighty":  # whose memory is real
-            monkeypatch.setattr(replica_module, "device_memory", lambda entry: ToyMemory())
-        made = ModelReplica("toy", config_of(toy, **entry))
-        made._store.database.migrate()
-        return made
-
-    return replica
-
-
-def call(text="words", *, parameters=None, job_id="job-1", **fields):
-    request = {"task": "speak", "text": text, "model": "toy", "variant": "small", **fields}
-    if parameters:
-        request["parameters"] = parameters
-    return {"task": "speak", "request": request, "job_id": job_id, "attempt": 1}
-
-
-async def events_of(replica, *args, **kwargs):
-    return [event async for event in replica.run(call(*args, **kwargs))]
-
-
-async def until(condition):
-    while not condition():  # noqa: ASYNC110  # threads make it true
-        await asyncio.sleep(0.005)
-
-
-def stored(replica):
-    return replica._store.search().data
-
-
-class Reader:
-    """Reads a run's events in the background, until it is closed like a caller who is cut off."""
-
-    def __init__(self, replica, *args, **kwargs):
-        self.events = []
-        self.run = replica.run(call(*args, **kwargs))
-        self.task = asyncio.create_task(self._read())
-
-    async def _read(self):
-        async for event in self.run:
-            self.events.append(event)
-
-    async def cut_off(self):
-        self.task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await self.task
+from tests.deployments.models.toy_models import ENGINES, OutOfMemoryError
+from tests.deployments.models.toy_replicas import Reader, call, events_of, stored, until
 
 
 async def test_a_run_ends_with_its_result_files_weights_and_times(replica_of):
@@ -222,91 +147,6 @@ async def test_a_load_that_does_not_fit_arrives_as_out_of_memory(replica_of):
     assert last["error"]["details"]["needed_bytes"] >= 20 * 2**30
 
 
-@pytest.mark.parametrize("how", ["cut off", "closed"])
-async def test_leaving_cancels_the_model_and_frees_its_slot(replica_of, how):
-    replica = replica_of()
-    replica._model.gate.clear()
-    reader = Reader(replica, parameters={"hold": True})
-    await until(replica._model.started.is_set)
-    if how == "cut off":
-        await reader.cut_off()
-    else:
-        reader.task.cancel()
-        await asyncio.wait({reader.task})
-        await reader.run.aclose()
-    assert replica._model.running == 0
-    assert (await replica.status())["ongoing"] == 0
-    assert (await events_of(replica))[-1]["type"] == "result"
-
-
-async def test_a_model_that_never_looks_keeps_its_caller_until_it_ends(replica_of):
-    replica = replica_of("Stubborn")
-    replica._model.gate.clear()
-    reader = Reader(replica)
-    await until(replica._model.started.is_set)
-    reader.task.cancel()
-    await asyncio.sleep(0.1)
-    assert not reader.task.done()
-    assert (await replica.status())["ongoing"] == 1
-    replica._model.gate.set()
-    await asyncio.wait({reader.task})
-    assert reader.task.cancelled()
-    assert (await replica.status())["ongoing"] == 0
-
-
-async def test_a_queued_run_that_is_canceled_never_starts(replica_of):
-    replica = replica_of()
-    replica._model.gate.clear()
-    first = Reader(replica, parameters={"hold": True})
-    await until(replica._model.started.is_set)
-    second = Reader(replica, "never", parameters={"steps": 1000})
-    await asyncio.sleep(0.05)
-    await second.cut_off()
-    replica._model.gate.set()
-    await first.task
-    assert replica._model.steps_done == 1  # the first one's
-
-
-async def test_a_run_that_is_canceled_while_it_loads_leaves_at_once(replica_of):
-    replica = replica_of()
-    replica._model.load_gate.clear()
-    reader = Reader(replica)
-    await until(replica._model.loading.is_set)
-    await reader.cut_off()
-    replica._model.load_gate.set()
-    assert (await events_of(replica))[-1]["type"] == "result"
-    assert replica._model.loads == ["small"]
-
-
-async def test_a_run_canceled_after_its_files_were_stored_leaves_none(replica_of, monkeypatch):
-    replica = replica_of()
-    real = replica_module.store_outputs
-    there = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def slowly(*args):
-        real(*args)
-        assert len(stored(replica)) == 2
-        loop.call_soon_threadsafe(there.set)
-        time.sleep(0.1)  # the cancel comes while the thread still runs, with nothing left to refuse it
-
-    monkeypatch.setattr(replica_module, "store_outputs", slowly)
-    reader = Reader(replica, parameters={"files": True})
-    await there.wait()
-    await reader.cut_off()
-    assert stored(replica) == []
-
-
-async def test_a_result_that_nobody_fetched_leaves_no_files(replica_of):
-    replica = replica_of()
-    run = replica.run(call(parameters={"files": True}))
-    assert (await anext(run))["type"] == "progress"
-    await until(lambda: len(stored(replica)) == 2)
-    await asyncio.sleep(0.1)
-    await run.aclose()
-    assert stored(replica) == []
-
-
 async def test_files_stored_before_one_that_fails_are_deleted(replica_of, monkeypatch):
     def broken(*args, **kwargs):
         raise OSError("the disk is full")
@@ -341,7 +181,6 @@ async def test_unload_after_a_run_really_frees_the_engine(replica_of):
     replica = replica_of()
     await events_of(replica, parameters={"files": True})
     await events_of(replica, parameters={"error": "refused"})
-    gc.collect()  # as measuring real memory does: an error and its traceback hold each other
     await replica.unload("small")
     assert not list(ENGINES)
 
@@ -369,7 +208,7 @@ async def test_a_preload_that_fails_leaves_the_replica_serving(replica_of, caplo
     replica._model.load_error = ModelUnavailable("no disk")
     await replica.check_health()
     await replica._preload
-    assert "small is wanted, but: no disk" in caplog.text
+    assert "toy small is wanted, but could not be loaded" in caplog.text
     replica._model.load_error = None
     assert (await events_of(replica))[-1]["type"] == "result"
 

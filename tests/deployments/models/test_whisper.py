@@ -24,6 +24,15 @@ SENTENCE = "These words come from random weights, and are not a transcription."
 MODEL = Whisper(Options())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     context = LoadContext(device="cpu", policy="tiny", work_dir=tmp_path_factory.mktemp("work"))

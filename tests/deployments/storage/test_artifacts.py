@@ -416,7 +416,7 @@ def test_a_bad_cursor_is_named(sqlite_store: ArtifactStore, cursor: str) -> None
 
 
 @given(cursor=st.text(max_size=80))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_as_cursor_is_refused_in_words(sqlite_store: ArtifactStore, cursor: str) -> None:
     with pytest.raises(InvalidRequest):
         sqlite_store.search(cursor=cursor)
@@ -508,7 +508,7 @@ def test_processes_that_put_delete_and_collect_the_same_content(
 ) -> None:
     script = Path(__file__).with_name("churn.py")
     arguments = [sys.executable, str(script), config.database_url, config.artifacts_url]
-    processes = [subprocess.Popen([*arguments, str(seed), "25"], stderr=subprocess.PIPE) for seed in range(3)]
+    processes = [subprocess.Popen([*arguments, str(seed), "20"], stderr=subprocess.PIPE) for seed in range(3)]
     errors = [process.communicate()[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
     store.collect(None, None)

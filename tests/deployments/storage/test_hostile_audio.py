@@ -1,6 +1,8 @@
 """Hostile and damaged files: always an answer, never a crash, noise on standard error, or a file followed."""
 
 import http.server
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from audiograph.errors import InvalidAudio
 from deployments.config import LimitsConfig
+from deployments.storage import decode as decoding
 from deployments.storage.audio import AudioInfo, decode, media_type, probe
 from deployments.storage.names import base_name
 from tests import atoms
@@ -45,6 +48,69 @@ def test_hostile_names_become_safe(hostile: HostileFile, tmp_path: Path) -> None
     path.write_bytes(hostile.read())
     assert probe(path, LIMITS).duration == 1.0
     assert base_name(hostile.name) == hostile.stored_name
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from audiograph.errors import InvalidAudio
+from deployments.config import LimitsConfig
+from deployments.storage.audio import probe
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+probe(Path(sys.argv[1]), LimitsConfig())
+before = peak()
+for path in sys.argv[2:]:
+    try:
+        probe(Path(path), LimitsConfig())
+    except InvalidAudio:
+        pass
+print(peak() - before)
+"""
+
+
+def with_pictures(megabytes: int) -> list[bytes | int]:
+    """A FLAC with so many MiB of pictures; a number stands for so many zeros."""
+    content = CONTAINERS["flac"](tone(seconds=1), 44_100)
+    kind = (3).to_bytes(4, "big") + (9).to_bytes(4, "big") + b"image/png" + bytes(20)
+    length = 2**24 - 1
+    picture = [b"\x06" + length.to_bytes(3, "big") + kind + (length - 41).to_bytes(4, "big"), length - 41]
+    return [b"fLaC\0\0\0\x22" + content[8:42], *picture * (megabytes // 16), b"\x81\0\0\0" + content[42:]]
+
+
+def with_attachment(megabytes: int) -> list[bytes | int]:
+    """A WebM with one attachment of so many MiB before its sound."""
+    content = CONTAINERS["recorded.webm"](tone(seconds=1, sample_rate=48_000), 48_000)
+    at = content.find(b"\x1f\x43\xb6\x75")
+    length = megabytes * 1024**2
+    header = b"\x19\x41\xa4\x69" + (1 << 56 | length).to_bytes(8, "big")
+    file = b"\x61\xa7" + (1 << 56 | length - 10).to_bytes(8, "big")
+    data = b"\x46\x5c" + (1 << 56 | length - 20).to_bytes(8, "big")
+    return [content[:at] + header + file + data, length - 20, content[at:]]
+
+
+def test_neither_metadata_nor_an_index_takes_memory_without_bound(tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    short.write_bytes(CONTAINERS["m4a"](tone(seconds=1), 44_100))
+    paths = []
+    for number, parts in enumerate(
+        (
+            [atoms.index_bomb(80_000_000)],
+            [atoms.run_bomb(80_000_000)],
+            with_pictures(512),
+            with_attachment(512),
+        )
+    ):
+        path = tmp_path / str(number)
+        with path.open("wb") as file:  # sparse: the zeros take no room
+            for part in parts:
+                file.seek(part, 1) if isinstance(part, int) else file.write(part)
+        paths.append(str(path))
+    command = [sys.executable, "-c", MEASURE, str(short), *paths]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={"PYTHONPATH": "clients:."}
+    )
+    assert int(done.stdout) < 192 * 1024  # KiB; twice the 64 MiB that libav may take in, and some
+    assert done.stderr == ""
 
 
 # References to other files and addresses.
@@ -101,13 +167,18 @@ def test_addresses_are_not_visited(kind: str, visited: tuple[str, list[str]], tm
 
 @pytest.mark.parametrize("kind", REFERENCES)
 @pytest.mark.parametrize("form", ["file://{path}", "{path}", "{name}", "concat:{path}", "subfile:{path}"])
-def test_other_files_are_not_opened(kind: str, form: str, tmp_path: Path) -> None:
+def test_other_files_are_not_opened(
+    kind: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(decoding, "_open_nothing", lambda *arguments: asked.append(arguments))
     secret = tmp_path / "secret.wav"
     secret.write_bytes(wav_bytes())
     path = tmp_path / "upload"
     path.write_bytes(REFERENCES[kind](form.format(path=secret, name=secret.name)))
     with pytest.raises(InvalidAudio):
         decode(path, limits=LIMITS)
+    assert asked == []
 
 
 # Fuzzing.

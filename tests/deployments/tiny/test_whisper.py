@@ -11,6 +11,15 @@ from deployments.tiny.whisper import SPEECH, VARIANTS, build_checkpoint
 SENTENCE = "".join(text for _, text, _ in SPEECH).strip()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def state(path):
     return torch.load(path, weights_only=True)["model_state_dict"]
 

@@ -1,0 +1,137 @@
+"""The demo's recordings are what they claim, and its page tells what came of them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiograph.schemas import Job
+from demo import report, sounds
+from demo.work import Outcome
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[sounds.Recording]:
+    return sounds.make(tmp_path_factory.mktemp("demo") / "recordings")
+
+
+def test_recordings_are_whole_stereo_and_not_clipped(recordings: list[sounds.Recording]) -> None:
+    assert {recording.path.suffix for recording in recordings} == {".mp3", ".flac", ".ogg"}
+    for recording in recordings:
+        samples, rate = soundfile.read(recording.path, always_2d=True)
+        assert rate == sounds.SAMPLE_RATE
+        assert samples.shape[1] == 2
+        assert 10 < len(samples) / rate < 40
+        assert 0.5 < np.abs(samples).max() <= 1
+
+
+@pytest.mark.parametrize("voice", [sounds.pluck, sounds.flute, sounds.bass])
+def test_a_voice_sounds_at_its_frequency_and_ends_in_silence(voice: sounds.Voice) -> None:
+    samples = voice(440.0, 2.0)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    peak = np.fft.rfftfreq(len(samples), 1 / sounds.SAMPLE_RATE)[spectrum.argmax()]
+    assert abs(1200 * np.log2(peak / 440)) < 5
+    assert abs(samples[-1]) < 1e-6
+
+
+def job(task: str, result: dict[str, Any] | None, **fields: Any) -> Job:
+    created = START + timedelta(seconds=fields.pop("after", 0))
+    return Job.model_validate(
+        {
+            "id": f"job-{task}",
+            "task": task,
+            "status": "succeeded",
+            "created_at": created,
+            "started_at": created + timedelta(seconds=2),
+            "finished_at": created + timedelta(seconds=5),
+            "result": result and {"task": task, **result},
+            "timings": {"run": 0.5, "audio_seconds": 10.0},
+            "urls": {"self": "s", "events": "e", "cancel": "c"},
+            **fields,
+        }
+    )
+
+
+def pitch(key: str) -> dict[str, Any]:
+    return {
+        "detected_key": key,
+        "confidence": 0.8,
+        "dominant_pitches": ["D"],
+        "candidates": [],
+        "chroma_mean": [1.0, *[0.5] * 11],
+        "tuning_cents": -3.0,
+        "duration": 10.0,
+    }
+
+
+def transcript(text: str) -> dict[str, Any]:
+    return {"text": text, "language": "en", "duration": 3.0, "segments": []}
+
+
+@pytest.fixture
+def write(tmp_path: Path, recordings: list[sounds.Recording]) -> Any:
+    """Write a page about these outcomes and give its text."""
+    recording = sounds.Recording(tmp_path / "song.flac", "A song", "D minor", "FLAC")
+    recording.path.write_bytes(next(r for r in recordings if r.path.suffix == ".flac").path.read_bytes())
+
+    def page(*outcomes: Outcome) -> str:
+        return report.write(tmp_path, [recording], outcomes).read_text("utf-8")
+
+    page.recording = recording  # type: ignore[attr-defined]
+    return page
+
+
+def test_the_page_marks_what_is_right_and_what_is_not(write: Any) -> None:
+    keys = {"enhanced_chroma": "D minor", "basic_chroma": "F major"}
+    outcomes = [
+        Outcome(name, job("analyze_pitch", pitch(key), variant=name), (), write.recording)
+        for name, key in keys.items()
+    ]
+    text = write(*outcomes)
+    assert "D minor ✓" in text
+    assert "F major ✗" in text
+    assert "-3 cents" in text
+    assert "Random weights" not in text
+
+
+def test_what_the_page_plays_is_there(write: Any, tmp_path: Path) -> None:
+    text = write(Outcome("key", job("analyze_pitch", pitch("D minor")), (), write.recording))
+    sources = re.findall(r'<audio[^>]* src="([^"]+)"', text)
+    assert sources == ["song.flac"]
+    assert all((tmp_path / source).is_file() for source in sources)
+    assert text.count('src="data:image/png;base64,') == 1
+
+
+def test_random_weights_are_said_at_the_top_and_text_is_escaped(write: Any, tmp_path: Path) -> None:
+    outcome = Outcome(
+        "transcribe",
+        job("transcribe", transcript("<b>no</b>"), model="whisper", weights="random"),
+        (tmp_path / "results" / "transcript.srt",),
+        text="said",
+    )
+    text = write(outcome)
+    assert text.index("Random weights") < text.index("<h2>")
+    assert "&lt;b&gt;no&lt;/b&gt;" in text
+    assert 'href="results/transcript.srt"' in text
+
+
+def test_a_failed_job_is_told_with_its_reason(write: Any) -> None:
+    error = {"code": "out_of_memory", "message": "the model does not fit"}
+    text = write(Outcome("speak de", job("speak", None, status="failed", error=error), ()))
+    assert "speak de: failed." in text
+    assert "out_of_memory: the model does not fit" in text
+    assert "<dt>succeeded</dt><dd>0</dd>" in text
+
+
+def test_timings_are_on_one_clock() -> None:
+    first = Outcome("a", job("analyze_pitch", pitch("C major")), ())
+    second = Outcome("b", job("analyze_pitch", pitch("C major"), after=4), ())
+    took = report.timings([first, second])
+    assert [(entry.begins, entry.queued, entry.ran) for entry in took] == [(0, 2, 3), (4, 2, 3)]
+    assert took[0].factor == 0.05
