@@ -75,15 +75,14 @@ def timings(outcomes: Sequence[Outcome]) -> list[Took]:
 def _took(label: str, job: Job, first: datetime) -> Took:
     finished = job.finished_at or job.created_at
     started = job.started_at or finished
-    measured: dict[str, Any] = (job.model_extra or {}).get("timings") or {}
     return Took(
         label=label,
         job=job,
         begins=(job.created_at - first).total_seconds(),
         queued=(started - job.created_at).total_seconds(),
         ran=(finished - started).total_seconds(),
-        in_model=measured.get("run"),
-        audio=measured.get("audio_seconds"),
+        in_model=job.timings.run if job.timings else None,
+        audio=job.timings.audio_seconds if job.timings else None,
     )
 
 

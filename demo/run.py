@@ -21,7 +21,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "demo_output"
 def main() -> None:
     """Run the demo; the exit status tells whether every job succeeded."""
     began = time.monotonic()
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
     console.print("[bold]making three recordings[/bold]")

@@ -114,7 +114,8 @@ class Workshop:
     ) -> Future[Outcome]:
         def run() -> Outcome:
             ended = self._board.follow(label, submitted())
-            saved = self._client.jobs.save_all(ended, self._results / f"{ended.task}-{ended.id}")
+            folder = self._results / label.replace(",", "").replace(" ", "-")
+            saved = self._client.jobs.save_all(ended, folder)
             return Outcome(label, ended, saved, recording, text)
 
         future = self._pool.submit(run)

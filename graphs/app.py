@@ -10,6 +10,7 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.config import AppConfig
+from deployments.ingress import backpressure
 from deployments.ingress.app import Ingress
 from deployments.jobs.runner import ServeRunner
 from deployments.models.registry import Registry
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 INGRESS_OPTIONS = {
     "num_replicas": 1,
     "max_ongoing_requests": 2000,  # every open event stream holds a place
-    "ray_actor_options": {"num_cpus": 0.1},
+    "ray_actor_options": {"num_cpus": 0.1, "runtime_env": {"env_vars": backpressure.ENVIRONMENT}},
 }
 RUNNER_OPTIONS = {"ray_actor_options": {"num_cpus": 0.1}, "health_check_timeout_s": 120}
 MODEL_OPTIONS = {
@@ -60,6 +61,7 @@ def _model(name: str, config: AppConfig) -> Application:
 
 def _deployment(cls: type, name: str, defaults: dict[str, Any], given: dict[str, Any]) -> serve.Deployment:
     options = {**defaults, **given}
+    options["ray_actor_options"] = {**defaults["ray_actor_options"], **given.get("ray_actor_options", {})}
     if "num_replicas" in given:  # Serve takes either a number of replicas or a range of them
         options.pop("autoscaling_config", None)
     return serve.deployment(cls).options(name=name, **options)

@@ -17,7 +17,7 @@ class Outcome(TypedDict):
     artifacts: list[str]
     """Ids, in the order in which the model made them."""
     weights: str
-    timings: dict[str, float]
+    timings: dict[str, float | None]
 
 
 class Models(Protocol):

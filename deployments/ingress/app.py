@@ -13,11 +13,12 @@ from deployments.ingress import artifacts, errors, events, files, health, jobs, 
 from deployments.ingress.auth import RequireKey, check_binding
 from deployments.ingress.backpressure import Paced
 from deployments.ingress.keys import Keys
-from deployments.ingress.logs import HEADER, RequestLog, configure_logging
+from deployments.ingress.logs import HEADER, RequestLog
 from deployments.ingress.model_control import ServeModelControl
 from deployments.ingress.services import Services
 from deployments.jobs import durable
 from deployments.jobs.queue import JobQueue
+from deployments.logs import configure_logging
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.wanted import WantedVariants

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiograph.errors import AudiographError, InternalError
-from deployments.ingress.logs import request_id
 from deployments.ingress.validation import explain
+from deployments.logs import request_id
 
 logger = logging.getLogger(__name__)
 

@@ -1,17 +1,16 @@
 """One JSON line per request, and the request's id in every line that is logged while serving it."""
 
-import json
 import logging
 import re
 import time
 import uuid
-from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.logs import CURRENT_REQUEST, request_id
 
 HEADER = "x-request-id"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
@@ -19,14 +18,7 @@ QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 logger = logging.getLogger(__name__)
 
-_current: ContextVar[str | None] = ContextVar("request_id", default=None)
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def request_id() -> str | None:
-    """The id of the request being served in this context."""
-    return _current.get()
 
 
 def note(scope: Scope, **fields: Any) -> None:
@@ -52,13 +44,13 @@ class RequestLog:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        token = _current.set(_id_of(scope))
+        token = CURRENT_REQUEST.set(_id_of(scope))
         exchange = _Exchange(scope, send, self._echo)
         try:
             await self._app(scope, receive, exchange.send)
         finally:
             exchange.log()
-            _current.reset(token)
+            CURRENT_REQUEST.reset(token)
 
 
 class _Exchange:
@@ -95,48 +87,3 @@ class _Exchange:
 def _id_of(scope: Scope) -> str:
     given = Headers(scope=scope).get(HEADER, "")
     return given if _ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
-
-
-class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON, with whatever ``extra`` it carries."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line, always valid JSON."""
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
-
-
-def _add_request_id(record: logging.LogRecord) -> bool:
-    if not hasattr(record, "request_id") and (current := request_id()):
-        record.request_id = current
-    return True
-
-
-def configure_logging(level: int = logging.INFO) -> None:
-    """Send the application's loggers to Ray Serve's handlers, or to stderr as JSON outside of Serve.
-
-    Serve gives handlers to its own logger alone; without this, whatever the application logs below WARNING
-    would be lost.
-    """
-    handlers = logging.getLogger("ray.serve").handlers or [_stderr()]
-    for handler in handlers:
-        handler.addFilter(_add_request_id)
-    for name in ("audiograph", "deployments"):
-        ours = logging.getLogger(name)
-        ours.handlers[:] = handlers
-        ours.setLevel(level)
-        ours.propagate = False
-
-
-def _stderr() -> logging.Handler:
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    return handler

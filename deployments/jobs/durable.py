@@ -11,7 +11,7 @@ from dbos import DBOS, DBOSClient
 from dbos._serialization import DBOSPortableJSON  # JSON with errors as data; the default is pickle
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
-from audiograph.schemas import TaskName
+from audiograph.schemas import Request, TaskName
 from deployments.jobs import sqlite_clock
 
 sqlite_clock.keep_milliseconds()
@@ -93,3 +93,14 @@ FINAL = ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
 def statuses(status: str) -> list[str]:
     """DBOS's statuses that a job's status stands for."""
     return [theirs for theirs, ours in STATUS.items() if ours == status]
+
+
+def stored(request: Request) -> dict[str, Any]:
+    """A request as it is stored: the fields that were given, which artifacts tell from defaults."""
+    return {"task": task_of(request), **request.model_dump(mode="json", exclude_unset=True)}
+
+
+def task_of(request: Request) -> TaskName:
+    """The task of a concrete request."""
+    task: TaskName = request.task  # type: ignore[attr-defined]  # every class of AnyRequest has one
+    return task

@@ -90,14 +90,14 @@ class JobQueue:
 
     async def _enqueue(self, job_id: str, request: Request, digest: str) -> None:
         options: EnqueueOptions = {
-            "workflow_name": request.task,  # type: ignore[attr-defined]  # every concrete request has one
+            "workflow_name": durable.task_of(request),
             "queue_name": durable.QUEUE,
             "workflow_id": job_id,
             "app_version": durable.VERSION,
             "priority": request.priority,
             "queue_partition_key": request.model or "",
         }
-        submission = {"request": request.model_dump(mode="json"), "digest": digest}
+        submission = {"request": durable.stored(request), "digest": digest}
         await self._client.enqueue_async(options, submission)
 
     async def get(self, job_id: str) -> Job:
@@ -148,17 +148,19 @@ class JobQueue:
             await asyncio.sleep(POLL_SECONDS)
         return await self.get(job_id)
 
-    async def events(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
+    def events(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
         """A job's events after the one of that id, as they come; the final event ends them.
 
         Raises:
-            NotFound: there is no such job.
-            InvalidRequest: ``after`` is not an event's id.
+            InvalidRequest: ``after`` is not an event's id; told at once.
+            NotFound: there is no such job; told at the first event.
         """
+        return self._events_from(job_id, None if after == FINAL_EVENT else _offset_after(after))
+
+    async def _events_from(self, job_id: str, offset: int | None) -> AsyncIterator[JobEvent]:
         await self.get(job_id)
-        if after == FINAL_EVENT:
+        if offset is None:
             return
-        offset = _offset_after(after)
         stream = self._client.read_stream_async(
             job_id, durable.EVENTS, offset=offset, polling_interval_sec=POLL_SECONDS
         )

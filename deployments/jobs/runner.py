@@ -14,6 +14,7 @@ from deployments.jobs.janitor import Janitor
 from deployments.jobs.lease import Every, Leases, new_executor_id, take_over
 from deployments.jobs.records import JobRecords
 from deployments.jobs.steps import ModelHandle
+from deployments.logs import configure_logging
 from deployments.storage.artifacts import ArtifactStore
 
 logger = logging.getLogger("audiograph.jobs")
@@ -126,6 +127,7 @@ class ServeRunner:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, config: AppConfig, handles: dict[str, DeploymentHandle]
     ) -> None:
+        configure_logging()
         self._runner = Runner(config, {name: ServeModel(handle) for name, handle in handles.items()})
         await self._runner.start()
 

@@ -24,7 +24,7 @@ from audiograph.errors import (
 )
 from audiograph.schemas import Request
 from deployments.config import JobsConfig
-from deployments.jobs.durable import EVENTS
+from deployments.jobs.durable import EVENTS, stored
 from graphs.graph import Outcome
 
 logger = logging.getLogger("audiograph.jobs")
@@ -90,7 +90,7 @@ class DurableModels:
             "timeout_seconds": max(0.001, self._deadline - time.monotonic()),
         }
         try:
-            return await DBOS.run_step_async(options, self._attempt_run, request.model_dump(mode="json"))
+            return await DBOS.run_step_async(options, self._attempt_run, stored(request))
         except dbos_errors.DBOSStepTimeoutError:
             message = f"the job ran for longer than its limit of {self._time_limit:g} s"
             raise self._failed(TimeLimitExceeded(message, details={"time_limit": self._time_limit})) from None

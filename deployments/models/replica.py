@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from audiograph.errors import AudiographError, InternalError, InvalidRequest, ModelUnavailable, NotServed
 from audiograph.schemas import ANY_REQUEST, Replica, ReplicaChange, Request
 from deployments.config import AppConfig
+from deployments.logs import configure_logging
 from deployments.models.base import LoadContext
 from deployments.models.batching import Batcher, Ran
 from deployments.models.context import Event, ReplicaContext
@@ -50,6 +51,7 @@ class ModelReplica:
     """
 
     def __init__(self, name: str, config: AppConfig) -> None:
+        configure_logging()
         entry = config.models[name]
         cls = model_class(name, entry)
         self._name = name

@@ -51,7 +51,7 @@ def job(task: str, result: dict[str, Any] | None, **fields: Any) -> Job:
             "started_at": created + timedelta(seconds=2),
             "finished_at": created + timedelta(seconds=5),
             "result": result and {"task": task, **result},
-            "timings": {"run": 0.5, "audio_seconds": 10.0},
+            "timings": {"queue": 0.0, "load": 0.0, "run": 0.5, "audio_seconds": 10.0},
             "urls": {"self": "s", "events": "e", "cancel": "c"},
             **fields,
         }

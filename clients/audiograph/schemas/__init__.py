@@ -26,6 +26,7 @@ from audiograph.schemas.records import (
     Readiness,
     Replica,
     ReplicaChange,
+    Timings,
     Voice,
     Weights,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "SpeakRequest",
     "SpeakResult",
     "TaskName",
+    "Timings",
     "TranscribeRequest",
     "TranscribeResult",
     "Turn",

@@ -57,6 +57,15 @@ class JobError(Record):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
+class Timings(Record):
+    """Where a finished job's time went, in seconds; real-time factor is ``run / audio_seconds``."""
+
+    queue: float = Field(description="Waiting in the model's replica for its turn.")
+    load: float = Field(description="Loading the variant, if it was not.")
+    run: float
+    audio_seconds: float | None = Field(None, description="Audio heard or made.")
+
+
 class JobUrls(Record):
     """Where to go from here."""
 
@@ -83,6 +92,7 @@ class Job(Record):
     result: AnyResult | None = None
     artifacts: list[Artifact] = Field(default_factory=list)
     error: JobError | None = None
+    timings: Timings | None = None
     attempts: int = 0
     priority: int = 5
     client_job_id: str | None = None

@@ -55,7 +55,7 @@ class TranscribeResult(Result):
 
 
 class SeparateResult(Result):
-    """Artifact id by stem name."""
+    """Artifact name by stem."""
 
     task: Literal["separate"] = "separate"
     stems: dict[str, str]

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployments.ingress import logs
+from deployments import logs
 from deployments.ingress.services import Services
 from deployments.storage.tables import Runner
 
