@@ -47,7 +47,6 @@ def _settings(folder: Path, url: str) -> dict[str, Any]:
     settings: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     settings["http_options"]["port"] = int(url.rpartition(":")[2])
     args = settings["applications"][0]["args"]
-    args["work_dir"] = str(folder / "state")
     args["storage"] |= {
         "database_url": f"sqlite:///{folder / 'state' / 'audiograph.db'}",
         "artifacts_url": str(folder / "state" / "artifacts"),

@@ -151,7 +151,7 @@ def songs(
     for kind in kinds:
         for timbre in timbres:
             for key in KEYS:
-                yield _song(key, kind, timbre, rng, snr_db, drums)
+                yield _song(key, kind, timbre, rng, snr_db=snr_db, drums=drums)
 
 
 def render(
@@ -187,7 +187,7 @@ def add_drums(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def _song(
-    key: str, kind: str, timbre: str, rng: np.random.Generator, snr_db: tuple[float, float], drums: bool
+    key: str, kind: str, timbre: str, rng: np.random.Generator, *, snr_db: tuple[float, float], drums: bool
 ) -> Song:
     pitch, mode = key.split()
     tonic = 48 + PITCHES.index(pitch) + 12 * int(rng.integers(2))

@@ -6,8 +6,8 @@ a frame every `HOP` samples, each seen through a window of `WINDOW` samples arou
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import ClassVar, Protocol
+from functools import cache, cached_property, lru_cache
+from typing import Protocol
 
 import numpy as np
 import scipy.fft
@@ -39,8 +39,10 @@ _BINS = _PER_SEMITONE * _NOTES
 class ChromaMaker(Protocol):
     """One way from sound to chroma."""
 
-    tuning: float | None
-    """Of the recording, in semitones from A = 440 Hz; None if it was not looked for."""
+    @property
+    def tuning(self) -> float | None:
+        """Of the recording, in semitones from A = 440 Hz; None if it was not looked for."""
+        ...
 
     def __call__(self, block: Samples) -> Array:
         """Chroma ``[12, frames]`` from C to B, in units of its own, for a block of `blocks`."""
@@ -75,7 +77,7 @@ def loudest(samples: Samples) -> Samples:
 class BasicChroma:
     """The power of a short-time Fourier transform, each bin given to its nearest pitch. No tuning."""
 
-    tuning: ClassVar[float | None] = None
+    tuning = None
 
     def __call__(self, block: Samples) -> Array:
         """See `ChromaMaker`."""
@@ -111,13 +113,14 @@ class EnhancedChroma:
     """
 
     def __init__(self, samples: Samples) -> None:
-        self.tuning: float = estimate_tuning(_UNTUNED(loudest(samples)))
-        self._transform = ConstantQ(self.tuning)
+        self.tuning: float = estimate_tuning(_constant_q(0.0)(loudest(samples)))
+        self._transform = _constant_q(round(25 * self.tuning) / 25)
 
     def __call__(self, block: Samples) -> Array:
         """See `ChromaMaker`."""
         notes = explain(above_floor(self._transform(block)))
-        return notes.reshape(_OCTAVES, 12, -1).sum(axis=0)
+        chroma: Array = notes.reshape(_OCTAVES, 12, -1).sum(axis=0)
+        return chroma
 
 
 @dataclass(frozen=True)
@@ -138,19 +141,22 @@ class ConstantQ:
     @cached_property
     def _filters(self) -> scipy.sparse.csr_array:
         pitches = np.arange(_BINS) / _PER_SEMITONE + self.tuning
-        frequencies = _LOWEST * 2 ** (pitches / 12)[:, None]
+        frequencies = (_LOWEST * 2 ** (pitches / 12)).astype(np.float32)[:, None]
         spacing = 2 ** (1 / (12 * _PER_SEMITONE)) - 1
         lengths = np.minimum(WINDOW, SAMPLE_RATE / (frequencies * spacing))
-        time = np.arange(WINDOW) - WINDOW / 2
-        hann = np.where(np.abs(time) < lengths / 2, 1 + np.cos(2 * np.pi * time / lengths), 0) / lengths
-        waves = hann * np.exp(-2j * np.pi * frequencies / SAMPLE_RATE * time)
-        # A product in time is one in frequency: the inverse transform turns one into the other.
-        filters = scipy.fft.ifft(waves.astype(np.complex64), axis=1)[:, : WINDOW // 2 + 1]
-        filters[np.abs(filters) < 0.01 * np.abs(filters).max(axis=1, keepdims=True)] = 0
-        return scipy.sparse.csr_array(filters)
+        steps = np.arange(WINDOW // 2 + 1, dtype=np.float32) / WINDOW - frequencies / SAMPLE_RATE
+        # The transform of a Hann window as long as the filter, around its frequency; (-1)^k puts its middle
+        # into the middle of the frame.
+        turns = lengths * steps
+        filters = np.sinc(turns) + (np.sinc(turns - 1) + np.sinc(turns + 1)) / 2
+        filters[:, 1::2] *= -1
+        filters[np.abs(filters) < 0.01] = 0
+        return scipy.sparse.csr_array(filters / WINDOW)
 
 
-_UNTUNED = ConstantQ()
+@lru_cache(maxsize=32)  # every tuning there is in steps of four cents
+def _constant_q(tuning: float) -> ConstantQ:
+    return ConstantQ(tuning)
 
 
 def estimate_tuning(spectrum: Array) -> float:
@@ -167,7 +173,8 @@ def estimate_tuning(spectrum: Array) -> float:
 def above_floor(spectrum: Array) -> Array:
     """What stands out of noise: the magnitudes over their median within nine semitones either way."""
     floor = scipy.ndimage.median_filter(spectrum, size=(18 * _PER_SEMITONE + 1, 1), mode="reflect")
-    return np.maximum(spectrum - floor, 0)
+    peaks: Array = np.maximum(spectrum - floor, 0)
+    return peaks
 
 
 def explain(spectrum: Array, rounds: int = 20) -> Array:
@@ -178,7 +185,7 @@ def explain(spectrum: Array, rounds: int = 20) -> Array:
     shapes = _note_shapes()
     target = shapes.T @ spectrum
     overlaps = shapes.T @ shapes
-    notes = np.maximum(target, 1e-9)
+    notes: Array = np.maximum(target, 1e-9)
     for _ in range(rounds):
         notes *= target / (overlaps @ notes + 1e-9)
     return notes

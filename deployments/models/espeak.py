@@ -114,7 +114,7 @@ class EspeakSpeech(Model[EspeakProcesses]):
         return Loaded(espeak())
 
     def run(self, engine: EspeakProcesses, request: SpeakRequest, context: RunContext) -> Output:
-        """Speak the text, the same each time for the same seed. A cancel ends it within 0.2 s.
+        """Speak the text, the same way each time. A cancel ends it within 0.2 s.
 
         Raises:
             InvalidRequest: the voice finds nothing to say in the text, or it would take more than the
@@ -124,9 +124,9 @@ class EspeakSpeech(Model[EspeakProcesses]):
         voice = _known(engine, request.voice or self.options.voice)
         pace, pace_notes = _pace(self.options.words_per_minute * request.speed)
         parameters = _complete(request.parameters) | {"rate": pace}
-        speech = engine.speak(
-            text, voice=voice, parameters=parameters, seed=request.seed or 0, check=context.check
-        )
+        if request.seed is not None:
+            notes.append("seed has no effect: the same request is always spoken the same way")
+        speech = engine.speak(text, voice=voice, parameters=parameters, check=context.check)
         with closing(speech):
             samples = _record(speech, engine.sample_rate, self.options.max_seconds, context)
         if parameters["volume"] > 0 and not samples.any():

@@ -118,9 +118,7 @@ class Espeak:
         found = [_read_voice(voice) for voice in _until_null(self._library.espeak_ListVoices(None))]
         return sorted((voice for voice in found if voice.is_complete(self._data)), key=lambda v: v.id)
 
-    def speak(
-        self, text: str, voice_path: str, parameters: Mapping[str, int], seed: int, on_chunk: OnChunk
-    ) -> None:
+    def speak(self, text: str, voice_path: str, parameters: Mapping[str, int], on_chunk: OnChunk) -> None:
         """Speak ``text``, handing each chunk of mono samples at `sample_rate` to ``on_chunk``.
 
         What ``on_chunk`` raises ends the speech at once and is raised from here.
@@ -131,7 +129,7 @@ class Espeak:
         listener = _Listener(len(text), on_chunk)
         callback = _Callback(listener)  # held here: the library does not keep it alive
         self._library.espeak_SetSynthCallback(callback)
-        self._set_up(voice_path, parameters, seed)
+        self._set_up(voice_path, parameters)
         content = text.encode() + b"\0"
         status = self._library.espeak_Synth(
             content, ctypes.c_size_t(len(content)), 0, _BY_CHARACTER, 0, _UTF8, None, None
@@ -141,12 +139,11 @@ class Espeak:
         if status != 0:
             raise OSError(f"espeak-ng failed to speak (status {status})")
 
-    def _set_up(self, voice_path: str, parameters: Mapping[str, int], seed: int) -> None:
+    def _set_up(self, voice_path: str, parameters: Mapping[str, int]) -> None:
         if self._library.espeak_SetVoiceByName(voice_path.encode()) != 0:
             raise OSError(f"espeak-ng does not open its voice {voice_path!r}")
         for name, value in parameters.items():
             self._library.espeak_SetParameter(_PARAMETERS[name], value, 0)
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
 
 
 class _Listener:

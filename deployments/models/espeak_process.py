@@ -1,6 +1,6 @@
 """Speech of eSpeak NG made in a process of its own: a text that crashes the library harms no one else.
 
-Each text starts the library afresh, so the same text, voice, parameters and seed give the same samples.
+Each text starts the library afresh, so the same text, voice and parameters give the same samples.
 """
 
 import json
@@ -45,7 +45,6 @@ class EspeakProcesses:
         *,
         voice: str,
         parameters: Mapping[str, int],
-        seed: int = 0,
         check: Callable[[], None],
     ) -> Generator[Chunk, None, None]:
         """Speak ``text``, yielding chunks as they are made. Closing the iterator ends the process.
@@ -57,7 +56,7 @@ class EspeakProcesses:
             InternalError: it failed in any other way.
         """
         path = self.voices[voice].path
-        call = {"text": text, "voice_path": path, "parameters": dict(parameters), "seed": seed}
+        call = {"text": text, "voice_path": path, "parameters": dict(parameters)}
         with tempfile.TemporaryFile() as complaints, self._start(complaints) as process:
             assert process.stdin is not None
             assert process.stdout is not None

@@ -1,15 +1,10 @@
 """The artifact store: writing, reading, records, search, pins, deletion."""
 
-import base64
 import hashlib
 import io
-import json
-import signal
-import subprocess
-import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -22,12 +17,10 @@ from hypothesis import strategies as st
 
 from audiograph.errors import Conflict, InternalError, InvalidRequest, NotFound
 from audiograph.schemas import Artifact, File
-from deployments.config import StorageConfig
 from deployments.storage.artifacts import ArtifactStore, Provenance, Usage
 from deployments.storage.audio import AudioInfo
 from deployments.storage.blobs import Blobs
 from deployments.storage.content import Content
-from deployments.storage.names import base_name
 
 NOWHERE = "art_" + "0" * 32
 EMPTY = Usage(items=0, blobs=0, bytes=0)
@@ -266,7 +259,14 @@ def test_content_deleted_after_staging_is_uploaded_again(
     assert b"".join(store.read(put(b"content").id)) == b"content"
 
 
-# Deletion and pins
+def test_a_zip_can_be_made_of_what_is_read(store: ArtifactStore, put: Put) -> None:
+    made = put(b"content" * 1000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open(made.name, "w") as entry:
+        for chunk in store.read(made.id, chunk_bytes=100):
+            entry.write(chunk)
+    with zipfile.ZipFile(buffer) as archive:
+        assert archive.read(made.name) == b"content" * 1000
 
 
 def test_a_pinned_item_cannot_be_deleted(store: ArtifactStore, put: Put) -> None:
@@ -321,253 +321,3 @@ def test_pin_and_delete_at_once_never_lose_a_pinned_item(store: ArtifactStore, p
             deletion = pool.submit(attempt, partial(store.delete, made.id), barrier)
             assert pin.result() != deletion.result()
             assert len(store.get_many([made.id])) == pin.result()
-
-
-# Search
-
-
-def all_pages(store: ArtifactStore, limit: int) -> Iterator[list[str]]:
-    cursor: str | None = None
-    while True:
-        page = store.search(limit=limit, cursor=cursor)
-        yield [artifact.id for artifact in page.data]
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-
-
-def test_search_by_each_criterion_and_by_several(store: ArtifactStore, put: Put) -> None:
-    one = put(b"1", tags=["t", "u"], creator="ann", variation_set_id="v", parent_id="p", job_id="j")
-    two = put(b"2", tags=["t"], creator="bob", variation_set_id="v")
-    with store.writer() as writer:
-        writer.commit_file("upload", "text/plain", None)
-    found = {
-        "tag=t": store.search(tag="t"),
-        "tag=u": store.search(tag="u"),
-        "creator": store.search(creator="bob"),
-        "set": store.search(variation_set_id="v"),
-        "parent": store.search(parent_id="p"),
-        "job": store.search(job_id="j"),
-        "both": store.search(tag="t", creator="ann"),
-        "none": store.search(tag="u", creator="bob"),
-        "all": store.search(),
-    }
-    assert {key: [artifact.id for artifact in page.data] for key, page in found.items()} == {
-        "tag=t": [two.id, one.id],
-        "tag=u": [one.id],
-        "creator": [two.id],
-        "set": [two.id, one.id],
-        "parent": [one.id],
-        "job": [one.id],
-        "both": [one.id],
-        "none": [],
-        "all": [two.id, one.id],
-    }
-    assert found["tag=u"].data == [one]
-
-
-def test_pages_miss_nothing_and_repeat_nothing(
-    store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.time", lambda: 1e9 + 1 / 3)  # all at one time: only the ids tell them apart
-    same_time = {put(b"x").id for _ in range(4)}
-    monkeypatch.setattr("time.time", lambda: 1e9 + 2 / 3)
-    later = put(b"x").id
-    pages = list(all_pages(store, 2))
-    assert [len(page) for page in pages] == [2, 2, 1]
-    assert pages[0][0] == later
-    assert {item for page in pages for item in page} == same_time | {later}
-    assert [len(page) for page in all_pages(store, 5)] == [5]
-
-
-def test_new_artifacts_do_not_shift_a_page(store: ArtifactStore, put: Put) -> None:
-    old = [put(b"x").id for _ in range(4)]
-    first = store.search(limit=2)
-    put(b"new")
-    second = store.search(limit=2, cursor=first.next_cursor)
-    assert [artifact.id for artifact in (*first.data, *second.data)] == old[::-1]
-
-
-def cursor_of(value: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
-
-
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "",
-        "x",
-        "????",
-        "é",
-        cursor_of(1),
-        cursor_of([]),
-        cursor_of([1, 2]),
-        cursor_of(["x", NOWHERE]),
-        cursor_of([float("nan"), NOWHERE]),
-        cursor_of([10**400, NOWHERE]),
-        cursor_of([1.0, "art_\0"]),
-        cursor_of([1.0, NOWHERE, 2]),
-    ],
-)
-def test_a_bad_cursor_is_named(sqlite_store: ArtifactStore, cursor: str) -> None:
-    with pytest.raises(InvalidRequest, match="cursor") as refused:
-        sqlite_store.search(cursor=cursor)
-    assert refused.value.field == "cursor"
-
-
-@given(cursor=st.text(max_size=80))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_as_cursor_is_refused_in_words(sqlite_store: ArtifactStore, cursor: str) -> None:
-    with pytest.raises(InvalidRequest):
-        sqlite_store.search(cursor=cursor)
-
-
-@pytest.mark.parametrize("limit", [-1, 0, 1001])
-def test_a_limit_out_of_range_is_named(sqlite_store: ArtifactStore, limit: int) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        sqlite_store.search(limit=limit)
-    assert refused.value.field == "limit"
-
-
-def test_a_value_that_cannot_be_stored_is_named(store: ArtifactStore) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        store.search(tag="a\0")
-    assert refused.value.field == "tag"
-    with pytest.raises(InvalidRequest) as refused:
-        store.search(creator="\udfff")
-    assert refused.value.field == "creator"
-
-
-# Names
-
-
-@pytest.mark.parametrize(
-    ("given_name", "kept"),
-    [
-        ("talk.mp3", "talk.mp3"),
-        ("../../etc/passwd", "passwd"),
-        ("C:\\Users\\x\\song.wav", "song.wav"),
-        ("/", "unnamed"),
-        ("", "unnamed"),
-        ("..", "unnamed"),
-        (" . ", "unnamed"),
-        ("a\0b\r\n.wav", "ab.wav"),
-        ("gpj\u202e3pm.exe", "gpj3pm.exe"),
-        ("Grüße 🎵.ogg", "Grüße 🎵.ogg"),
-        ("\ud800.wav", ".wav"),
-    ],
-)
-def test_names_become_base_names(given_name: str, kept: str) -> None:
-    assert base_name(given_name) == kept
-
-
-@given(st.text(st.characters(), max_size=400) | st.text("é/\\.\0 🎵", max_size=400))
-def test_every_name_can_be_saved_under(name: str) -> None:
-    kept = base_name(name)
-    assert 1 <= len(kept.encode()) <= 255
-    assert not set(kept) & {"/", "\\", "\0", "\n"}
-    assert kept not in {".", ".."}
-    assert base_name(kept) == kept
-
-
-def test_a_long_name_keeps_its_extension(store: ArtifactStore, put: Put) -> None:
-    made = put(b"x", name="ä" * 300 + ".flac")
-    assert made.name == "ä" * 125 + ".flac"
-    assert store.get(made.id).name == made.name
-
-
-def test_a_zip_can_be_made_of_what_is_read(store: ArtifactStore, put: Put) -> None:
-    made = put(b"content" * 1000)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive, archive.open(made.name, "w") as entry:
-        for chunk in store.read(made.id, chunk_bytes=100):
-            entry.write(chunk)
-    with zipfile.ZipFile(buffer) as archive:
-        assert archive.read(made.name) == b"content" * 1000
-
-
-# Processes
-
-
-def test_threads_that_put_and_delete_the_same_content(
-    store: ArtifactStore, put: Put, files_on_disk: Files
-) -> None:
-    def put_and_delete(_turn: int) -> None:
-        made = put(b"the same content")
-        assert b"".join(store.read(made.id)) == b"the same content"
-        store.delete(made.id)
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put_and_delete, range(60)))
-    assert store.usage() == EMPTY
-    assert files_on_disk() == []
-
-
-def test_processes_that_put_delete_and_collect_the_same_content(
-    store: ArtifactStore, config: StorageConfig, files_on_disk: Files
-) -> None:
-    script = Path(__file__).with_name("churn.py")
-    arguments = [sys.executable, str(script), config.database_url, config.artifacts_url]
-    processes = [subprocess.Popen([*arguments, str(seed), "20"], stderr=subprocess.PIPE) for seed in range(3)]
-    errors = [process.communicate()[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
-    store.collect(None, None)
-    assert store.usage() == EMPTY
-    assert files_on_disk() == []
-
-
-HANG_IN_MID_WRITE = """
-import sys, time
-from deployments.config import StorageConfig
-from deployments.storage.artifacts import ArtifactStore
-store = ArtifactStore.open(StorageConfig(database_url=sys.argv[1], artifacts_url=sys.argv[2]))
-with store.writer() as writer:
-    writer.write(b"x" * 5_000_000)
-    print(writer.path, flush=True)
-    time.sleep(600)
-"""
-
-
-def test_a_writer_that_is_killed_leaves_no_item_and_its_file_is_cleared(
-    store: ArtifactStore, config: StorageConfig, files_on_disk: Files
-) -> None:
-    command = [sys.executable, "-c", HANG_IN_MID_WRITE, config.database_url, config.artifacts_url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        half_written = Path(process.stdout.readline().strip())
-        store.collect(None, None)
-        assert files_on_disk() == [half_written]  # its writer lives
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert store.usage() == EMPTY
-    assert files_on_disk() == [half_written]
-    store.collect(None, None)
-    assert files_on_disk() == []
-
-
-MEASURE_200_MB = """
-import resource, sys
-from deployments.config import StorageConfig
-from deployments.storage.artifacts import ArtifactStore
-store = ArtifactStore.open(StorageConfig(database_url=sys.argv[1], artifacts_url=sys.argv[2]))
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-def write(megabytes):
-    with store.writer() as writer:
-        for number in range(megabytes):
-            writer.write(number.to_bytes(4, "big") * (2**20 // 4))
-        return writer.commit_file("x", "text/plain", None)
-def read(file):
-    assert sum(map(len, store.read(file.id))) == file.bytes
-    with store.local(file.id) as path:
-        assert path.stat().st_size == file.bytes
-read(write(1))
-before = peak()
-read(write(200))
-print(peak() - before)
-"""
-
-
-def test_200_megabytes_pass_in_constant_memory(sqlite_store: ArtifactStore, artifacts_url: str) -> None:
-    command = [sys.executable, "-c", MEASURE_200_MB, str(sqlite_store.database.engine.url), artifacts_url]
-    risen = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert int(risen) < 32

@@ -1,5 +1,6 @@
 """Garbage collection: retention, the budget, and what dead processes left."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -152,7 +153,7 @@ def test_what_is_used_at_the_last_moment_is_spared(
             store.read(made.id)
         else:
             store.pin("job", [made.id])
-            age(store, made, HOUR)
+            age(store, made, 2 * HOUR)
         return chosen
 
     monkeypatch.setattr(collect, "_least_used", choose_then_use)
@@ -203,6 +204,30 @@ def test_several_may_collect_at_once(store: ArtifactStore, put: Put) -> None:
         rounds = list(pool.map(lambda _: store.collect(HOUR, 6), range(4)))
     assert sum(rounds, start=NOTHING) == Collected(items=17, blobs=17, bytes=24)
     assert store.usage() == Usage(items=3, blobs=3, bytes=6)
+
+
+def test_two_collectors_do_not_remove_the_same_excess_twice(
+    store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one begins when the first has just seen how much is too much."""
+    made = [put(b"%d" % number * 100) for number in range(3)]
+    for artifact, hours in zip(made, (3, 2, 1), strict=True):
+        age(store, artifact, hours * HOUR)
+    stored_bytes = collect._stored_bytes
+    seconds: list[threading.Thread] = []
+
+    def let_another_collect(session: Session) -> int:
+        before = stored_bytes(session)
+        if not seconds:
+            seconds.append(threading.Thread(target=store.collect, args=(None, 200)))
+            seconds[0].start()
+            seconds[0].join(timeout=0.5)  # it has to wait for us, so this runs out
+        return before
+
+    monkeypatch.setattr(collect, "_stored_bytes", let_another_collect)
+    store.collect(None, 200)
+    seconds[0].join()
+    assert kept(store, *made) == [False, True, True]
 
 
 def test_collect_and_pin_at_once_never_lose_a_pinned_item(store: ArtifactStore, put: Put) -> None:

@@ -1,0 +1,32 @@
+"""A picture of chroma over time."""
+
+import io
+
+from deployments.models.chroma import Array
+from deployments.models.keys import PITCHES
+
+
+def draw_chroma(chroma: Array, duration: float, title: str) -> bytes:
+    """Draw chroma ``[12, frames]`` over ``duration`` seconds as a PNG.
+
+    Matplotlib's own figure, not pyplot's: those are shared by all threads.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    image = axes.imshow(
+        chroma, aspect="auto", origin="lower", extent=(0, duration, -0.5, 11.5), cmap="magma", vmin=0
+    )
+    axes.set_yticks(range(12), PITCHES)
+    axes.set_xlabel("time in seconds" if duration < 120 else "time in minutes")
+    if duration >= 120:
+        axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds // 60:.0f}:{seconds % 60:02.0f}")
+    axes.set_title(title, fontsize=14, loc="left")
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, label="strength", pad=0.01)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
