@@ -65,7 +65,7 @@ class Leases:
     def alive(self) -> list[str]:
         """Runners that have beaten lately."""
         query = select(Runner.executor_id).where(Runner.heartbeat_at > self._now - self._dead_after)
-        with self._database.session() as session:
+        with self._database.snapshot() as session:
             return list(session.scalars(query))
 
     def abandoned(self) -> list[str]:
@@ -77,7 +77,7 @@ class Leases:
             .where(workflows.c.executor_id.not_in(self.alive()))
             .distinct()
         )
-        with self._database.session() as session:
+        with self._database.snapshot() as session:
             return [executor_id for executor_id in session.scalars(query) if executor_id]
 
     def bury(self) -> None:

@@ -110,11 +110,12 @@ async def _settle(runtime: Runtime, job_id: str, outcome: Outcome | None) -> lis
     """Release the job's files, remove what cut-off attempts left, and give its artifacts' records."""
 
     def settle() -> list[dict[str, Any]]:
+        kept = outcome["artifacts"] if outcome else []
+        records = [record.model_dump(mode="json") for record in runtime.store.get_many(kept)]
         runtime.store.unpin(job_id)
-        if outcome is None:
-            return []
-        _remove_leftovers(runtime.store, job_id, outcome["artifacts"])
-        return [record.model_dump(mode="json") for record in runtime.store.get_many(outcome["artifacts"])]
+        if outcome is not None:
+            _remove_leftovers(runtime.store, job_id, kept)
+        return records
 
     return await DBOS.run_step_async({"name": "settle"}, settle)
 

@@ -31,6 +31,7 @@ class AsyncArtifacts:
         creator: str | None = None,
         variation_set_id: str | None = None,
         parent_id: str | None = None,
+        job_id: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Artifact]:
         """Those that meet every given condition, newest first, at most ``limit``, page by page."""
@@ -39,6 +40,7 @@ class AsyncArtifacts:
             "creator": creator,
             "variation_set_id": variation_set_id,
             "parent_id": parent_id,
+            "job_id": job_id,
         }
         async for page in pages(self._http, ArtifactPage, route("artifacts"), conditions, limit):
             for artifact in page.data:

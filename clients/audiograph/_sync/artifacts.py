@@ -32,6 +32,7 @@ class Artifacts:
         creator: str | None = None,
         variation_set_id: str | None = None,
         parent_id: str | None = None,
+        job_id: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Artifact]:
         """Those that meet every given condition, newest first, at most ``limit``, page by page."""
@@ -40,6 +41,7 @@ class Artifacts:
             "creator": creator,
             "variation_set_id": variation_set_id,
             "parent_id": parent_id,
+            "job_id": job_id,
         }
         for page in pages(self._http, ArtifactPage, route("artifacts"), conditions, limit):
             yield from page.data

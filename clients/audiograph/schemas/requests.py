@@ -11,7 +11,7 @@ TaskName = Literal[
 ]
 AudioFormat = Literal["wav", "mp3", "flac", "opus", "aac"]
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Parameters = dict[Annotated[str, StringConstraints(max_length=64)], Any]
