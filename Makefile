@@ -37,7 +37,7 @@ format: $(VENV)/dev.stamp  ## Format, and mend what the linter can
 	$(BIN)/python scripts/unasync.py
 
 bench: $(VENV)/dev.stamp  ## Measure against others, in one run
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
 
 lock: $(VENV)/dev.stamp  ## Write requirements/ from what .venv holds now
 	@$(BIN)/python scripts/lock.py

@@ -34,8 +34,9 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 class Server:
     """One server with its Ray, in a folder of its own; it may be killed and started again on the same state."""
 
-    def __init__(self, folder: Path, args: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, args: dict[str, Any], python_path: tuple[Path, ...] = ()) -> None:
         self._folder = folder
+        self._python_path = os.pathsep.join(map(str, (ROOT, ROOT / "clients", *python_path)))
         folder.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
         self._config = folder / "serve_config.yaml"
@@ -62,12 +63,22 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def config(self) -> Path:
+        """The server's own serve_config.yaml."""
+        return self._config
+
+    @property
+    def artifacts(self) -> Path:
+        """Where it keeps files and artifacts, unfinished ones too."""
+        return self._folder / "artifacts"
+
+    @property
     def log(self) -> str:
         return (self._folder / "server.log").read_text(errors="replace")
 
     def start(self) -> "Server":
         command = [sys.executable, "-m", "deployments.serve", str(self._config)]
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'clients'}"}
+        environment = {**os.environ, "PYTHONPATH": self._python_path}
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         self._wait_until_ready()

@@ -1,4 +1,4 @@
-"""200 jobs of every kind in flight while every kind of process is killed with -9: none is lost, none doubled."""
+"""200 mixed jobs in flight while every kind of process is killed with -9: none is lost, none doubled."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ import soundfile
 
 from audiograph import Audiograph
 from audiograph.errors import AudiographError
-from audiograph.schemas import Job
+from audiograph.schemas import AnalyzePitchRequest, Job, Request, SpeakRequest, TranscribeRequest
 from tests.serve.conftest import MakeServer, Server
 from tests.sounds import wav_bytes
 
@@ -27,12 +27,12 @@ def submit_mixed(client: Audiograph, count: int) -> list[str]:
     for number in range(count):
         kind = number % 5
         if kind == 0:
-            job = client.jobs.submit(task="analyze_pitch", file=tone.id)
+            request: Request = AnalyzePitchRequest(file=tone.id)
         elif kind == 1:
-            job = client.jobs.submit(task="transcribe", file=tone.id)
+            request = TranscribeRequest(file=tone.id)
         else:
-            job = client.jobs.submit(task="speak", text=f"This is job number {number}.")
-        jobs.append(job.id)
+            request = SpeakRequest(text=f"This is job number {number}.")
+        jobs.append(client.jobs.submit(request).id)
     return jobs
 
 
@@ -45,7 +45,7 @@ def wait_for_some(client: Audiograph, ids: list[str], share: float) -> None:
 
 
 def _statuses(client: Audiograph, ids: list[str]) -> Counter[str]:
-    return Counter(job.status for job in client.jobs.list(limit=200) if job.id in set(ids))
+    return Counter(job.status for job in client.jobs.list() if job.id in set(ids))
 
 
 def _finished(client: Audiograph, ids: list[str]) -> int:

@@ -1,0 +1,50 @@
+"""The least that serves speech over HTTP: it calls espeak, answers, and keeps nothing."""
+
+import io
+import threading
+
+import espeakng_loader
+import numpy as np
+import soundfile
+from fastapi import FastAPI, Response
+
+from deployments.models.espeak_library import Espeak
+from deployments.models.espeak_process import EspeakProcesses
+
+VOICE = "en-us"
+PARAMETERS = {"rate": 170, "pitch": 50, "range": 50, "volume": 100, "word_gap": 0}
+
+_places = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
+_library = Espeak(*_places)
+_lock = threading.Lock()
+_voices = {voice.id: voice for voice in _library.voices()}
+_processes = EspeakProcesses(*_places, _library.sample_rate, _voices)
+
+app = FastAPI()
+
+
+@app.get("/ready")
+def ready() -> None:
+    """Answer."""
+
+
+@app.post("/in_process")
+def in_process(text: str) -> Response:
+    """Speak with the library in this very process, one text at a time: its state is global."""
+    chunks: list[bytes] = []
+    with _lock:
+        _library.speak(text, _voices[VOICE].path, PARAMETERS, lambda chunk, _: chunks.append(bytes(chunk)))
+    return _wav(b"".join(chunks))
+
+
+@app.post("/own_process")
+def own_process(text: str) -> Response:
+    """Speak in a new process, as Audiograph's model does: a text that crashes the library harms no other."""
+    speech = _processes.speak(text, voice=VOICE, parameters=PARAMETERS, check=lambda: None)
+    return _wav(b"".join(chunk.samples for chunk in speech))
+
+
+def _wav(samples: bytes) -> Response:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.frombuffer(samples, "<i2"), _library.sample_rate, format="WAV")
+    return Response(buffer.getvalue(), media_type="audio/wav")

@@ -1,0 +1,41 @@
+"""How fast a key is found: our chroma against librosa's, both from samples in memory."""
+
+from collections.abc import Callable
+from functools import partial
+
+import librosa
+import numpy as np
+
+from benchmarks.measure import Comparison, Setting, alternate
+from benchmarks.sounds import KEY, song
+from deployments.models.base import Samples
+from deployments.models.chroma import HOP, SAMPLE_RATE, Array, EnhancedChroma, blocks
+from deployments.models.keys import ALBRECHT_SHANAHAN, KRUMHANSL_KESSLER, estimate_key
+
+SECONDS = 180
+LIBROSA_RATE, LIBROSA_HOP = 22_050, 512  # its defaults
+
+
+def compare(setting: Setting) -> list[Comparison]:
+    """The first calls, which nobody times, compile librosa's code: most of a minute."""
+    ours, theirs = song(SECONDS, SAMPLE_RATE), song(SECONDS, LIBROSA_RATE)
+    methods: dict[str, Callable[[], str]] = {
+        "enhanced_chroma": partial(_enhanced, ours),
+        "librosa chroma_cqt, rate and hop of ours": partial(_librosa, ours, SAMPLE_RATE, HOP),
+        "librosa chroma_cqt, its defaults": partial(_librosa, theirs, LIBROSA_RATE, LIBROSA_HOP),
+    }
+    for name, method in methods.items():
+        found = method()
+        assert found == KEY, f"{name} took {KEY} for {found}"
+    return [Comparison(f"the key of {SECONDS} s", alternate(methods, setting.rounds(9)))]
+
+
+def _enhanced(samples: Samples) -> str:
+    chroma = EnhancedChroma(samples)
+    mean: Array = np.concatenate([chroma(block) for block in blocks(samples)], axis=1).mean(axis=1)
+    return estimate_key(mean, (KRUMHANSL_KESSLER, ALBRECHT_SHANAHAN)).key
+
+
+def _librosa(samples: Samples, rate: int, hop: int) -> str:
+    chroma: Array = librosa.feature.chroma_cqt(y=samples, sr=rate, hop_length=hop)
+    return estimate_key(chroma.mean(axis=1), (KRUMHANSL_KESSLER,)).key

@@ -1,0 +1,102 @@
+"""What Audiograph adds to a model: HTTP, the queue, the runner, Ray and storage, against the bare call."""
+
+from functools import partial
+from pathlib import Path
+
+import soundfile
+import torch
+import whisper
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from audiograph import Audiograph
+from audiograph.schemas import AnalyzePitchRequest, TaskName
+from benchmarks import servers
+from benchmarks.measure import Call, Comparison, Setting, alternate
+from benchmarks.sounds import write_song
+from deployments.config import LimitsConfig
+from deployments.models.base import Options, Output, Samples
+from deployments.models.pitch_analysis import METHODS, PitchAnalysis
+from deployments.models.whisper import TEMPERATURE_LADDER
+from deployments.storage import audio
+from deployments.tiny.whisper import build_checkpoint
+
+WAIT_SECONDS = 50.0
+SONG_SECONDS, SPEECH_SECONDS = 180, 60
+ROUNDS = 7
+
+
+class BareContext:
+    """A `RunContext` with no server behind it: one file, whatever its id, and nobody listens."""
+
+    device = "cpu"
+    job_id = "bare"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def audio(
+        self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
+    ) -> tuple[Samples, int]:
+        """Decode as a replica does."""
+        return audio.decode(self._path, sample_rate=sample_rate, mono=mono, limits=LimitsConfig())
+
+    def progress(self, fraction: float, stage: str | None = None) -> None:
+        """Let it pass."""
+
+    def partial(self, data: object) -> None:
+        """Let it pass."""
+
+    def check(self) -> None:
+        """Nobody cancels."""
+
+
+def compare(setting: Setting) -> list[Comparison]:
+    """Key detection in two variants, then transcription; each bare, served, and served with its upload."""
+    song = write_song(setting.folder / "song.wav", SONG_SECONDS, 44_100, channels=2)
+    speech = write_song(setting.folder / "speech.wav", SPEECH_SECONDS, 16_000)
+    home = setting.folder / "server"
+    # Ray gives each replica here one thread; so the bare calls get one as well.
+    torch.set_num_threads(1)
+    with servers.audiograph(home) as url, Audiograph(url) as client, threadpool_limits(1):
+        cases = {
+            f"analyze_pitch, {variant}, a song of {SONG_SECONDS} s": {
+                "bare call": partial(_analyze, variant, song),
+                **_served(client, "analyze_pitch", variant, song),
+            }
+            for variant in ("enhanced_chroma", "basic_chroma")
+        }
+        cases[f"transcribe, whisper with tiny weights, {SPEECH_SECONDS} s"] = {
+            "bare call": _transcriber(home, speech),
+            **_served(client, "transcribe", "tiny", speech),
+        }
+        rounds = setting.rounds(ROUNDS)
+        return [Comparison(title, alternate(contenders, rounds)) for title, contenders in cases.items()]
+
+
+def _served(client: Audiograph, task: TaskName, variant: str, path: Path) -> dict[str, Call]:
+    stored = client.files.upload(path).id
+
+    def run(file: str) -> None:
+        job = client.jobs.submit(task, file=file, variant=variant, wait=WAIT_SECONDS)
+        assert job.status == "succeeded", job.error
+
+    return {
+        "Audiograph": lambda: run(stored),
+        "Audiograph, upload included": lambda: run(client.files.upload(path).id),
+    }
+
+
+def _analyze(variant: str, path: Path) -> Output:
+    request = AnalyzePitchRequest(file="song")
+    return PitchAnalysis(Options()).run(METHODS[variant], request, BareContext(path))
+
+
+def _transcriber(home: Path, path: Path) -> Call:
+    """`whisper.transcribe` with the checkpoint that the server has."""
+    model = whisper.load_model(str(build_checkpoint("tiny", home / "tiny")), device="cpu")
+
+    def call() -> object:
+        samples, _ = soundfile.read(path, dtype="float32")
+        return whisper.transcribe(model, samples, temperature=TEMPERATURE_LADDER, fp16=False)
+
+    return call

@@ -1,0 +1,32 @@
+"""What is listened to: a synthetic song, long enough, always the same."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from deployments.models.base import Samples
+from tests.songs import HARD_KINDS, RATE, render
+
+KEY = "D minor"
+_TONIC = 62
+
+
+def song(seconds: float, sample_rate: int) -> Samples:
+    """Chords, a bass and a melody in `KEY`, ever new: mono ``[frames]`` at this many Hz."""
+    rng = np.random.default_rng(0)
+    frames = round(seconds * RATE)
+    phrases: list[Samples] = []
+    while sum(map(len, phrases)) < frames:
+        notes = HARD_KINDS["song_like"](_TONIC, True, rng)
+        phrases.append(render(notes, "plucked", cents=8, beats_per_second=2, rng=rng))
+    samples: Samples = soxr.resample(np.concatenate(phrases)[:frames], RATE, sample_rate)
+    return samples
+
+
+def write_song(path: Path, seconds: float, sample_rate: int, channels: int = 1) -> Path:
+    """The song as a WAV of 16 bits."""
+    samples = song(seconds, sample_rate)
+    soundfile.write(path, np.stack([samples] * channels, axis=1), sample_rate, subtype="PCM_16")
+    return path

@@ -1,0 +1,128 @@
+"""A job's events reach whoever follows it, once each, however often the connection breaks."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from httpx_sse import EventSource
+from websockets.sync.client import connect
+
+from audiograph import Audiograph, JobEvent
+from audiograph.schemas import FINAL_STATUSES, Job, TranscribeRequest
+from tests.serve.conftest import Server
+from tests.sounds import speech_like, wav_bytes
+
+pytestmark = pytest.mark.cluster
+
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def recording(server: Server) -> str:
+    """Five minutes: some thirty events, over a few seconds."""
+    with Audiograph(server.url) as client:
+        content = wav_bytes(speech_like(seconds=300.0), 16_000)
+        return client.files.upload(content, name="talk.wav").id
+
+
+@pytest.fixture
+def job(client: Audiograph, recording: str) -> Job:
+    """A job that has just begun."""
+    return client.jobs.submit(TranscribeRequest(file=recording))
+
+
+def next_event(client: httpx.Client, url: str, last: str | None) -> JobEvent:
+    """The next event over a connection of its own, which is dropped at once."""
+    headers = {"Last-Event-ID": last} if last is not None else {}
+    with client.stream("GET", url, headers=headers) as response:
+        for message in EventSource(response).iter_sse():
+            if message.data:
+                event = JobEvent.model_validate_json(message.data)
+                assert (message.id, message.event) == (event.id, event.type)
+                return event
+    raise AssertionError(f"the stream ended after {last}, before the final event")
+
+
+def whole_history(client: Audiograph, job: Job) -> list[JobEvent]:
+    """Every event of a finished job, read in one go."""
+    events = list(client.jobs.events(job, timeout=PATIENCE))
+    assert len({event.id for event in events}) == len(events)
+    assert [event.type in FINAL_STATUSES for event in events].count(True) == 1
+    assert events[-1].type == "succeeded"
+    return events
+
+
+def test_a_client_that_drops_every_connection_sees_each_event_once(client: Audiograph, job: Job) -> None:
+    seen: list[JobEvent] = []
+    drops_before_the_end = 0
+    with httpx.Client(timeout=PATIENCE) as http:
+        while not seen or seen[-1].type not in FINAL_STATUSES:
+            seen.append(next_event(http, job.urls.events, seen[-1].id if seen else None))
+            drops_before_the_end += not client.jobs.get(job).finished
+    assert drops_before_the_end >= 10
+    assert seen == whole_history(client, job)
+
+
+class CutStream(httpx.SyncByteStream):
+    """An answer's bytes up to a point in the middle of an event."""
+
+    def __init__(self, stream: httpx.SyncByteStream, parts: int) -> None:
+        self._stream = stream
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number, part in enumerate(self._stream):
+            if number == self._parts:
+                yield part[: len(part) // 2]
+                raise httpx.ReadError("the cable was cut")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class CuttingTransport(httpx.HTTPTransport):
+    """Lets no event stream live for long."""
+
+    cuts = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.url.path.endswith("/events"):
+            self.cuts += 1
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            response.stream = CutStream(response.stream, parts=3)
+        return response
+
+
+def test_the_client_resumes_by_itself(client: Audiograph, server: Server, job: Job) -> None:
+    transport = CuttingTransport()
+    with Audiograph(server.url, transport=transport) as unlucky:
+        seen = list(unlucky.jobs.events(job, timeout=PATIENCE))
+    assert transport.cuts > 3
+    assert seen == whole_history(client, job)
+
+
+def over_websocket(job: Job, after: str | None = None) -> list[JobEvent]:
+    url = job.urls.self.replace("http://", "ws://") + "/ws" + (f"?after={after}" if after else "")
+    with connect(url) as socket:
+        events = [JobEvent.model_validate_json(frame) for frame in socket]
+        assert socket.protocol.close_code == 1000
+    return events
+
+
+def test_a_websocket_brings_the_same_events(client: Audiograph, job: Job) -> None:
+    live = over_websocket(job)
+    history = whole_history(client, job)
+    assert live == history
+    assert over_websocket(job, after=history[4].id) == history[5:]
+    assert over_websocket(job, after=history[-1].id) == []
+
+
+def test_a_websocket_to_an_unknown_job_is_closed_with_the_reason(client: Audiograph, job: Job) -> None:
+    client.jobs.cancel(job)
+    url = job.urls.self.replace("http://", "ws://").replace(job.id, "nothing-here") + "/ws"
+    with connect(url) as socket:
+        assert list(socket) == []
+        assert socket.protocol.close_code == 4404
+        assert "nothing-here" in (socket.protocol.close_reason or "")

@@ -1,0 +1,153 @@
+"""Uploads and downloads of any size in little memory, and uploads that break off."""
+
+import hashlib
+import io
+import socket
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from audiograph import Audiograph
+from audiograph.errors import NotFound
+from deployments.config import MIB
+from deployments.serve_file import read
+from deployments.storage.artifacts import ArtifactStore, Usage
+from tests.serve.conftest import Server
+from tests.sounds import tone, wav_bytes
+
+pytestmark = pytest.mark.cluster
+
+SECONDS = 2605
+"""Of 48 kHz stereo at 16 bits: 500 MB."""
+RATE = 48_000
+ALLOWED_BYTES = 64 * 1000**2
+PATIENCE = 60.0
+
+
+def long_wav() -> Iterator[bytes]:
+    """A WAV file of 500 MB, a second at a time."""
+    second = wav_bytes(tone(sample_rate=RATE, channels=2), RATE)[44:]
+    header = io.BytesIO()
+    with wave.open(header, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.setnframes(SECONDS * RATE)
+        file.writeframesraw(b"")
+        file._patchheader = lambda: None  # type: ignore[attr-defined]  # it would mind the missing frames
+    yield header.getvalue()
+    for _ in range(SECONDS):
+        yield second
+
+
+class PeakMemory:
+    """How far a process's resident memory rises, at its highest, inside the block."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._proc = Path(f"/proc/{process.pid}")
+
+    def __enter__(self) -> "PeakMemory":
+        (self._proc / "clear_refs").write_text("5")  # forget the highest so far
+        self._before = self._highest()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rise = self._highest() - self._before
+
+    def _highest(self) -> int:
+        status = (self._proc / "status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+
+def ingress(server: Server) -> psutil.Process:
+    (process,) = server.processes("ServeReplica:audiograph:ingress")
+    return process
+
+
+def test_half_a_gigabyte_goes_in_and_out_through_little_memory(
+    server: Server, client: Audiograph, tmp_path: Path
+) -> None:
+    client.files.upload(wav_bytes())  # what is imported by the first upload is not this one's memory
+    digest = hashlib.sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for part in long_wav():
+            digest.update(part)
+            yield part
+
+    with PeakMemory(ingress(server)) as memory:
+        stored = client.files.upload(hashed(), name="concert.wav")
+    assert memory.rise < ALLOWED_BYTES
+    assert stored.bytes > 500 * 1000**2
+    assert stored.sha256 == digest.hexdigest()
+    assert (stored.duration, stored.sample_rate, stored.channels) == (SECONDS, RATE, 2)
+
+    with PeakMemory(ingress(server)) as memory:
+        path = client.files.download(stored, tmp_path / "concert.wav")  # the client checks its SHA-256
+    assert memory.rise < ALLOWED_BYTES
+    assert path.stat().st_size == stored.bytes
+
+    path.unlink()
+    client.files.delete(stored)
+    with pytest.raises(NotFound):
+        client.files.get(stored)
+
+
+def kept(server: Server) -> tuple[Usage, set[Path]]:
+    """What the database knows of, and every file on the disk, unfinished ones too."""
+    store = ArtifactStore.open(read(server.config).application.args.storage)
+    usage = store.usage()
+    store.database.engine.dispose()
+    return usage, {path for path in server.artifacts.rglob("*") if path.is_file()}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def begin_upload(server: Server, *headers: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+    lines = (
+        "POST /v1/files HTTP/1.1",
+        f"Host: 127.0.0.1:{server.port}",
+        "Content-Type: multipart/form-data; boundary=border",
+        *headers,
+    )
+    connection.sendall("\r\n".join((*lines, "", "")).encode())
+    return connection
+
+
+PART = b'--border\r\nContent-Disposition: form-data; name="file"; filename="half.wav"\r\n\r\n'
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 50000000", "Transfer-Encoding: chunked"])
+def test_an_upload_that_is_cut_off_leaves_nothing(server: Server, client: Audiograph, framing: str) -> None:
+    before = kept(server)
+    body = PART + wav_bytes(seconds=60.0)[: 4 * MIB]
+    if "chunked" in framing:
+        body = b"%x\r\n%b\r\n" % (len(body), body)
+    connection = begin_upload(server, framing)
+    connection.sendall(body)
+    wait_until(lambda: kept(server) != before)  # its first bytes are on the disk
+    connection.close()
+    wait_until(lambda: kept(server) == before)
+    assert client.files.upload(wav_bytes()).duration == 1.0
+
+
+def test_a_form_that_ends_too_early_is_refused_and_leaves_nothing(server: Server) -> None:
+    before = kept(server)
+    body = PART + wav_bytes(seconds=60.0)
+    with begin_upload(server, f"Content-Length: {len(body)}", "Connection: close") as connection:
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"breaks off before its closing boundary" in answer
+    assert kept(server) == before
