@@ -58,7 +58,7 @@ def compare(setting: Setting) -> list[Comparison]:
     # Ray gives each replica here one thread; so the bare calls get one as well.
     torch.set_num_threads(1)
     with servers.audiograph(home) as url, Audiograph(url) as client, threadpool_limits(1):
-        cases = {
+        cases: dict[str, dict[str, Call]] = {
             f"analyze_pitch, {variant}, a song of {SONG_SECONDS} s": {
                 "bare call": partial(_analyze, variant, song),
                 **_served(client, "analyze_pitch", variant, song),

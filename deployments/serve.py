@@ -145,13 +145,19 @@ def _deploy(file: ServeFile, bound: Any) -> None:
     from ray import serve  # noqa: PLC0415
 
     application = file.application
+    logging_config = file.logging_config.model_dump()  # Serve's own processes and the replicas: each is told
     serve.start(
         proxy_location=file.proxy_location,
         http_options=file.http_options.model_dump(),
-        logging_config=file.logging_config.model_dump(),
+        logging_config=logging_config,
     )
     try:
-        serve.run(bound, name=application.name, route_prefix=application.route_prefix)
+        serve.run(
+            bound,
+            name=application.name,
+            route_prefix=application.route_prefix,
+            logging_config=logging_config,
+        )
     except RuntimeError as error:  # a deployment's constructor failed, over and over
         raise ServerDown(f"the application did not start: {error}\n{_causes(application.name)}") from error
 

@@ -16,6 +16,7 @@ import yaml
 
 from audiograph import Audiograph
 from audiograph.errors import AudiographError
+from tests.serve.readme import added_model
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
@@ -176,6 +177,23 @@ def make_server(tmp_path: Path) -> Iterator[MakeServer]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that leave it standing."""
     server = Server(tmp_path_factory.mktemp("server"), {}).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A second one, which lets in nobody without a key and serves the model that README.md shows."""
+    folder = tmp_path_factory.mktemp("guarded")
+    source, entry = added_model()
+    added = folder / "added"
+    for model in entry.values():
+        module = model["class"].partition(":")[0]
+        path = added.joinpath(*module.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True)
+        path.write_text(source)
+    args = {"auth": {"required": True}, "models": entry}
+    server = Server(folder / "server", args, python_path=(added,)).start()
     yield server
     server.stop()
 

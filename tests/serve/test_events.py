@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from httpx_sse import EventSource
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from audiograph import Audiograph, JobEvent
@@ -119,10 +120,10 @@ def test_a_websocket_brings_the_same_events(client: Audiograph, job: Job) -> Non
     assert over_websocket(job, after=history[-1].id) == []
 
 
-def test_a_websocket_to_an_unknown_job_is_closed_with_the_reason(client: Audiograph, job: Job) -> None:
-    client.jobs.cancel(job)
-    url = job.urls.self.replace("http://", "ws://").replace(job.id, "nothing-here") + "/ws"
-    with connect(url) as socket:
-        assert list(socket) == []
-        assert socket.protocol.close_code == 4404
-        assert "nothing-here" in (socket.protocol.close_reason or "")
+def test_a_websocket_to_an_unknown_job_is_closed_with_the_reason(server: Server) -> None:
+    url = f"ws://127.0.0.1:{server.port}/v1/jobs/nothing-here/ws"
+    with connect(url) as socket, pytest.raises(ConnectionClosedError) as closed:
+        socket.recv(timeout=PATIENCE)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4404
+    assert "there is no job 'nothing-here'" in closed.value.rcvd.reason

@@ -1,9 +1,11 @@
 """Malformed and hostile uploads over the wire: each is told what is wrong, and the server goes on."""
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
 
-from audiograph import Audiograph
-from audiograph.errors import RequestError
+from audiograph import Audiograph, File
 from tests.hostile import HOSTILE, HostileFile
 from tests.serve.conftest import Server
 from tests.sounds import wav_bytes
@@ -12,23 +14,42 @@ pytestmark = pytest.mark.cluster
 
 REFUSED = {key: file for key, file in HOSTILE.items() if file.stored_name is None}
 RENAMED = {key: file for key, file in HOSTILE.items() if file.stored_name is not None}
-GOOD = wav_bytes()
+INGRESS = "ServeReplica:audiograph:ingress"
 
 
-@pytest.fixture(autouse=True)
-def goes_on(server: Server, client: Audiograph) -> None:
-    """Nothing to prepare: that the server stands is seen after the test, by the same process answering."""
-
-
-def ingress_process(server: Server) -> int:
-    (process,) = server.processes("ServeReplica:audiograph:ingress")
-    return process.pid
+@pytest.fixture(scope="module", autouse=True)
+def ingress_stands(server: Server) -> Iterator[None]:
+    """After all of it, the same process still takes uploads and runs jobs."""
+    before = [process.pid for process in server.processes(INGRESS)]
+    yield
+    assert [process.pid for process in server.processes(INGRESS)] == before
+    with Audiograph(server.url) as client:
+        assert client.analyze_pitch(wav_bytes(), timeout=120).status == "succeeded"
 
 
 @pytest.mark.parametrize("file", REFUSED.values(), ids=REFUSED)
-def test_it_is_refused_with_the_reason(client: Audiograph, file: HostileFile) -> None:
-    with pytest.raises(RequestError) as caught:
-        client.files.upload(file.read(), name=file.name)
-    assert caught.value.status == file.expected_status
-    message = str(caught.value).lower()
-    assert [word for word in file.expected_words if word.lower() not in message] == []
+def test_it_is_refused_with_the_reason(server: Server, file: HostileFile) -> None:
+    answer = post(server, file)
+    assert answer.status_code == file.expected_status
+    error = answer.json()["error"]
+    assert error["field"] == "file"
+    assert [word for word in file.expected_words if word.lower() not in error["message"].lower()] == []
+
+
+@pytest.mark.parametrize("file", RENAMED.values(), ids=RENAMED)
+def test_its_name_becomes_a_safe_one(server: Server, client: Audiograph, file: HostileFile) -> None:
+    answer = post(server, file)
+    assert answer.status_code == file.expected_status
+    stored = File.model_validate(answer.json())
+    assert stored.name == file.stored_name
+    assert client.files.download(stored) == file.read()
+    assert client.files.get(stored.id) == stored
+
+
+def post(server: Server, file: HostileFile) -> httpx.Response:
+    """Sent as a browser does, which escapes quotes and line breaks in names, and nothing else."""
+    name = file.name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    head = f'--border\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    body = head.encode(errors="surrogateescape") + file.read() + b"\r\n--border--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=border"}
+    return httpx.post(f"{server.url}/v1/files", content=body, headers=headers, timeout=60)

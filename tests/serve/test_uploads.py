@@ -1,10 +1,8 @@
 """Uploads and downloads of any size in little memory, and uploads that break off."""
 
 import hashlib
-import io
 import socket
 import time
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from deployments.config import MIB
 from deployments.serve_file import read
 from deployments.storage.artifacts import ArtifactStore, Usage
 from tests.serve.conftest import Server
-from tests.sounds import tone, wav_bytes
+from tests.sounds import patched, tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
 
@@ -31,15 +29,9 @@ PATIENCE = 60.0
 def long_wav() -> Iterator[bytes]:
     """A WAV file of 500 MB, a second at a time."""
     second = wav_bytes(tone(sample_rate=RATE, channels=2), RATE)[44:]
-    header = io.BytesIO()
-    with wave.open(header, "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.setnframes(SECONDS * RATE)
-        file.writeframesraw(b"")
-        file._patchheader = lambda: None  # type: ignore[attr-defined]  # it would mind the missing frames
-    yield header.getvalue()
+    size = SECONDS * len(second)
+    header = wav_bytes(tone(seconds=0, channels=2), RATE)
+    yield patched(patched(header, 4, "<I", len(header) - 8 + size), 40, "<I", size)
     for _ in range(SECONDS):
         yield second
 

@@ -1,0 +1,51 @@
+"""A model added by following README.md alone: one file, one entry."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from audiograph import Audiograph
+from audiograph.errors import NotServed
+from audiograph.schemas import DescribeResult
+from tests.serve.conftest import Server
+from tests.serve.keys import keys
+from tests.serve.readme import added_model
+from tests.sounds import tone, wav_bytes
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def guest(guarded_server: Server) -> Iterator[Audiograph]:
+    """A client of the server that has the model."""
+    key = keys(guarded_server, "create", "guest")
+    with Audiograph(guarded_server.url, api_key=key) as client:
+        yield client
+
+
+def test_it_starts_from_zero_and_serves_its_task(guest: Audiograph) -> None:
+    (name,) = added_model()[1]
+    before = guest.models.get(name)
+    assert (before.tasks, before.weights, before.replicas) == (["describe"], "none", [])
+
+    job = guest.describe(wav_bytes(tone(level=1.0)), timeout=120)
+    assert (job.model, job.variant, job.weights) == (name, before.default_variant, "none")
+    assert isinstance(job.result, DescribeResult)
+    assert job.result.text == "A loud recording of -3.0 dB."  # a full-scale sine
+    assert job.timings is not None
+    assert job.timings.audio_seconds == pytest.approx(1.0)
+
+    (replica,) = guest.models.get(name).replicas
+    assert [loaded.variant for loaded in replica.loaded] == [before.default_variant]
+
+
+def test_its_variants_can_be_chosen(guest: Audiograph) -> None:
+    for variant, word in (("music", "soft"), ("speech", "loud")):
+        job = guest.describe(wav_bytes(tone(level=0.15)), variant=variant, timeout=120)
+        assert isinstance(job.result, DescribeResult)
+        assert job.result.text == f"A {word} recording of -19.5 dB."
+
+
+def test_a_server_without_it_does_not_serve_the_task(client: Audiograph) -> None:
+    with pytest.raises(NotServed, match="describe"):
+        client.describe(wav_bytes())
