@@ -92,7 +92,9 @@ class StorageConfig(Settings):
 class JobsConfig(Settings):
     """The durable queue and its runners."""
 
-    runners: int = Field(1, ge=1, le=64, description="Runner replicas; on more than one machine they need PostgreSQL.")
+    runners: int = Field(
+        1, ge=1, le=64, description="Runner replicas; on more than one machine they need PostgreSQL."
+    )
     concurrency: int = Field(64, ge=1, le=1024, description="Jobs in flight on one runner.")
     concurrency_per_model: int = Field(
         16,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import FastAPI
 from ray import serve
@@ -24,6 +25,7 @@ from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.wanted import WantedVariants
 
 ROUTERS = (jobs, events, files, artifacts, models, health, metrics)
+THREADS = 32
 EXPOSED_HEADERS = (
     HEADER,
     "Content-Disposition",
@@ -89,6 +91,9 @@ class Ingress:
             ValueError: Ray Serve's HTTP host is not loopback, and the configuration requires no API keys.
         """
         configure_logging()
+        # asyncio's own default, a few threads on a small machine, would let open event streams, which look
+        # into the database again and again, hold up uploads.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "ingress"))
         check_binding(config.auth, await asyncio.to_thread(_http_host))
         self._services = await asyncio.to_thread(build_services, config, models)
         self._runner = runner

@@ -48,6 +48,7 @@ def connect(database_url: str) -> DBOSClient:
         serializer=SERIALIZER,
         application_name=APPLICATION,
         system_database_pool_size=16,
+        use_listen_notify=not database_url.startswith("sqlite"),
     )
 
 

@@ -21,7 +21,10 @@ from deployments.storage.artifacts import ArtifactStore
 FINAL_EVENT = "final"
 """Id of the last event: it is made from the job's final status, so it can be neither missed nor doubled."""
 
-POLL_SECONDS = 0.1
+WAIT_SECONDS = 0.1
+STREAM_SECONDS = 0.25
+"""How often a job's status, and a stream on SQLite, are looked at; PostgreSQL tells of new events itself."""
+
 _IDEMPOTENCY = uuid.UUID("6f0e1a4e-3f0b-4b7c-9a53-0d3b6a1f8a55")
 
 
@@ -145,7 +148,7 @@ class JobQueue:
         while time.monotonic() < deadline:
             if await asyncio.to_thread(self._records.status, job_id) in durable.FINAL:
                 break
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(WAIT_SECONDS)
         return await self.get(job_id)
 
     def events(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
@@ -162,7 +165,7 @@ class JobQueue:
         if offset is None:
             return
         stream = self._client.read_stream_async(
-            job_id, durable.EVENTS, offset=offset, polling_interval_sec=POLL_SECONDS
+            job_id, durable.EVENTS, offset=offset, polling_interval_sec=STREAM_SECONDS
         )
         async for event in stream:
             yield JobEvent.model_validate({**event, "id": str(offset), "job_id": job_id})

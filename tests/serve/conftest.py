@@ -33,7 +33,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 class Server:
-    """One server with its Ray, in a folder of its own; it may be killed and started again on the same state."""
+    """One server with its Ray, in a folder of its own; killed and started again, it has the same state."""
 
     def __init__(self, folder: Path, args: dict[str, Any], python_path: tuple[Path, ...] = ()) -> None:
         self._folder = folder

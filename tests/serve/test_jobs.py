@@ -10,7 +10,14 @@ import soundfile
 
 from audiograph import Artifact, AsyncAudiograph, Audiograph
 from audiograph.errors import Conflict, IdempotencyConflict, JobCanceled, JobFailed
-from audiograph.schemas import Job, PitchResult, SpeakRequest, SpeakResult, TranscribeRequest, TranscribeResult
+from audiograph.schemas import (
+    Job,
+    PitchResult,
+    SpeakRequest,
+    SpeakResult,
+    TranscribeRequest,
+    TranscribeResult,
+)
 from deployments.config import JobsConfig
 from tests.serve.conftest import Server
 from tests.sounds import chord, speech_like, wav_bytes
