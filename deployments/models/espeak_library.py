@@ -12,7 +12,7 @@ import resource
 import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -191,16 +191,24 @@ def _read_voice(voice: _Voice) -> EspeakVoice:
     )
 
 
-def main(library: str, data: str) -> None:
-    """Speak what standard input says, the arguments of `Espeak.speak` as JSON, to standard output."""
+def main(library: str, data: str, task: str) -> None:
+    """Do a task: ``voices`` or ``speak``."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    call = json.load(sys.stdin)
+    engine = Espeak(library, data)
+    if task == "voices":
+        print(json.dumps({"sample_rate": engine.sample_rate, "voices": [asdict(v) for v in engine.voices()]}))
+    else:
+        _speak(engine)
+
+
+def _speak(engine: Espeak) -> None:
+    """Speak what standard input says, the arguments of `Espeak.speak` as JSON, to standard output."""
 
     def write(samples: bytes, fraction: float) -> None:
         sys.stdout.buffer.write(HEADER.pack(fraction, len(samples)) + samples)
         sys.stdout.buffer.flush()  # each chunk at once: the reader shows progress, and may cancel
 
-    Espeak(library, data).speak(**call, on_chunk=write)
+    engine.speak(**json.load(sys.stdin), on_chunk=write)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from audiograph.errors import InternalError, InvalidRequest, ModelUnavailable
 from deployments.models import espeak_library
-from deployments.models.espeak_library import HEADER, Espeak, EspeakVoice
+from deployments.models.espeak_library import HEADER, EspeakVoice
 
+_START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2  # how often a silent process is left to look for a cancel
 
 
@@ -70,9 +71,13 @@ class EspeakProcesses:
             _judge(process.wait(), complaints)
 
     def _start(self, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
-        # -I -S: neither this process's environment nor installed packages are needed; it starts in 20 ms.
-        program = [sys.executable, "-I", "-S", str(espeak_library.__file__), self.library, self.data]
+        program = [*_program(self.library, self.data), "speak"]
         return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
+
+
+def _program(library: str, data: str) -> list[str]:
+    # -I -S: neither this process's environment nor installed packages are needed; it starts in 20 ms.
+    return [sys.executable, "-I", "-S", str(espeak_library.__file__), library, data]
 
 
 @cache
@@ -86,11 +91,19 @@ def espeak() -> EspeakProcesses:
         import espeakng_loader
 
         library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
-        engine = Espeak(library, data)
-    except (ImportError, OSError, RuntimeError) as error:
+        told = _ask_for_voices(library, data)
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         raise ModelUnavailable(f"espeak-ng cannot be loaded: {error}") from error
-    voices = {voice.id: voice for voice in engine.voices()}
-    return EspeakProcesses(library, data, engine.sample_rate, voices)
+    voices = [EspeakVoice(**voice) for voice in told["voices"]]
+    return EspeakProcesses(library, data, told["sample_rate"], {voice.id: voice for voice in voices})
+
+
+def _ask_for_voices(library: str, data: str) -> dict[str, Any]:
+    """The sample rate and the voices. In a process as well: requests are checked in many threads at once."""
+    program = [*_program(library, data), "voices"]
+    done = subprocess.run(program, capture_output=True, timeout=_START_SECONDS, check=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 def _chunks(pipe: IO[bytes], check: Callable[[], None]) -> Iterator[Chunk]:

@@ -19,7 +19,15 @@ from audiograph.errors import AudiographError
 from tests.serve.readme import added_model
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
+ONE_WORKER = pytest.mark.xdist_group("serve")
+START_SECONDS = 240
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in parallel, those that share a server share a worker; the others need not."""
+    for item in items:
+        if {"server", "guarded_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(ONE_WORKER)
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

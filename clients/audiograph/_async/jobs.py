@@ -59,7 +59,7 @@ class AsyncJobs:
         return await self._http.fetch(Job, "GET", route("jobs", job))
 
     async def cancel(self, job: Job | str) -> Job:
-        """Ask that a job stop, queued or running; a finished one stays as it is."""
+        """Stop a job, queued or running; raises Conflict if it has succeeded or failed."""
         return await self._http.fetch(Job, "POST", route("jobs", job, "cancel"))
 
     async def list(

@@ -60,7 +60,7 @@ class Jobs:
         return self._http.fetch(Job, "GET", route("jobs", job))
 
     def cancel(self, job: Job | str) -> Job:
-        """Ask that a job stop, queued or running; a finished one stays as it is."""
+        """Stop a job, queued or running; raises Conflict if it has succeeded or failed."""
         return self._http.fetch(Job, "POST", route("jobs", job, "cancel"))
 
     def list(
