@@ -4,6 +4,7 @@ The replica streams plain dictionaries (see `deployments.models.replica`); a rep
 Ray's errors here, and the step is tried again on another.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -129,7 +130,8 @@ class DurableModels:
 
     async def _begin_attempt(self) -> None:
         retrying = self._attempt > 0
-        self._attempt = (self._attempt or self._last_attempt()) + 1
+        earlier = self._attempt or await asyncio.to_thread(self._last_attempt)
+        self._attempt = earlier + 1
         await self._emit("retrying" if retrying or self._attempt > 1 else "started", progress=0.0)
 
     async def _emit(self, kind: str, **fields: Any) -> None:
