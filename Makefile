@@ -42,8 +42,8 @@ bench: $(VENV)/dev.stamp  ## Measure against others, in one run
 lock: $(VENV)/dev.stamp  ## Write requirements/ from what .venv holds now
 	@$(BIN)/python scripts/lock.py
 
-clean:  ## Remove caches and what the demo made; state/ and .venv stay
-	rm -rf demo_output build dist .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove caches and what the demo and the benchmarks made; state/ and .venv stay
+	rm -rf demo_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # A stamp is newer than its lock once that is installed, so a changed lock is installed again.

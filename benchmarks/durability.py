@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 
 import httpx
 
 from audiograph import Audiograph
-from benchmarks import servers
 from benchmarks.measure import Comparison, Setting, alternate
+from deployments import child_server
+from deployments.ports import free_port
 
 THREADS = 16
 JOBS, QUICK_JOBS = 200, 40
@@ -22,8 +25,8 @@ def compare(setting: Setting) -> list[Comparison]:
     jobs = QUICK_JOBS if setting.quick else JOBS
     texts = [f"This is announcement number {number}." for number in range(jobs)]
     with (
-        servers.bare(setting.folder / "bare") as bare_url,
-        servers.audiograph(setting.folder / "durability") as url,
+        _bare_server(setting.folder) as bare_url,
+        child_server.audiograph(setting.folder / "server") as url,
         httpx.Client(base_url=bare_url, timeout=WAIT_SECONDS) as bare,
         Audiograph(url) as client,
         ThreadPoolExecutor(THREADS) as threads,
@@ -37,6 +40,12 @@ def compare(setting: Setting) -> list[Comparison]:
         contenders = {name: partial(_all, threads, speak, texts) for name, speak in ways.items()}
         seconds = alternate(contenders, setting.rounds(3))
     return [Comparison(f"{jobs} espeak jobs from {THREADS} threads", seconds, calls=jobs)]
+
+
+def _bare_server(folder: Path) -> AbstractContextManager[str]:
+    port = free_port()
+    command = ["-m", "uvicorn", "benchmarks.bare_server:app", "--port", str(port), "--log-level", "warning"]
+    return child_server.process(command, port, folder / "bare_server.log")
 
 
 def _all(threads: ThreadPoolExecutor, speak: Speak, texts: list[str]) -> None:

@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audiograph import Audiograph
 from audiograph.schemas import AnalyzePitchRequest, TaskName
-from benchmarks import servers
 from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
+from deployments import child_server
 from deployments.config import LimitsConfig
 from deployments.models.base import Options, Output, Samples
 from deployments.models.pitch_analysis import METHODS, PitchAnalysis
@@ -57,7 +57,11 @@ def compare(setting: Setting) -> list[Comparison]:
     home = setting.folder / "server"
     # Ray gives each replica here one thread; so the bare calls get one as well.
     torch.set_num_threads(1)
-    with servers.audiograph(home) as url, Audiograph(url) as client, threadpool_limits(1):
+    with (
+        child_server.audiograph(home, weights="tiny", work_dir=str(home)) as url,
+        Audiograph(url) as client,
+        threadpool_limits(1),
+    ):
         cases: dict[str, dict[str, Call]] = {
             f"analyze_pitch, {variant}, a song of {SONG_SECONDS} s": {
                 "bare call": partial(_analyze, variant, song),

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from audiograph import Audiograph
 from audiograph.schemas import PitchResult, TranscribeResult
-from demo import report, server, sounds
+from demo import report, sounds
 from demo.work import SPEECHES, TRANSCRIBED, Board, Outcome, Workshop
+from deployments import child_server
 
 OUTPUT = Path(__file__).resolve().parent.parent / "demo_output"
 VARIANTS = ("enhanced_chroma", "basic_chroma")
@@ -31,7 +32,7 @@ def main() -> None:
     console.print(
         "[bold]starting the server[/bold] (Ray, the ingress, a job runner; models start with their jobs)"
     )
-    with server.running(OUTPUT) as url:
+    with child_server.audiograph(OUTPUT) as url:
         outcomes = work(url, recordings, console)
     tell(outcomes, console)
     page = report.write(OUTPUT, recordings, outcomes)

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import socket
-from contextlib import ExitStack
 from pathlib import Path
+
+from deployments.ports import free_ports
 
 SCRIPT = Path(__file__).with_name("haproxy.sh")
 
@@ -28,7 +28,10 @@ def environment(folder: Path) -> dict[str, str]:
     Side ports are this start's own too, unless the environment names them, so that two servers on one
     machine do not collide.
     """
-    ports = {name: os.environ.get(name, str(free)) for name, free in zip(_PORTS, _free_ports(), strict=True)}
+    ports = {
+        name: os.environ.get(name, str(free))
+        for name, free in zip(_PORTS, free_ports(len(_PORTS)), strict=True)
+    }
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
@@ -36,12 +39,6 @@ def environment(folder: Path) -> dict[str, str]:
         **ports,
         **_guarded("|".join(ports.values())),
     }
-
-
-def _free_ports() -> list[int]:
-    with ExitStack() as held:
-        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in _PORTS]
-        return [server.getsockname()[1] for server in servers]
 
 
 def _guarded(local_ports: str) -> dict[str, str]:

@@ -94,9 +94,9 @@ class DurableModels:
             return await DBOS.run_step_async(options, self._attempt_run, stored(request))
         except dbos_errors.DBOSStepTimeoutError:
             message = f"the job ran for longer than its limit of {self._time_limit:g} s"
-            raise self._failed(TimeLimitExceeded(message, details={"time_limit": self._time_limit})) from None
+            raise self.failed(TimeLimitExceeded(message, details={"time_limit": self._time_limit})) from None
         except dbos_errors.DBOSMaxStepRetriesExceeded as error:
-            raise self._failed(self._gave_up(request, error)) from None
+            raise self.failed(self._gave_up(request, error)) from None
 
     def _gave_up(self, request: Request, error: dbos_errors.DBOSMaxStepRetriesExceeded) -> ModelUnavailable:
         logger.error("no replica of %s survived", request.model, extra={"audio_job_id": self._job_id})
@@ -109,7 +109,8 @@ class DurableModels:
             },
         )
 
-    def _failed(self, error: AudiographError) -> StepFailed:
+    def failed(self, error: AudiographError) -> StepFailed:
+        """The error, with where the job was when it happened."""
         return StepFailed(error, stage=self._stage, attempt=self._attempt)
 
     async def _attempt_run(self, request: dict[str, Any]) -> Outcome:
@@ -119,20 +120,24 @@ class DurableModels:
         async for event in self._handles[request["model"]].stream(call):
             kind = event.pop("type")
             if kind == "error":
-                raise self._failed(error_from_wire(event["error"]))
+                raise self.failed(error_from_wire(event["error"]))
             if kind == "result":
                 outcome = Outcome(**event)  # type: ignore[typeddict-item]  # the replica's contract
             else:
                 await self._emit(kind, **event)
         if outcome is None:
-            raise self._failed(InternalError("the model's replica ended without a result"))
+            raise self.failed(InternalError("the model's replica ended without a result"))
         return outcome
 
     async def _begin_attempt(self) -> None:
-        retrying = self._attempt > 0
-        earlier = self._attempt or await asyncio.to_thread(self._last_attempt)
-        self._attempt = earlier + 1
-        await self._emit("retrying" if retrying or self._attempt > 1 else "started", progress=0.0)
+        """Count an attempt at the job: one for each execution, one more each time a step is tried again."""
+        first_call = self._attempt == 0
+        if first_call:
+            self._attempt = await asyncio.to_thread(self._last_attempt)
+        elif not _is_retry():
+            return
+        self._attempt += 1
+        await self._emit("started" if self._attempt == 1 else "retrying", progress=0.0)
 
     async def _emit(self, kind: str, **fields: Any) -> None:
         self._stage = fields.get("stage") or self._stage
@@ -143,3 +148,9 @@ class DurableModels:
             **fields,
         }
         await DBOS.write_stream_async(EVENTS, event)
+
+
+def _is_retry() -> bool:
+    """Whether this try of the step is not its first."""
+    status = DBOS.step_status
+    return status is not None and bool(status.current_attempt)

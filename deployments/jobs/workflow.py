@@ -80,7 +80,7 @@ async def run_job(task: TaskName, submission: Submission) -> dict[str, Any]:
         raise
     except Exception as error:
         await _settle(runtime, job_id, None)
-        raise _failure(error, job_id) from error
+        raise _failure(error, job_id, models) from error
     artifacts = await _settle(runtime, job_id, outcome)
     return {**outcome, "artifacts": artifacts}
 
@@ -97,13 +97,11 @@ def _models(runtime: Runtime, job_id: str, request: Request) -> DurableModels:
     )
 
 
-def _failure(error: Exception, job_id: str) -> StepFailed:
+def _failure(error: Exception, job_id: str, models: DurableModels) -> StepFailed:
     if isinstance(error, AudiographError):
-        return StepFailed(error, stage=None, attempt=1)
+        return models.failed(error)
     logger.exception("a graph broke", extra={"audio_job_id": job_id})
-    return StepFailed(
-        InternalError("the job's graph broke; the server's log says why"), stage=None, attempt=1
-    )
+    return models.failed(InternalError("the job's graph broke; the server's log says why"))
 
 
 async def _settle(runtime: Runtime, job_id: str, outcome: Outcome | None) -> list[dict[str, Any]]:

@@ -1,9 +1,7 @@
 """The real application: a server process on a free port, driven through the real client."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ import yaml
 
 from audiograph import Audiograph
 from audiograph.errors import AudiographError
+from deployments.ports import free_port
 from tests.serve.readme import added_model
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +47,7 @@ class Server:
         self._folder = folder
         self._python_path = os.pathsep.join(map(str, (ROOT, ROOT / "clients", *python_path)))
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
+        self.port = free_port()
         self._config = folder / "serve_config.yaml"
         self._config.write_text(yaml.safe_dump(self._config_with(args)))
         self._process: subprocess.Popen[bytes] | None = None
@@ -156,15 +155,6 @@ def _command_line(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
-
-
-def _free_port() -> int:
-    """A port below those that the system gives to outgoing connections, and Ray to its workers."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as listener:
-            if listener.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 MakeServer = Callable[..., Server]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
+from deployments.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 150
@@ -23,12 +24,6 @@ applications:
 """
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -62,9 +57,10 @@ def start(tmp_path: Path, port: int) -> Iterator[Start]:
         process.communicate(timeout=60)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until_served(launcher: "subprocess.Popen[str]", port: int) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not condition():
+    while not answers(port):
+        assert launcher.poll() is None, launcher.communicate()[0]
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.2)
 
@@ -89,7 +85,7 @@ def addresses(processes: Iterable[psutil.Process]) -> set[str]:
 @pytest.mark.cluster
 def test_it_serves_on_loopback_alone_and_a_signal_ends_every_process(start: Start, port: int) -> None:
     launcher = start()
-    wait_until(lambda: answers(port))
+    wait_until_served(launcher, port)
     processes = family(launcher)
     assert addresses(process for process in processes if "haproxy" in process.name()) == {"127.0.0.1"}
 
@@ -103,7 +99,7 @@ def test_it_serves_on_loopback_alone_and_a_signal_ends_every_process(start: Star
 @pytest.mark.cluster
 def test_when_ray_is_killed_the_launcher_says_so_and_ends_the_rest(start: Start, port: int) -> None:
     launcher = start()
-    wait_until(lambda: answers(port))
+    wait_until_served(launcher, port)
     processes = family(launcher)
     for process in psutil.Process(launcher.pid).children():
         process.kill()

@@ -1,6 +1,7 @@
 """A model whose runs are told what to do by their request, and a process that runs its jobs.
 
-``python echo.py CONFIG.json`` starts one runner, without Ray: the model's replica is played by `EchoHandle`.
+``python echo.py CONFIG.json`` starts one runner, without Ray: the model's replica is played by `EchoHandle`,
+and the graph calls it as often as the request says.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ from typing import Any
 from ray.exceptions import ActorUnavailableError
 
 from audiograph.errors import InvalidAudio
-from audiograph.schemas import SpeakRequest
+from audiograph.schemas import Request, SpeakRequest
 from deployments.config import AppConfig
 from deployments.jobs.runner import Runner
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from graphs.graph import Models, Outcome
+from graphs.registry import GRAPHS
 
 
 class Echo(Model[None]):
@@ -80,7 +83,16 @@ class EchoHandle:
             journal.write(f"{what} {call['job_id']} {call['request']['text']}\n")
 
 
+async def repeated(request: Request, models: Models) -> Outcome:
+    """Call the model ``parameters.calls`` times, one after the other; the last outcome counts."""
+    assert isinstance(request, SpeakRequest)
+    for _ in range(request.parameters.get("calls", 1) - 1):
+        await models.run(request)
+    return await models.run(request)
+
+
 async def main(config: AppConfig, journal: Path) -> None:
+    GRAPHS["speak"] = repeated
     store = ArtifactStore.open(config.storage)
     runner = Runner(config, {"echo": EchoHandle(store, journal)})
     await runner.start()

@@ -79,6 +79,15 @@ async def test_a_dead_replica_is_tried_again(farm: Farm) -> None:
     assert (job.status, job.attempts) == ("succeeded", 3)
 
 
+async def test_a_graph_of_several_calls_is_one_attempt(farm: Farm) -> None:
+    farm.start_runner()
+    job = await farm.queue.wait((await farm.submit(calls=3)).id, 20)
+    assert (job.status, job.attempts) == ("succeeded", 1)
+    assert [event.type for event in await events_of(farm, job.id)].count("started") == 1
+    retried = await farm.queue.wait((await farm.submit(calls=3, replica_deaths=1)).id, 20)
+    assert (retried.status, retried.attempts) == ("succeeded", 2)
+
+
 async def test_a_model_that_always_dies_fails_the_job(make_farm: MakeFarm) -> None:
     farm = make_farm(step_attempts=2)
     farm.start_runner()
