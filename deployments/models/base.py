@@ -100,6 +100,35 @@ class RunContext(Protocol):
         ...
 
 
+class Ticket(Protocol):
+    """One request in a batch in flight."""
+
+    @property
+    def request(self) -> Any:
+        """What is asked."""
+        ...
+
+    @property
+    def context(self) -> RunContext:
+        """Its own line to its caller."""
+        ...
+
+    def finish(self, outcome: Output | Exception) -> None:
+        """Hand over its output, or the exception that it alone met, and free its seat. Once."""
+        ...
+
+
+class Intake(Protocol):
+    """Where `Model.run_in_flight` gets its requests from, while others of them run."""
+
+    seats: int
+    """The most requests that may be unfinished at a time."""
+
+    def take(self) -> Sequence[Ticket]:
+        """Whatever waits and finds a free seat, now; it does not wait. Call it between steps."""
+        ...
+
+
 @dataclass(slots=True)
 class Loaded(Generic[Engine]):
     """A loaded variant: the engine, and what its weights are."""
@@ -149,9 +178,12 @@ class Model(ABC, Generic[Engine]):
             WeightsMissing: the policy is ``pretrained`` and the weights are neither here nor to be fetched.
         """
 
-    @abstractmethod
     def run(self, engine: Engine, request: Any, context: RunContext) -> Output:
-        """Serve one request. Runs in a thread; report progress and `check` at every model step."""
+        """Serve one request. Runs in a thread; report progress and `check` at every model step.
+
+        Not needed by a model that defines `run_batch` or `run_in_flight`.
+        """
+        raise NotImplementedError
 
     def run_batch(
         self, engine: Engine, requests: Sequence[Any], contexts: Sequence[RunContext]
@@ -163,10 +195,24 @@ class Model(ABC, Generic[Engine]):
         """
         raise NotImplementedError  # replaced where a model batches; `batches` tells
 
+    def run_in_flight(self, engine: Engine, intake: Intake) -> None:
+        """Serve requests that come and go while others run; define it where a model works step by step.
+
+        Take what waits between steps, finish each ticket as soon as its own work is done (with Canceled,
+        where its context says so), and return when none is left. What is raised here is met by all that are
+        unfinished: they are split in halves, and each half is tried again from its start.
+        """
+        raise NotImplementedError  # replaced where a model batches in flight; `batches_in_flight` tells
+
     @classmethod
     def batches(cls) -> bool:
         """Whether the class defines `run_batch`."""
         return cls.run_batch is not Model.run_batch
+
+    @classmethod
+    def batches_in_flight(cls) -> bool:
+        """Whether the class defines `run_in_flight`."""
+        return cls.run_in_flight is not Model.run_in_flight
 
     def unload(self, engine: Engine) -> None:
         """Let go of what the garbage collector would not: handles, threads, memory maps."""

@@ -9,91 +9,22 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from audiograph.errors import AudiographError, OutOfMemory
 from audiograph.schemas import Request
 from deployments.models.base import Engine, Model, Output
 from deployments.models.context import ReplicaContext
+from deployments.models.in_flight import LaneIntake
+from deployments.models.lanes import Batch, Lane, Ran, Work
 from deployments.models.loading import Variant
 from deployments.models.memory import Memory, is_out_of_memory, request_too_big
-from deployments.models.threads import Threads, ended
+from deployments.models.threads import Threads
 from deployments.models.variants import Variants
 
 logger = logging.getLogger("audiograph.models")
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where a request's time went, in seconds."""
-
-    queue: float
-    """Until it ran, loading apart."""
-    load: float
-    """Until its variant was loaded."""
-    run: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a run came to."""
-
-    output: Output
-    weights: str
-    timings: Timings
-
-
-@dataclass(eq=False, slots=True)
-class Work:
-    """One request on its way through the model."""
-
-    request: Request
-    context: ReplicaContext
-    done: "asyncio.Future[Ran | Exception]"
-    """Canceled as soon as the caller leaves."""
-    queued_at: float = field(default_factory=time.monotonic)
-    started_at: float | None = None
-    load_seconds: float = 0.0
-    batch: "Batch | None" = None
-
-    def settle(self, outcome: Output | Exception, weights: str) -> None:
-        """Hand over what came of it, unless the caller has left."""
-        if self.done.done():
-            return
-        if isinstance(outcome, Exception):
-            self.done.set_result(outcome)  # as a value: a future does not take every exception
-        else:
-            self.done.set_result(Ran(outcome, weights, self._timings()))
-
-    def _timings(self) -> Timings:
-        started_at = self.started_at or time.monotonic()
-        queue = max(0.0, started_at - self.queued_at - self.load_seconds)
-        return Timings(queue=queue, load=self.load_seconds, run=time.monotonic() - started_at)
-
-
-@dataclass(eq=False, slots=True)
-class Batch:
-    """Requests that run together, and the task that runs them."""
-
-    works: list[Work]
-    task: "asyncio.Task[None] | None" = None
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return all(work.done.done() for work in self.works)
-
-
-@dataclass(eq=False, slots=True)
-class Lane:
-    """What waits for one variant and task, in order of arrival."""
-
-    waiting: deque[Work] = field(default_factory=deque)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    dispatcher: "asyncio.Task[None] | None" = None
 
 
 class Batcher(Generic[Engine]):
@@ -108,8 +39,9 @@ class Batcher(Generic[Engine]):
         variants: where engines come from.
         threads: where the model runs.
         memory: emptied of caches before another try, when it ran out.
-        max_batch_size: the most requests in one `Model.run_batch`.
-        batch_wait_seconds: how long the first request of a batch waits for others, once it could run.
+        max_batch_size: the most requests in one `Model.run_batch`, or in flight at a time.
+        batch_wait_seconds: how long the first request of a batch waits for others, once it could run; in
+            flight there is no need to.
     """
 
     def __init__(
@@ -128,7 +60,8 @@ class Batcher(Generic[Engine]):
         self._variants = variants
         self._threads = threads
         self._memory = memory
-        self._max_size = max_batch_size if model.batches() else 1
+        self._in_flight = model.batches_in_flight()
+        self._max_size = max_batch_size if model.batches() or self._in_flight else 1
         self._wait_seconds = batch_wait_seconds
         self._lanes: dict[tuple[str, str], Lane] = {}
 
@@ -136,7 +69,7 @@ class Batcher(Generic[Engine]):
         """Run one request, sooner or later, and give what came of it.
 
         A canceled caller leaves at once while its request waits, or while others in its batch go on;
-        otherwise when the model's thread has ended. Cancel the context first.
+        otherwise when the model has let go of its request. Cancel the context first.
 
         Raises:
             AudiographError: the variant cannot be loaded, or the model refuses; OutOfMemory if it does not
@@ -151,8 +84,8 @@ class Batcher(Generic[Engine]):
             with suppress(ValueError):  # it is no longer there if it runs
                 lane.waiting.remove(work)
             lane.news.set()
-            if work.batch and work.batch.abandoned and work.batch.task:
-                await ended(work.batch.task)
+            if work.batch:
+                await work.batch.let_go(work)
             raise
         if isinstance(outcome, Exception):
             raise outcome
@@ -175,12 +108,15 @@ class Batcher(Generic[Engine]):
                 _fail(lane, error)
                 return
             loaded_at = time.monotonic()
+            for work in lane.waiting:
+                work.load_seconds += max(0.0, loaded_at - max(asked_at, work.queued_at))
             await variant.slots.acquire()
+            if self._in_flight:
+                self._start(Batch([], in_flight=True), variant, lane)
+                continue
             await self._fill(lane)
             works = [lane.waiting.popleft() for _ in range(min(self._max_size, len(lane.waiting)))]
-            for work in works:
-                work.load_seconds = max(0.0, loaded_at - max(asked_at, work.queued_at))
-            self._start(Batch(works), variant)
+            self._start(Batch(works), variant, lane)
 
     async def _fill(self, lane: Lane) -> None:
         """Wait for more requests, for as long as the oldest may wait; while the engine was busy it did."""
@@ -193,22 +129,68 @@ class Batcher(Generic[Engine]):
                     lane.news.clear()
                     await lane.news.wait()
 
-    def _start(self, batch: Batch, variant: Variant[Engine]) -> None:
+    def _start(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
         variant.running += len(batch.works)
-        batch.task = asyncio.get_running_loop().create_task(self._run(batch, variant))
+        batch.task = asyncio.get_running_loop().create_task(self._run(batch, variant, lane))
         for work in batch.works:
             work.batch = batch
 
-    async def _run(self, batch: Batch, variant: Variant[Engine]) -> None:
+    async def _run(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
         try:
-            await self._attempt(batch.works, variant)
+            if batch.in_flight:
+                await self._fly(batch, variant, lane)
+            else:
+                await self._attempt(batch.works, variant)
         except Exception as error:
             for work in batch.works:
                 work.settle(error, "none")
         finally:
+            for work in batch.works:
+                work.left.set()
             variant.running -= len(batch.works)
             variant.slots.release()
             self._variants.release(variant)
+
+    async def _fly(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
+        """Serve what waits, and what joins, until none is left; after an error, those it met in halves."""
+        await self._fly_with(batch, variant, lane.waiting, is_open=lambda: not variant.leaving)
+
+    async def _fly_with(
+        self, batch: Batch, variant: Variant[Engine], waiting: deque[Work], is_open: Callable[[], bool]
+    ) -> None:
+        intake = LaneIntake(
+            batch,
+            variant,
+            waiting,
+            is_open=is_open,
+            seats=self._max_size,
+            told=lambda outcome: self._told(outcome, variant.name),
+        )
+        error = await self._threads.run(self._fly_in_thread, variant, intake)
+        if error is None:
+            return
+        unfinished = intake.unfinished or intake.take()
+        if intake.was_alone:
+            for ticket in unfinished:
+                ticket.finish(error)
+            return
+        logger.warning("%s %s: a batch in flight raised %r", self._name, variant.name, error)
+        works = [ticket.work for ticket in unfinished]
+        half = (len(works) + 1) // 2
+        for part in (works[:half], works[half:]):
+            if part:
+                await self._fly_with(batch, variant, deque(part), is_open=lambda: True)
+
+    def _fly_in_thread(self, variant: Variant[Engine], intake: LaneIntake) -> Exception | None:
+        assert variant.loaded is not None
+        engine = variant.loaded.engine
+
+        def call() -> None:
+            self._model.run_in_flight(engine, intake)
+            if not intake.asked or intake.unfinished:
+                raise RuntimeError(f"run_in_flight ended with {len(intake.unfinished)} requests unfinished")
+
+        return self._error_of(call, variant)
 
     async def _attempt(self, works: Sequence[Work], variant: Variant[Engine]) -> None:
         works = [work for work in works if not work.done.done()]
@@ -232,15 +214,25 @@ class Batcher(Generic[Engine]):
         self, variant: Variant[Engine], works: Sequence[Work]
     ) -> "list[Output | Exception] | Exception":
         """The outputs of all, or the exception that ended the run."""
-        for work in works:
-            work.started_at = work.started_at or time.monotonic()
-            work.context.begin()
+        outputs: list[Output | Exception] = []
+
+        def call() -> None:
+            for work in works:
+                work.begin()
+            outputs.extend(self._told(part, variant.name) for part in self._call_model(variant, works))
+
+        return self._error_of(call, variant) or outputs
+
+    def _error_of(self, call: Callable[[], None], variant: Variant[Engine]) -> Exception | None:
+        """Call the model; the exception that ended it, as it is told, or None."""
         try:
-            return [self._told(part, variant.name) for part in self._call_model(variant, works)]
+            call()
         except SystemExit as error:  # it would end the event loop
             told: Exception = RuntimeError(f"the model called sys.exit({error.code})")
         except Exception as error:
             told = self._told_error(error, variant.name)
+        else:
+            return None
         if isinstance(told, OutOfMemory):  # and the traceback, which held what was allocated, is gone by now
             self._memory.settle()
         return told

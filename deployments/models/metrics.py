@@ -4,7 +4,7 @@ Ray adds its prefix (``ray_audiograph_model_run_seconds``) and, in a replica, th
 replica.
 """
 
-from deployments.models.batching import Timings
+from deployments.models.lanes import Timings
 
 SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000]
 FACTORS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100]

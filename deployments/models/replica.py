@@ -18,8 +18,9 @@ from audiograph.schemas import ANY_REQUEST, Replica, ReplicaChange, Request
 from deployments.config import AppConfig
 from deployments.logs import configure_logging
 from deployments.models.base import LoadContext
-from deployments.models.batching import Batcher, Ran
+from deployments.models.batching import Batcher
 from deployments.models.context import Event, ReplicaContext
+from deployments.models.lanes import Ran
 from deployments.models.memory import device_memory, is_out_of_memory, request_too_big
 from deployments.models.metrics import ModelMetrics
 from deployments.models.outputs import discard, provenance, store_outputs

@@ -1,6 +1,6 @@
 from ray.serve import metrics
 
-from deployments.models.batching import Timings
+from deployments.models.lanes import Timings
 from deployments.models.metrics import ModelMetrics
 
 TAGS = {"model": "toy", "variant": "small", "task": "speak"}

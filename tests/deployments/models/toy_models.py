@@ -13,12 +13,14 @@ from audiograph.schemas import Request, SpeakRequest, SpeakResult, TaskName, Voi
 from deployments.models.base import (
     AudioOutput,
     FileOutput,
+    Intake,
     LoadContext,
     Loaded,
     Model,
     Options,
     Output,
     RunContext,
+    Ticket,
 )
 
 ENGINES: "WeakSet[ToyEngine]" = WeakSet()
@@ -207,6 +209,45 @@ class Miscounting(Choir):
         self, engine: ToyEngine, requests: Sequence[Any], contexts: Sequence[RunContext]
     ) -> Sequence[Output | Exception]:
         return []
+
+
+class Treadmill(Toy):
+    """Serves requests in flight, all of them one step at a time; `steps` says who took each step."""
+
+    fits = 1000
+    """The most that may run together."""
+    loses = False
+    """Whether it ends without finishing anybody."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.steps: list[list[str]] = []
+
+    def run_in_flight(self, engine: ToyEngine, intake: Intake) -> None:
+        left: dict[Ticket, int] = {}
+        while left := left | {ticket: ticket.request.parameters.get("steps", 1) for ticket in intake.take()}:
+            if self.loses:
+                return
+            self.steps.append([ticket.request.text for ticket in left])
+            self.started.set()
+            self.gate.wait(30)
+            time.sleep(0.001)
+            if len(left) > self.fits:
+                raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 KiB. GPU 0 has less.")
+            left = {ticket: n - 1 for ticket, n in left.items() if not self.ended(ticket, n - 1)}
+
+    def ended(self, ticket: Ticket, steps_left: int) -> bool:
+        error = ERRORS.get(ticket.request.parameters.get("error", ""))
+        if error and not steps_left:
+            raise error()
+        try:
+            ticket.context.progress(1 / (steps_left + 1), "walking")
+        except Canceled as canceled:
+            ticket.finish(canceled)
+            return True
+        if not steps_left:
+            ticket.finish(output(ticket.request))
+        return not steps_left
 
 
 class Weighty(Toy):
