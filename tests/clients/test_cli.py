@@ -107,6 +107,21 @@ def test_speak_saves_the_recording(
     assert "wav, mp3, flac, opus, aac" in unknown.stderr
 
 
+def test_music_saves_the_recording(
+    cli: Cli, server: FakeServer, talk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.job_artifacts = [server.add_artifact("music.wav", b"sound")]
+    wishes = ("--duration", "2.5", "--seed", "7", "--bpm", "90")
+    done = cli("music", "A slow waltz", *wishes)
+    assert done.stdout == "music.wav\n", done.stderr
+    asked = {"task": "generate_music", "prompt": "A slow waltz", "duration": 2.5, "seed": 7, "bpm": 90}
+    assert _submitted(server) == asked
+    assert cli.json("music", "--file", talk, "--variant", "melody", "-o", "out.flac")["saved"] == ["out.flac"]
+    sent = _submitted(server)
+    assert (sent["variant"], sent["format"], sent["file"][:5]) == ("melody", "flac", "file_")
+
+
 def test_detach_prints_the_id(cli: Cli, server: FakeServer, talk: str) -> None:
     assert cli("key", talk, "--detach").stdout == "job-0\n"
     assert cli.json("key", talk, "--detach")["status"] == "queued"

@@ -1,4 +1,4 @@
-"""Commands that make a job and show its result: transcribe, key, speak."""
+"""Commands that make a job and show its result: transcribe, key, speak, music."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command()(transcribe)
     app.command()(key)
     app.command()(speak)
+    app.command()(music)
 
 
 def transcribe(
@@ -126,6 +127,50 @@ def speak(
         fields = given(voice=voice, speed=speed, model=model, variant=variant)
         words = sys.stdin.read() if text == "-" else text
         job = client.speak(words, format=sound, wait=False, **fields)
+
+        def save(done: Job) -> Paths:
+            return [client.artifacts.download(_first(done), target)]
+
+        _finish(
+            session, client, job, save, lambda _, paths: _print_paths(paths), detach=detach, timeout=timeout
+        )
+
+
+def music(
+    context: typer.Context,
+    prompt: Annotated[str, typer.Argument(help="What it shall sound like; - reads it from stdin.")] = "",
+    *,
+    duration: Annotated[float | None, typer.Option(help="In seconds; 10 if absent.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="A melody to follow, or a beginning to continue; a path or an id."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same music.")] = None,
+    bpm: Annotated[int | None, typer.Option(help="Tempo, in beats per minute.")] = None,
+    key: Annotated[str | None, typer.Option(help='Such as "A minor".')] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Lower is plainer.")] = None,
+    sound: Annotated[
+        AudioFormat | None, typer.Option("--format", help="Else the ending of --output, else wav.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Else music.wav, or as --format.")
+    ] = None,
+    model: Model = None,
+    variant: Variant = None,
+    detach: Detach = False,
+    timeout: Timeout = None,
+) -> None:
+    """Text to music, saved to a file."""
+    session = session_of(context)
+    sound = sound or _format_of(output)
+    target = output or Path(f"music.{sound}")
+    with session.client() as client:
+        fields = given(duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale)
+        fields |= given(temperature=temperature, model=model, variant=variant)
+        fields |= given(file=None if file is None else upload(session, client, file))
+        words = sys.stdin.read() if prompt == "-" else prompt
+        job = client.generate_music(words, format=sound, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first(done), target)]

@@ -1,13 +1,15 @@
-"""A run context without a cluster, for the unit tests of models."""
+"""Run contexts, tickets and an intake without a cluster, for the unit tests of models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import soxr
 
 from audiograph.errors import Canceled, NotFound
-from deployments.models.base import Samples
+from deployments.models.base import Intake, Model, Output, Samples
+from deployments.storage.recording import AudioStream, Recording
 
 
 class FakeContext:
@@ -46,6 +48,16 @@ class FakeContext:
             samples, rate = soxr.resample(samples.T, rate, sample_rate).T, sample_rate
         return np.ascontiguousarray(samples, dtype=np.float32), rate
 
+    @contextmanager
+    def stream(self, file_id: str) -> Iterator[AudioStream]:
+        samples, rate = self.audio(file_id)
+        frames = np.atleast_2d(samples).T
+        starts = range(0, len(frames), 10_000)
+        yield AudioStream(rate, frames.shape[1], (frames[start : start + 10_000] for start in starts))
+
+    def recording(self, channels: int) -> Recording:
+        return Recording(channels)
+
     def progress(self, fraction: float, stage: str | None = None) -> None:
         self.reports.append((fraction, stage))
         self.check()
@@ -68,3 +80,59 @@ class FakeContext:
         """The stages named, in order, each once per change."""
         names = [stage for _, stage in self.reports if stage is not None]
         return [name for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
+
+
+class FakeTicket:
+    """One request in flight, and what came of it."""
+
+    def __init__(self, request: Any, context: FakeContext | None = None) -> None:
+        self.request = request
+        self.context = context or FakeContext()
+        self.outcome: Output | Exception | None = None
+
+    def finish(self, outcome: Output | Exception) -> None:
+        assert self.outcome is None, "finished twice"
+        self.outcome = outcome
+
+    @property
+    def output(self) -> Output:
+        """What was made; raises what was told instead."""
+        assert self.outcome is not None, "never finished"
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class FakeIntake:
+    """`Intake` that lets a ticket join at a given call of `take`, as soon as there is a seat.
+
+    Args:
+        tickets: with the number of the call from which on each may join.
+        seats: the most that may be unfinished at a time.
+    """
+
+    def __init__(self, tickets: Sequence[tuple[int, FakeTicket]], seats: int = 4) -> None:
+        self.seats = seats
+        self.calls = 0
+        self.most = 0
+        self._waiting = list(tickets)
+        self._taken: list[FakeTicket] = []
+
+    def take(self) -> list[FakeTicket]:
+        unfinished = [ticket for ticket in self._taken if ticket.outcome is None]
+        free = self.seats - len(unfinished)
+        joining = [pair for pair in self._waiting if pair[0] <= self.calls][:free]
+        if not unfinished and not joining and self._waiting:
+            joining = self._waiting[:1]  # nobody is left to make the calls that it waits for
+        self._waiting = [pair for pair in self._waiting if pair not in joining]
+        self._taken += [ticket for _, ticket in joining]
+        self.most = max(self.most, len(unfinished) + len(joining))
+        self.calls += 1
+        return [ticket for _, ticket in joining]
+
+
+def fly(model: Model[Any], engine: Any, *tickets: FakeTicket, seats: int = 4) -> Intake:
+    """Serve tickets that are all there from the start."""
+    intake = FakeIntake([(0, ticket) for ticket in tickets], seats)
+    model.run_in_flight(engine, intake)
+    return intake
