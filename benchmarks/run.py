@@ -22,6 +22,7 @@ class Subject(StrEnum):
     OVERHEAD = "overhead"
     DURABILITY = "durability"
     KEY_SPEED = "key_speed"
+    MUSICGEN_SPEED = "musicgen_speed"
 
 
 def main(

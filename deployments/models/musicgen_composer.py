@@ -113,6 +113,7 @@ class Composer:
     def drop(self, row: int) -> None:
         """Forget a piece."""
         del self._pieces[row]
+        self._sampling.set(row, None)
 
     def step(self) -> dict[int, Any]:
         """One column further in every piece.

@@ -181,8 +181,8 @@ class Decoder:
         keys, values = self._cross[index] if rows is None else self._cross[index][:, rows[:1]]
         mask = self._text_mask if rows is None else self._text_mask[rows[:1]]
         mixed = torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
-        seen = attention.out_proj(mixed.transpose(1, 2).reshape(half, hidden.shape[1], -1))
-        return torch.cat([hidden[:half] + seen, hidden[half:]])
+        hidden[:half] += attention.out_proj(mixed.transpose(1, 2).reshape(half, hidden.shape[1], -1))
+        return hidden
 
     def _read_text(self, row: int, text: Any) -> None:
         """Keep the keys and values of a row's text. None reads as one token of zeros, which says nothing."""

@@ -31,20 +31,20 @@ class MusicEngine:
         self.frame_samples = self.sample_rate // self.frame_rate
         self.channels = int(config.decoder.audio_channels)
         self.follows_melody = hasattr(model, "audio_enc_to_dec_proj")
-        self._model = model
-        self._tokenizer = tokenizer
+        self.model = model
+        self.tokenizer = tokenizer
         self._device = model.device
 
     def composer(self, rows: int) -> Composer:
         """A composer of up to so many pieces at a time."""
-        decoder = self._model.decoder
+        decoder = self.model.decoder
         # In stereo the codebooks of left and right alternate, and those of a pair share their delay.
         delays = [codebook // self.channels for codebook in range(decoder.num_codebooks)]
         return Composer(Decoder(decoder, rows), delays, padding=int(decoder.config.vocab_size))
 
     def text_tokens(self, text: str) -> list[int]:
         """The tokens of a text, however many."""
-        tokens: list[int] = self._tokenizer(text, verbose=False)["input_ids"]
+        tokens: list[int] = self.tokenizer(text, verbose=False)["input_ids"]
         return tokens
 
     def conditions(self, text: str, melody: Samples | None = None) -> Callable[[int], Conditions]:
@@ -64,8 +64,8 @@ class MusicEngine:
         """Audio ``[channels, frames]`` at the model's sample rate to codes ``[codebooks, frames]``."""
         import torch
 
-        wave = torch.from_numpy(samples).to(self._device, self._model.dtype)
-        sides = [self._model.audio_encoder.encode(side[None, None]).audio_codes[0, 0] for side in wave]
+        wave = torch.from_numpy(samples).to(self._device, self.model.dtype)
+        sides = [self.model.audio_encoder.encode(side[None, None]).audio_codes[0, 0] for side in wave]
         return torch.stack(sides, dim=1).flatten(0, 1)
 
     def decode(self, codes: Any) -> Samples:
@@ -87,7 +87,7 @@ class MusicEngine:
         """One pass of the decoder over one column; raise if what comes out is not a number."""
         import torch
 
-        decoder = self._model.decoder
+        decoder = self.model.decoder
         with torch.inference_mode():
             tokens = torch.full((decoder.num_codebooks, 1), decoder.config.vocab_size, device=self._device)
             if not Decoder(decoder, 1).begin(0, Conditions(), tokens).isfinite().all():
@@ -95,7 +95,7 @@ class MusicEngine:
 
     def _decode_chunk(self, codes: Any) -> Samples:
         sides = [codes[side :: self.channels] for side in range(self.channels)]
-        waves = [self._model.audio_encoder.decode(side[None, None], [None]).audio_values[0] for side in sides]
+        waves = [self.model.audio_encoder.decode(side[None, None], [None]).audio_values[0] for side in sides]
         return np.concatenate([wave.float().cpu().numpy() for wave in waves])
 
     def _encode_text(self, text: str) -> Any:
@@ -103,22 +103,22 @@ class MusicEngine:
         import torch
 
         tokens = torch.tensor([self.text_tokens(text)[:MAX_TEXT_TOKENS]], device=self._device)
-        hidden = self._model.text_encoder(input_ids=tokens).last_hidden_state[0]
-        if hidden.shape[-1] != self._model.decoder.config.hidden_size:
-            hidden = self._model.enc_to_dec_proj(hidden)
+        hidden = self.model.text_encoder(input_ids=tokens).last_hidden_state[0]
+        if hidden.shape[-1] != self.model.decoder.config.hidden_size:
+            hidden = self.model.enc_to_dec_proj(hidden)
         return hidden
 
     def _prefix(self, text: Any, melody: Samples | None, start: float) -> Any:
         """Melody, then text, with conditions and without: ``[2, frames, hidden]``."""
         import torch
 
-        config = self._model.config
+        config = self.model.config
         silence = torch.zeros(1, 1, config.num_chroma)
         silence[..., 0] = 1
         heard = silence if melody is None else pitch_classes(_window_of(melody, start))
         frames = config.chroma_length
         both = torch.cat([_repeated(features, frames) for features in (heard, silence)])
-        prefix = self._model.audio_enc_to_dec_proj(both.to(self._device, self._model.dtype))
+        prefix = self.model.audio_enc_to_dec_proj(both.to(self._device, self.model.dtype))
         if text is None:
             return prefix
         return torch.cat([prefix, torch.stack([text, torch.zeros_like(text)])], dim=1)

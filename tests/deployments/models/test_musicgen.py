@@ -72,8 +72,8 @@ def recording(seconds, channels=1, rate=RATE, **kwargs):
 
 def reference(engine, text, seconds, *, guidance=3.0, known_seconds=0.0, **inputs):
     """What transformers makes of it, greedily: ``[channels, frames]``."""
-    model = engine._model
-    inputs |= engine._tokenizer([text], return_tensors="pt") if text else model.get_unconditional_inputs()
+    model = engine.model
+    inputs |= engine.tokenizer([text], return_tensors="pt") if text else model.get_unconditional_inputs()
     inputs |= {"guidance_scale": guidance if text else 1.0, "do_sample": False}
     columns = round((seconds - known_seconds) * 50) + 3
     return model.generate(**inputs, max_new_tokens=columns)[0].numpy()
@@ -218,7 +218,7 @@ def test_music_beyond_thirty_seconds_is_made_in_windows(load, variant, monkeypat
 
     with torch.inference_mode():
         music = composed(90)
-        assert music.shape == (engine._model.decoder.num_codebooks, 90)
+        assert music.shape == (engine.model.decoder.num_codebooks, 90)
         assert music[:, :50].equal(composed(50))
         assert music[:, 30:80].equal(composed(50, music[:, 30:50]))
         assert music[:, 60:].equal(composed(30, music[:, 60:80]))
@@ -333,11 +333,11 @@ def test_every_variant_loads_and_is_healthy(load):
 def test_a_broken_engine_is_noticed(load, tmp_path):
     broken = MODEL.load("small", LoadContext("cpu", "tiny", tmp_path)).engine
     with torch.no_grad():
-        broken._model.decoder.model.decoder.layer_norm.weight.fill_(torch.nan)
+        broken.model.decoder.model.decoder.layer_norm.weight.fill_(torch.nan)
     with pytest.raises(RuntimeError, match="not finite"):
         MODEL.check_engine(broken)
 
 
 def test_the_true_classes_are_loaded(load):
-    assert isinstance(load("small")._model, transformers.MusicgenForConditionalGeneration)
-    assert isinstance(load("melody")._model, transformers.MusicgenMelodyForConditionalGeneration)
+    assert isinstance(load("small").model, transformers.MusicgenForConditionalGeneration)
+    assert isinstance(load("melody").model, transformers.MusicgenMelodyForConditionalGeneration)
