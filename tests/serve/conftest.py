@@ -19,15 +19,15 @@ from deployments.ports import free_port
 from tests.serve.readme import added_model
 
 ROOT = Path(__file__).parents[2]
-ONE_WORKER = pytest.mark.xdist_group("serve")
 START_SECONDS = 240
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in parallel, one worker starts all servers: each is made for two cores of its own."""
+    """Where tests run in parallel, one worker has the shared servers, and one the servers that are killed."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(ONE_WORKER)
+            group = "durability" if item.path.stem == "test_durability" else "serve"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
