@@ -78,5 +78,5 @@ def fly(model: Model[Any], engine: Any, tickets: Sequence[BareTicket], seats: in
     """Serve them all, and raise what any of them met."""
     model.run_in_flight(engine, BareIntake(tickets, seats))
     for ticket in tickets:
-        if not isinstance(ticket.outcome, Output):
-            raise RuntimeError(f"{ticket.request} came to {ticket.outcome!r}")
+        if isinstance(ticket.outcome, Exception):
+            raise ticket.outcome

@@ -10,44 +10,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audiograph import Audiograph
 from audiograph.schemas import AnalyzePitchRequest, TaskName
+from benchmarks.bare import BareContext
 from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
 from deployments import child_server
-from deployments.config import LimitsConfig
-from deployments.models.base import Options, Output, Samples
+from deployments.models.base import Options, Output
 from deployments.models.pitch_analysis import METHODS, PitchAnalysis
-from deployments.models.whisper import TEMPERATURE_LADDER
-from deployments.storage import audio
+from deployments.models.whisper_jobs import TEMPERATURE_LADDER
 from deployments.tiny.whisper import build_checkpoint
 
 WAIT_SECONDS = 50.0
 SONG_SECONDS, SPEECH_SECONDS = 180, 60
 ROUNDS = 7
-
-
-class BareContext:
-    """A `RunContext` with no server behind it: one file, whatever its id, and nobody listens."""
-
-    device = "cpu"
-    job_id = "bare"
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def audio(
-        self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
-    ) -> tuple[Samples, int]:
-        """Decode as a replica does."""
-        return audio.decode(self._path, sample_rate=sample_rate, mono=mono, limits=LimitsConfig())
-
-    def progress(self, fraction: float, stage: str | None = None) -> None:
-        """Let it pass."""
-
-    def partial(self, data: object) -> None:
-        """Let it pass."""
-
-    def check(self) -> None:
-        """Nobody cancels."""
 
 
 def compare(setting: Setting) -> list[Comparison]:

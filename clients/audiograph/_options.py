@@ -60,6 +60,7 @@ class SeparateOptions(CommonOptions, total=False):
     two_stems: str | None
     shifts: int
     overlap: float
+    segment: float | None
     format: AudioFormat
 
 

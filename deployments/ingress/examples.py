@@ -146,7 +146,7 @@ REQUESTS: dict[str, Any] = {
     },
     "separate": {
         "summary": "Split a song into vocals and the rest",
-        "value": {"task": "separate", "file": _FILE_ID, "two_stems": "vocals"},
+        "value": {"task": "separate", "file": _FILE_ID, "model": "demucs", "two_stems": "vocals"},
     },
     "generate_music": {
         "summary": "Make ten seconds of music",

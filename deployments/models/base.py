@@ -6,6 +6,7 @@ cancel, variants, memory, batching, storage, metrics and health. Nothing here ne
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from audiograph.schemas import AudioFormat, Request, Result, TaskName, Voice, Weights
 from deployments.config import WeightsPolicy
+from deployments.storage.recording import AudioStream, Recording
 
 Engine = TypeVar("Engine")
 Samples = NDArray[np.float32]
@@ -29,10 +31,13 @@ class Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AudioOutput:
-    """Audio that a model made: float32 samples ``[channels, frames]`` or ``[frames]`` within -1..1."""
+    """Audio that a model made: float32 samples ``[channels, frames]`` or ``[frames]`` within -1..1.
+
+    Samples that are too long for memory come as a recording, from `RunContext.recording`.
+    """
 
     name: str
-    samples: Samples
+    samples: Samples | Recording
     sample_rate: int
     format: AudioFormat = "wav"
 
@@ -85,6 +90,19 @@ class RunContext(Protocol):
             NotFound: the file is gone.
             InvalidAudio: it cannot be decoded.
         """
+        ...
+
+    def stream(self, file_id: str) -> AbstractContextManager[AudioStream]:
+        """Decode a stored file block by block, at its own rate, for what may be too long for memory.
+
+        Raises:
+            NotFound: the file is gone.
+            InvalidAudio: it cannot be decoded; this may turn out while its blocks are read.
+        """
+        ...
+
+    def recording(self, channels: int) -> Recording:
+        """An empty recording on disk, for samples that may be too long for memory. It ends with the run."""
         ...
 
     def progress(self, fraction: float, stage: str | None = None) -> None:

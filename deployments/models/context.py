@@ -3,7 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from audiograph.errors import Canceled
@@ -11,6 +13,7 @@ from deployments.config import LimitsConfig
 from deployments.models.base import Samples
 from deployments.storage import audio
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.recording import AudioStream, Recording
 
 PROGRESS_SECONDS = 0.25
 """The least time between two progress events of a run."""
@@ -19,7 +22,7 @@ Event = dict[str, Any]
 
 
 class ReplicaContext:
-    """The `RunContext` of one request: made on the event loop, used in the model's thread.
+    """The `RunContext` of one request: made on the event loop, used in the model's thread, then closed.
 
     Events go to `send`, which is called on the loop. Of the progress reported in between, the newest is
     kept and sent as soon as the pace allows.
@@ -32,12 +35,15 @@ class ReplicaContext:
         job_id: str,
         store: ArtifactStore,
         limits: LimitsConfig,
+        scratch: Path,
         send: Callable[[Event], None],
     ) -> None:
         self.device = device
         self.job_id = job_id
         self._store = store
         self._limits = limits
+        self._scratch = scratch
+        self._recordings: list[Recording] = []
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._canceled = threading.Event()
@@ -55,6 +61,25 @@ class ReplicaContext:
         self.check()
         with self._store.local(file_id) as path:
             return audio.decode(path, sample_rate=sample_rate, mono=mono, limits=self._limits)
+
+    @contextmanager
+    def stream(self, file_id: str) -> Iterator[AudioStream]:
+        """Decode a stored file block by block; see `RunContext.stream`."""
+        self.check()
+        with self._store.local(file_id) as path, audio.stream(path, self._limits) as source:
+            yield source
+
+    def recording(self, channels: int) -> Recording:
+        """An empty recording in the scratch folder; see `RunContext.recording`."""
+        self.check()
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._recordings.append(Recording(channels, self._scratch))
+        return self._recordings[-1]
+
+    def close(self) -> None:
+        """Give up the recordings: the run has ended, and its outputs are stored."""
+        for recording in self._recordings:
+            recording.close()
 
     def progress(self, fraction: float, stage: str | None = None) -> None:
         """Report progress; see `RunContext.progress`. Anything outside of 0..1 is clamped."""

@@ -58,6 +58,7 @@ class ModelReplica:
         self._name = name
         self._entry = entry
         self._limits = config.limits
+        self._scratch = config.work_dir / "scratch"
         self._model = cls(model_options(name, cls, entry))
         self._memory = device_memory(entry)
         self._store = ArtifactStore.open(config.storage)
@@ -108,6 +109,7 @@ class ModelReplica:
             job_id=call["job_id"],
             store=self._store,
             limits=self._limits,
+            scratch=self._scratch,
             send=events.put_nowait,
         )
         self._ongoing += 1
@@ -123,6 +125,7 @@ class ModelReplica:
             try:
                 await ended(serving)
             finally:
+                context.close()
                 self._ongoing -= 1
                 await self._forget(events)
 

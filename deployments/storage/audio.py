@@ -5,6 +5,7 @@ what came. Every failure is an `InvalidAudio` that says what is wrong and what w
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from deployments.storage.decode import Block, open_source
 from deployments.storage.encode import MEDIA_TYPES, encode
 from deployments.storage.formats.containers import sniff
 from deployments.storage.measure import AudioInfo, check_bytes, checked_blocks, probe
+from deployments.storage.recording import AudioStream
 from deployments.storage.resample import resampled
 
-__all__ = ["MEDIA_TYPES", "AudioInfo", "decode", "encode", "media_type", "probe"]
+__all__ = ["MEDIA_TYPES", "AudioInfo", "decode", "encode", "media_type", "probe", "stream"]
 
 
 def decode(
@@ -36,15 +38,27 @@ def decode(
         InvalidAudio: it is not audio, is damaged, holds less than its header promises, or breaks a limit.
         PayloadTooLarge: it has more bytes than ``limits.max_upload_bytes``.
     """
-    check_bytes(path, limits)
-    with open_source(path) as source:
+    with stream(path, limits) as source:
         rate = sample_rate or source.sample_rate
         channels = 1 if mono else source.channels
-        blocks = checked_blocks(source, limits)
+        blocks = source.blocks
         if mono:
             blocks = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in blocks)
         samples = _joined(resampled(blocks, channels, source.sample_rate, rate), channels)
     return (samples[0] if mono else samples), rate
+
+
+@contextmanager
+def stream(path: Path, limits: LimitsConfig) -> Iterator[AudioStream]:
+    """Open a file for decoding block by block, in constant memory, at its own rate.
+
+    Raises:
+        InvalidAudio: it is not audio; while its blocks are read, also whatever else `decode` finds.
+        PayloadTooLarge: it has more bytes than ``limits.max_upload_bytes``.
+    """
+    check_bytes(path, limits)
+    with open_source(path) as source:
+        yield AudioStream(source.sample_rate, source.channels, checked_blocks(source, limits))
 
 
 def media_type(path: Path) -> str:

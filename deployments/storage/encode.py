@@ -1,6 +1,7 @@
 """Samples to files: WAV, MP3, FLAC and Ogg Opus by libsndfile, AAC by libav."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from audiograph.schemas import AudioFormat
 from deployments.config import LimitsConfig
 from deployments.storage.decode import BLOCK_SAMPLES, Block
 from deployments.storage.measure import AudioInfo, probe
+from deployments.storage.recording import Recording
 from deployments.storage.resample import resampled
 
 MEDIA_TYPES: dict[AudioFormat, str] = {
@@ -63,12 +65,12 @@ UNLIMITED = LimitsConfig(
 
 
 def encode(
-    samples: NDArray[np.floating[Any]],
+    samples: NDArray[np.floating[Any]] | Recording,
     sample_rate: int,
     format: AudioFormat,  # noqa: A002
     target: Path,
 ) -> AudioInfo:
-    """Write samples to a file, and measure what was written.
+    """Write samples to a file, block by block, and measure what was written.
 
     Samples that pass ±1 are scaled down, all by the same factor, rather than clipped. Where a codec does not
     know the sample rate, the next higher one that it knows is used (the highest, if there is none). WAV and
@@ -76,7 +78,7 @@ def encode(
     1024 samples of silence, and ends on a full frame. The other formats are exact to the sample.
 
     Args:
-        samples: ``[channels, frames]`` or ``[frames]``, within -1..1.
+        samples: ``[channels, frames]`` or ``[frames]``, or a recording, within -1..1.
         sample_rate: of the samples, in Hz.
         format: one of `MEDIA_TYPES`.
         target: where to write; on failure nothing is left there.
@@ -84,40 +86,63 @@ def encode(
     Raises:
         InvalidAudio: there are no samples, some are not finite, or the format cannot hold so many channels.
     """
-    frames = _checked(samples, format)
-    channels = frames.shape[1]
+    sound = _checked(_sound(samples), format)
     rate = next((rate for rate in RATES.get(format, ()) if rate >= sample_rate), None)
     rate = rate or (RATES[format][-1] if format in RATES else sample_rate)
-    blocks = resampled(_scaled(frames), channels, sample_rate, rate)
+    blocks = resampled(_scaled(sound), sound.channels, sample_rate, rate)
     write = _write_aac if format == "aac" else _write_soundfile
     try:
-        write(blocks, channels, rate, format, target)
+        write(blocks, sound.channels, rate, format, target)
         return probe(target, UNLIMITED)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
-def _checked(samples: NDArray[np.floating[Any]], codec: AudioFormat) -> NDArray[np.floating[Any]]:
-    """A view ``[frames, channels]`` of samples that can be encoded."""
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """What is to be written, wherever it lies."""
+
+    shape: tuple[int, ...]
+    """``[frames, channels]``."""
+    peak: float
+    blocks: Callable[[], Iterator[NDArray[np.floating[Any]]]]
+
+    @property
+    def channels(self) -> int:
+        return self.shape[1]
+
+
+def _sound(samples: NDArray[np.floating[Any]] | Recording) -> _Sound:
+    if isinstance(samples, Recording):
+        return _Sound((samples.frames, samples.channels), samples.peak, samples.blocks)
     frames = np.atleast_2d(samples).T
-    if frames.ndim != 2 or not frames.size:
-        raise InvalidAudio(f"there is no audio to encode: the samples have the shape {samples.shape}")
-    if not np.isfinite(frames).all():
+
+    def blocks() -> Iterator[NDArray[np.floating[Any]]]:
+        step = max(1, BLOCK_SAMPLES // frames.shape[1])
+        return (frames[start : start + step] for start in range(0, len(frames), step))
+
+    peak = max(float(frames.max()), -float(frames.min())) if frames.size else 0.0
+    return _Sound(frames.shape, peak, blocks)
+
+
+def _checked(sound: _Sound, codec: AudioFormat) -> _Sound:
+    if len(sound.shape) != 2 or not all(sound.shape):
+        raise InvalidAudio(f"there is no audio to encode: the samples have the shape {sound.shape[::-1]}")
+    if not np.isfinite(sound.peak):
         raise InvalidAudio("the samples to encode are not all finite numbers")
-    if frames.shape[1] not in CHANNELS[codec]:
+    if sound.channels not in CHANNELS[codec]:
         held = ", ".join(str(number) for number in CHANNELS[codec])
         raise InvalidAudio(
-            f"{codec} cannot hold {frames.shape[1]} channels, only {held}; use wav or flac", field="format"
+            f"{codec} cannot hold {sound.channels} channels, only {held}; use wav or flac", field="format"
         )
-    return frames
+    return sound
 
 
-def _scaled(frames: NDArray[np.floating[Any]]) -> Iterator[Block]:
-    gain = 1 / max(1.0, float(frames.max()), -float(frames.min()))
-    step = max(1, BLOCK_SAMPLES // frames.shape[1])
-    for start in range(0, len(frames), step):
-        yield (frames[start : start + step] * gain).astype(np.float32)
+def _scaled(sound: _Sound) -> Iterator[Block]:
+    gain = 1 / max(1.0, sound.peak)
+    for block in sound.blocks():
+        yield (block * gain).astype(np.float32)
 
 
 def _write_soundfile(

@@ -26,6 +26,7 @@ RESULTS: dict[str, dict[str, Any]] = {
         "duration": 1.0,
     },
     "speak": {"voice": "en", "duration": 1.0, "sample_rate": 16000, "channels": 1},
+    "separate": {"stems": {"vocals": "vocals.wav", "bass": "bass.wav"}, "duration": 1.0},
     "generate_music": {"duration": 2.5, "sample_rate": 32000, "channels": 1, "seed": 7},
 }
 

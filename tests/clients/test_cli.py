@@ -90,6 +90,36 @@ def test_key(cli: Cli, talk: str) -> None:
     assert cli.json("key", talk)["result"]["detected_key"] == "F# minor"
 
 
+def test_separate_saves_the_stems(
+    cli: Cli, server: FakeServer, talk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    contents = {"vocals.wav": b"voice", "bass.wav": b"low"}
+    server.job_artifacts = [server.add_artifact(name, content) for name, content in contents.items()]
+    result = cli("separate", talk, "--stems", "vocals, bass", "--variant", "mdx", "--shifts", "0")
+    assert result.stdout == "talk-stems/vocals.wav\ntalk-stems/bass.wav\n"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "talk-stems").iterdir()} == contents
+    assert _submitted(server) == {
+        "task": "separate",
+        "file": FILE_ID,
+        "stems": ["vocals", "bass"],
+        "variant": "mdx",
+        "shifts": 0,
+    }
+    document = cli.json("separate", talk, "--two-stems", "vocals", "--format", "flac", "-o", "out")
+    assert document["saved"] == ["out/vocals.wav", "out/bass.wav"]
+    assert _submitted(server) == {
+        "task": "separate",
+        "file": FILE_ID,
+        "two_stems": "vocals",
+        "format": "flac",
+    }
+    assert cli("separate", talk, "--overlap", "0", "--segment", "5").exit_code == 0
+    assert (_submitted(server)["overlap"], _submitted(server)["segment"]) == (0, 5)
+    assert cli("separate", talk, "--overlap", "1").exit_code == 2
+    assert cli("separate", talk, "--stems", "vocals,").exit_code == 2
+
+
 def test_speak_saves_the_recording(
     cli: Cli, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

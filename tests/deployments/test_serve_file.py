@@ -24,7 +24,8 @@ def test_the_embedded_default_is_valid_and_local() -> None:
     file = read(ROOT / "serve_config.yaml")
     file.check_exposure()
     assert file.url == "http://127.0.0.1:8000"
-    assert set(file.application.args.models) == {"pitch_analysis", "whisper", "espeak"}
+    models = {"pitch_analysis", "whisper", "musicgen", "hpss", "demucs", "espeak"}
+    assert set(file.application.args.models) == models
 
 
 def test_every_model_of_the_embedded_default_scales_to_zero_and_fits_two_cores_at_once() -> None:

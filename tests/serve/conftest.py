@@ -49,7 +49,7 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._config = folder / "serve_config.yaml"
-        self._config.write_text(yaml.safe_dump(self._config_with(args)))
+        self._config.write_text(yaml.safe_dump(self._config_with(args), sort_keys=False))
         self._process: subprocess.Popen[bytes] | None = None
 
     def _config_with(self, args: dict[str, Any]) -> dict[str, Any]:

@@ -29,11 +29,17 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
     assert {name: model.tasks for name, model in models.items()} == {
         "pitch_analysis": ["analyze_pitch"],
         "whisper": ["transcribe"],
+        "musicgen": ["generate_music"],
+        "hpss": ["separate"],
+        "demucs": ["separate"],
         "espeak": ["speak"],
     }
     assert {name: model.weights for name, model in models.items()} == {
         "pitch_analysis": "none",
         "whisper": "random",
+        "musicgen": "random",
+        "hpss": "none",
+        "demucs": "random",
         "espeak": "none",
     }
     assert all(model.available for model in models.values())

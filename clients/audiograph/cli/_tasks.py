@@ -1,4 +1,4 @@
-"""Commands that make a job and show its result: transcribe, key, speak, music."""
+"""Commands that make a job and show its result: transcribe, key, separate, speak, music."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(transcribe)
     app.command()(key)
+    app.command()(separate)
     app.command()(speak)
     app.command()(music)
 
@@ -97,6 +98,43 @@ def key(
             job,
             lambda done: _save(client, done, output),
             show,
+            detach=detach,
+            timeout=timeout,
+        )
+
+
+def separate(
+    context: typer.Context,
+    file: Input,
+    *,
+    stems: Annotated[str | None, typer.Option(help="Such as vocals,drums; all if absent.")] = None,
+    two_stems: Annotated[str | None, typer.Option(help="This stem, and all the rest as one.")] = None,
+    shifts: Annotated[int | None, typer.Option(min=0, max=20, help="More is slower and better.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Of segments, as a fraction.")] = None,
+    segment: Annotated[float | None, typer.Option(help="Seconds that the model hears at a time.")] = None,
+    sound: Annotated[AudioFormat | None, typer.Option("--format", help="wav if absent.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Else a folder named for the file.")
+    ] = None,
+    model: Model = None,
+    variant: Variant = None,
+    detach: Detach = False,
+    timeout: Timeout = None,
+) -> None:
+    """A recording into its stems, saved as one file each."""
+    session = session_of(context)
+    folder = output or Path(f"{Path(file).stem}-stems")
+    with session.client() as client:
+        names = None if stems is None else [name.strip() for name in stems.split(",")]
+        fields = given(stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment)
+        fields |= given(format=sound, model=model, variant=variant)
+        job = client.separate(upload(session, client, file), wait=False, **fields)
+        _finish(
+            session,
+            client,
+            job,
+            lambda done: _save(client, done, folder),
+            lambda _, paths: _print_paths(paths),
             detach=detach,
             timeout=timeout,
         )

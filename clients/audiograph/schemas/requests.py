@@ -67,6 +67,9 @@ class SeparateRequest(Request):
     two_stems: Name | None = Field(None, description="This stem, and everything else as one.")
     shifts: int = Field(1, ge=0, le=20, description="Random shifts averaged; more is slower and better.")
     overlap: float = Field(0.25, ge=0, lt=1, description="Overlap between segments, as a fraction.")
+    segment: float | None = Field(
+        None, gt=0, le=600, description="Seconds that the model hears at a time; its own length if absent."
+    )
     format: AudioFormat = "wav"
 
 

@@ -51,7 +51,12 @@ class Stage:
     async def _submit(self, key, variant, request):
         self.events[key] = []
         self.contexts[key] = ReplicaContext(
-            device="cpu", job_id=key, store=None, limits=LimitsConfig(), send=self.events[key].append
+            device="cpu",
+            job_id=key,
+            store=None,
+            limits=LimitsConfig(),
+            scratch=None,
+            send=self.events[key].append,
         )
         try:
             return await self.batcher.submit(variant, request.task, request, self.contexts[key])
