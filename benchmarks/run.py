@@ -23,6 +23,7 @@ class Subject(StrEnum):
     DURABILITY = "durability"
     KEY_SPEED = "key_speed"
     MUSICGEN_SPEED = "musicgen_speed"
+    DEMUCS_SPEED = "demucs_speed"
     WHISPER_SPEED = "whisper_speed"
 
 

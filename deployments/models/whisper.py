@@ -1,28 +1,36 @@
-"""Speech to text with openai-whisper: language detection, segments, word times, translation into English."""
+"""Speech to text with Whisper: language detection, segments, word times, translation into English."""
 
 import importlib.util
 import logging
 import re
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from audiograph.errors import InvalidRequest, WeightsMissing
-from audiograph.schemas import Request, Segment, TaskName, TranscribeRequest, TranscribeResult, Word
-from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
-from deployments.models.transcripts import transcript_files
+from audiograph.schemas import Request, TaskName, TranscribeRequest
+from deployments.models.base import Intake, LoadContext, Loaded, Model, Options
+from deployments.models.whisper_flight import Flight
 from deployments.models.whisper_languages import LANGUAGES, language_code
-from deployments.models.whisper_listener import transcribe
 from deployments.models.whisper_weights import pretrained_checkpoint
 from deployments.tiny.whisper import build_checkpoint
 
 logger = logging.getLogger("audiograph.models")
 
-SAMPLE_RATE = 16_000
-TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Whisper's own: the next one is tried where a window's text repeats itself or is improbable."""
+ROWS_ON_CPU, ROWS_ON_GPU = 8, 16
+ENCODED_ON_GPU = 8
+"""Windows in the decoder, and in the encoder; a CPU gains nothing by more than one in the latter."""
 
 KNOWS_CANTONESE = frozenset({"large-v3", "turbo"})
 CONTROL_TOKEN = re.compile(r"<\|.*?\|>")
+
+
+class WhisperOptions(Options):
+    """How much is transcribed at a time."""
+
+    batch_size: int | None = Field(
+        None, ge=1, le=256, description="Windows of 30 s in the decoder; absent: 8 on a CPU, 16 on a GPU."
+    )
 
 
 class Whisper(Model[Any]):
@@ -31,6 +39,9 @@ class Whisper(Model[Any]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("transcribe",)
     variants = ("tiny", "base", "small", "medium", "large-v3", "turbo")
     default_variant = "base"
+    options_class = WhisperOptions
+
+    options: WhisperOptions
 
     @classmethod
     def missing(cls) -> str | None:
@@ -67,30 +78,16 @@ class Whisper(Model[Any]):
                 logger.warning("%s Going on with RANDOM weights, which transcribe nothing.", error)
         return Loaded(_load_tiny(variant, context), "random")
 
-    def run(self, engine: Any, request: TranscribeRequest, context: RunContext) -> Output:
-        """Transcribe a file; a language that is not given is detected from the first 30 s."""
-        context.progress(0.0, "decoding audio")
-        samples, _ = context.audio(request.file, sample_rate=SAMPLE_RATE, mono=True)
-        duration = len(samples) / SAMPLE_RATE
-        heard = transcribe(
-            engine,
-            samples,
-            context,
-            temperatures=TEMPERATURE_LADDER if request.temperature is None else (request.temperature,),
-            language=None if request.language is None else language_code(request.language),
-            task="translate" if request.translate else "transcribe",
-            initial_prompt=_prompt(request),
-            word_timestamps=request.word_timestamps,
-            fp16=context.device == "cuda",
-        )
-        result = TranscribeResult(
-            text=heard["text"].strip(),
-            language=heard["language"],
-            duration=round(duration, 3),
-            segments=list(_segments(heard["segments"], duration, words=request.word_timestamps)),
-            notes=list(_notes(engine, request)),
-        )
-        return Output(result, transcript_files(result), audio_seconds=duration)
+    def run_in_flight(self, engine: Any, intake: Intake) -> None:
+        """Transcribe what comes, windows of all requests together.
+
+        Unlike `whisper.transcribe`, no window knows the text of the one before it, and the prompt goes before
+        each: so windows of one recording can be decoded at once. Where they are cut, see `whisper_windows`.
+        A language that is not given is detected from the first window.
+        """
+        on_gpu = engine.device.type == "cuda"
+        rows = self.options.batch_size or (ROWS_ON_GPU if on_gpu else ROWS_ON_CPU)
+        Flight(engine, intake, rows=rows, encoded_at_once=ENCODED_ON_GPU if on_gpu else 1).run()
 
     def check_engine(self, engine: Any) -> None:
         """One decoder step over a single frame of audio features."""
@@ -110,7 +107,7 @@ def _load_pretrained(variant: str, context: LoadContext) -> Any:
     model = whisper.load_model(str(path), device=context.device)
     # Known by name alone, and without them word times are wrong.
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])
-    return model
+    return _in_its_precision(model)
 
 
 def _load_tiny(variant: str, context: LoadContext) -> Any:
@@ -118,7 +115,18 @@ def _load_tiny(variant: str, context: LoadContext) -> Any:
     import whisper
 
     path = build_checkpoint(variant, context.work_dir / "tiny")
-    return whisper.load_model(str(path), device=context.device)
+    return _in_its_precision(whisper.load_model(str(path), device=context.device))
+
+
+def _in_its_precision(model: Any) -> Any:
+    """On a GPU the weights in half precision, once: whisper itself would convert them at every step."""
+    from torch import nn
+
+    if model.device.type == "cuda":
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Embedding):
+                module.half()
+    return model
 
 
 def _check_language(language: str, variant: str) -> None:
@@ -133,51 +141,3 @@ def _check_language(language: str, variant: str) -> None:
         raise InvalidRequest(
             f"variant {variant!r} does not know {language!r}; take 'large-v3' or 'turbo'", field="language"
         )
-
-
-def _prompt(request: TranscribeRequest) -> str | None:
-    return (request.prompt or "").strip() or None
-
-
-def _segments(heard: list[dict[str, Any]], duration: float, *, words: bool) -> Iterator[Segment]:
-    """Segments with text, within the recording: whisper's windows reach beyond its end."""
-
-    def within(seconds: float) -> float:
-        return round(min(max(float(seconds), 0.0), duration), 3)
-
-    for index, part in enumerate(part for part in heard if part["text"].strip()):
-        yield Segment(
-            id=index,
-            start=within(part["start"]),
-            end=within(part["end"]),
-            text=part["text"].strip(),
-            temperature=part["temperature"],
-            avg_logprob=part["avg_logprob"],
-            compression_ratio=part["compression_ratio"],
-            no_speech_prob=part["no_speech_prob"],
-            words=[
-                Word(
-                    word=word["word"].strip(),
-                    start=within(word["start"]),
-                    end=within(word["end"]),
-                    probability=float(word["probability"]),
-                )
-                for word in part["words"]
-            ]
-            if words
-            else None,
-        )
-
-
-def _notes(engine: Any, request: TranscribeRequest) -> Iterator[str]:
-    from whisper.tokenizer import get_tokenizer
-
-    if request.vad:
-        yield "vad was ignored: this model leaves out windows without speech by its own judgement."
-    if request.word_timestamps and request.translate:
-        yield "Word times of a translation are not reliable."
-    if prompt := _prompt(request):
-        room = engine.dims.n_text_ctx // 2 - 1
-        tokens = len(get_tokenizer(True, num_languages=engine.num_languages).encode(" " + prompt))
-        if tokens > room:
-            yield f"The prompt has {tokens} tokens; only the last {room} were used."

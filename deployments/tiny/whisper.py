@@ -7,7 +7,7 @@ and the temperature. All else (the encoder, every attention, and with them the t
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def build_checkpoint(variant: str, folder: Path) -> Path:
     path = folder / f"whisper-{variant}-{REVISION}.pt"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(_model(variant), path)
+        _write(scripted_model(variant), path)
     return path
 
 
@@ -62,7 +62,23 @@ def _write(model: Any, path: Path) -> None:
         part.replace(path)
 
 
-def _model(variant: str) -> Any:
+def scripted_model(
+    variant: str,
+    *,
+    state: int = STATE,
+    heads: int = HEADS,
+    layers: int = LAYERS,
+    speech: Iterable[tuple[float, str, float]] = SPEECH,
+) -> Any:
+    """A `whisper.model.Whisper` that hears the same in every window, of any size.
+
+    Args:
+        variant: one of `VARIANTS`, whose mel bands and vocabulary it has.
+        state: width of encoder and decoder; at least as many as there are tokens in the speech.
+        heads: attention heads of each layer.
+        layers: layers of the encoder, and of the decoder.
+        speech: as `SPEECH`.
+    """
     import torch
     from whisper.model import ModelDimensions, Whisper
     from whisper.tokenizer import get_tokenizer
@@ -71,19 +87,19 @@ def _model(variant: str) -> Any:
     dims = ModelDimensions(
         n_mels=n_mels,
         n_audio_ctx=1500,
-        n_audio_state=STATE,
-        n_audio_head=HEADS,
-        n_audio_layer=LAYERS,
+        n_audio_state=state,
+        n_audio_head=heads,
+        n_audio_layer=layers,
         n_vocab=n_vocab,
         n_text_ctx=448,
-        n_text_state=STATE,
-        n_text_head=HEADS,
-        n_text_layer=LAYERS,
+        n_text_state=state,
+        n_text_head=heads,
+        n_text_layer=layers,
     )
     model = Whisper(dims)
     with torch.no_grad():
         _randomize(model)
-        _teach(model.decoder, _successors(get_tokenizer(True, num_languages=model.num_languages)))
+        _teach(model.decoder, _successors(get_tokenizer(True, num_languages=model.num_languages), speech))
     return model
 
 
@@ -99,10 +115,10 @@ def _randomize(model: Any) -> None:
             parameter.zero_()
 
 
-def _successors(tokenizer: Any) -> dict[int, int]:
+def _successors(tokenizer: Any, speech: Iterable[tuple[float, str, float]]) -> dict[int, int]:
     """Which token follows which; the language is always English."""
     script: list[int] = []
-    for start, text, end in SPEECH:
+    for start, text, end in speech:
         script += [_timestamp(tokenizer, start), *tokenizer.encode(text), _timestamp(tokenizer, end)]
     script.append(tokenizer.eot)
     return {
@@ -136,7 +152,8 @@ def _teach(decoder: Any, successors: Mapping[int, int]) -> None:
             layer.bias.zero_()
     gate, _, table = decoder.blocks[-1].mlp
     gate.weight.zero_()
-    gate.weight[:STATE] = torch.eye(STATE)
+    width = len(decoder.ln.weight)
+    gate.weight[:width] = torch.eye(width)
     gate.bias.fill_(-GATE)
     for token, successor in successors.items():
         table.weight[axis[successor], axis[token]] = PUSH

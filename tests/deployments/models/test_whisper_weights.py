@@ -10,11 +10,11 @@ import whisper
 
 from audiograph.errors import WeightsMissing
 from deployments.models import whisper_weights
-from deployments.models.base import LoadContext, Options
-from deployments.models.whisper import Whisper
+from deployments.models.base import LoadContext
+from deployments.models.whisper import Whisper, WhisperOptions
 from deployments.tiny.whisper import build_checkpoint
 
-MODEL = Whisper(Options())
+MODEL = Whisper(WhisperOptions())
 HEADS = b"ABzY8bu8Lr0{>%RKn9Fp%m@SkK7Kt=7ytkO"  # whisper's own for "tiny": 4 layers of 6 heads
 
 
