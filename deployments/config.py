@@ -149,7 +149,9 @@ class ModelConfig(Settings):
     memory_bytes: int | None = Field(
         None, gt=0, description="Budget of loaded variants; the GPU fraction if null."
     )
-    max_batch_size: int = Field(8, ge=1, le=1024, description="For models that define run_batch.")
+    max_batch_size: int = Field(
+        8, ge=1, le=1024, description="Requests that run together, where the model batches."
+    )
     batch_wait_seconds: float = Field(0.02, ge=0, le=10)
     deployment: dict[str, Any] = Field(
         default_factory=dict,

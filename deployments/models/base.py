@@ -180,8 +180,7 @@ class Model(ABC, Generic[Engine]):
         """The voices that ``voice`` may name; empty if the model has none to name."""
         return []
 
-    @classmethod
-    def check_request(cls, request: Request, variant: str) -> None:
+    def check_request(self, request: Request, variant: str) -> None:
         """Refuse what this model cannot do, before a job exists.
 
         Raises:

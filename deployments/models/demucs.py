@@ -61,8 +61,7 @@ class Demucs(Model[Any]):
             return "The package demucs is not installed."
         return None
 
-    @classmethod
-    def check_request(cls, request: Request, variant: str) -> None:
+    def check_request(self, request: Request, variant: str) -> None:
         """Refuse unknown stems, segments beyond what a variant was trained on, and variants without diffq.
 
         Raises:

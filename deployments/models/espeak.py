@@ -92,8 +92,7 @@ class EspeakSpeech(Model[EspeakProcesses]):
             for voice in espeak().voices.values()
         ]
 
-    @classmethod
-    def check_request(cls, request: Request, variant: str) -> None:
+    def check_request(self, request: Request, variant: str) -> None:
         """Refuse parameters that are unknown or out of range, and text of nothing but blanks.
 
         Raises:

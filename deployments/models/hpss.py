@@ -88,8 +88,7 @@ class Hpss(Model[Method]):
     default_variant = "harmonic_percussive"
     needs_weights = False
 
-    @classmethod
-    def check_request(cls, request: Request, variant: str) -> None:
+    def check_request(self, request: Request, variant: str) -> None:
         """Refuse unknown stems."""
         assert isinstance(request, SeparateRequest)
         check_stems(request, METHODS[variant].stems)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from audiograph.errors import AudiographError, Canceled, InvalidAudio, InvalidRequest, WeightsMissing
-from audiograph.schemas import GenerateMusicRequest, MusicResult, TaskName
+from audiograph.schemas import GenerateMusicRequest, MusicResult, Request, TaskName
 from deployments.models.base import (
     AudioOutput,
     Intake,
@@ -76,6 +76,16 @@ class MusicGen(Model[MusicEngine]):
     options_class = MusicGenOptions
     options: MusicGenOptions
 
+    def check_request(self, request: Request, variant: str) -> None:
+        """Refuse what is longer than the configuration allows."""
+        assert isinstance(request, GenerateMusicRequest)
+        if request.duration > self.options.max_duration:
+            raise InvalidRequest(
+                f"duration is {request.duration:g} s; here music has at most {self.options.max_duration:g} s "
+                "(the option max_duration of the model)",
+                field="duration",
+            )
+
     def load(self, variant: str, context: LoadContext) -> Loaded[MusicEngine]:
         """Load the published checkpoint, or a tiny random one, as the policy says."""
         if context.policy != "tiny":
@@ -101,7 +111,7 @@ class MusicGen(Model[MusicEngine]):
             with torch.inference_mode():
                 while True:
                     for ticket in intake.take():
-                        self._admit(engine, composer, ticket, at_work)
+                        _admit(engine, composer, ticket, at_work)
                     if not at_work:
                         return
                     for row, codes in composer.step().items():
@@ -114,40 +124,6 @@ class MusicGen(Model[MusicEngine]):
         """One decoder step."""
         engine.check()
 
-    def _admit(
-        self, engine: MusicEngine, composer: Composer, ticket: Ticket, at_work: dict[int, Commission]
-    ) -> None:
-        """Give a request a row, or its ticket the reason why not."""
-        request: GenerateMusicRequest = ticket.request
-        try:
-            ticket.context.progress(0.0, STAGE)
-            order = self._order(engine, request, ticket.context)
-        except AudiographError as error:
-            ticket.finish(error)
-            return
-        at_work[composer.begin(order)] = Commission(ticket, order.seed, list(_notes(engine, request)))
-
-    def _order(self, engine: MusicEngine, request: GenerateMusicRequest, context: RunContext) -> Order:
-        if request.duration > self.options.max_duration:
-            raise InvalidRequest(
-                f"duration is {request.duration:g} s; here music has at most {self.options.max_duration:g} s "
-                "(the option max_duration of the model)",
-                field="duration",
-            )
-        melody, prompt = None, None
-        if request.file and engine.follows_melody:
-            melody, _ = context.audio(request.file, sample_rate=MELODY_RATE, mono=True)
-        elif request.file:
-            prompt = engine.encode(_beginning(engine, request, context))
-        description = _description(request)
-        return Order(
-            frames=-(-_samples(engine, request) // engine.frame_samples),
-            sampling=_sampling(request, guided=bool(description) or melody is not None),
-            seed=secrets.randbits(31) if request.seed is None else request.seed,
-            conditions=engine.conditions(description, melody),
-            prompt=prompt,
-        )
-
 
 def _engine(folder: Path, variant: str, device: str) -> MusicEngine:
     import torch
@@ -158,6 +134,34 @@ def _engine(folder: Path, variant: str, device: str) -> MusicEngine:
         folder, dtype=torch.bfloat16 if device == "cuda" else torch.float32
     )
     return MusicEngine(model.eval().to(device), hf.AutoTokenizer.from_pretrained(folder))
+
+
+def _admit(engine: MusicEngine, composer: Composer, ticket: Ticket, at_work: dict[int, Commission]) -> None:
+    """Give a request a row, or its ticket the reason why not."""
+    request: GenerateMusicRequest = ticket.request
+    try:
+        ticket.context.progress(0.0, STAGE)
+        order = _order(engine, request, ticket.context)
+    except AudiographError as error:
+        ticket.finish(error)
+        return
+    at_work[composer.begin(order)] = Commission(ticket, order.seed, list(_notes(engine, request)))
+
+
+def _order(engine: MusicEngine, request: GenerateMusicRequest, context: RunContext) -> Order:
+    melody, prompt = None, None
+    if request.file and engine.follows_melody:
+        melody, _ = context.audio(request.file, sample_rate=MELODY_RATE, mono=True)
+    elif request.file:
+        prompt = engine.encode(_beginning(engine, request, context))
+    description = _description(request)
+    return Order(
+        frames=-(-_samples(engine, request) // engine.frame_samples),
+        sampling=_sampling(request, guided=bool(description) or melody is not None),
+        seed=secrets.randbits(31) if request.seed is None else request.seed,
+        conditions=engine.conditions(description, melody),
+        prompt=prompt,
+    )
 
 
 def _report(composer: Composer, at_work: dict[int, Commission]) -> None:

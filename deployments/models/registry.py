@@ -44,11 +44,11 @@ class Registry:
     def __init__(
         self,
         cards: Mapping[str, ModelCard],
-        classes: Mapping[str, type[Model[Any]]],
+        models: Mapping[str, Model[Any]],
         defaults: Mapping[TaskName, str],
     ) -> None:
         self.cards = dict(cards)
-        self._classes = dict(classes)
+        self._models = dict(models)
         self._defaults = dict(defaults)
         self._known_voices: dict[str, list[Voice]] = {}
 
@@ -59,15 +59,15 @@ class Registry:
         Raises:
             ValueError: a class, option, variant or default in it does not exist; the message has the path.
         """
-        classes = {name: model_class(name, model) for name, model in config.models.items()}
-        cards = {name: _card(name, classes[name], config) for name in classes}
+        models = {name: configured_model(name, entry) for name, entry in config.models.items()}
+        cards = {name: _card(name, model, config) for name, model in models.items()}
         for task, name in config.defaults.items():
             if name not in cards or task not in cards[name].tasks:
                 fitting = [card.name for card in cards.values() if task in card.tasks]
                 raise ValueError(
                     f"defaults.{task}: {name!r} does not serve it; {_listed('models that do', fitting)}"
                 )
-        return cls(cards, classes, config.defaults)
+        return cls(cards, models, config.defaults)
 
     def card(self, name: str) -> ModelCard:
         """The card of a model.
@@ -104,7 +104,7 @@ class Registry:
             raise ModelUnavailable(f"model {card.name!r} cannot run here: {card.missing}", field="model")
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._check_voices(card, resolved)
-        self._classes[card.name].check_request(resolved, variant)
+        self._models[card.name].check_request(resolved, variant)
         return resolved
 
     def voices(self, name: str) -> list[Voice]:
@@ -115,7 +115,7 @@ class Registry:
         """
         if name not in self._known_voices:
             missing = self.card(name).missing
-            self._known_voices[name] = [] if missing else self._classes[name].voices()
+            self._known_voices[name] = [] if missing else self._models[name].voices()
         return self._known_voices[name]
 
     def _serving(self, task: TaskName, name: str | None) -> ModelCard:
@@ -181,32 +181,41 @@ def model_options(name: str, cls: type[Model[Any]], config: ModelConfig) -> Opti
         raise ValueError(f"{faults} ({known})") from error
 
 
-def _card(name: str, cls: type[Model[Any]], config: AppConfig) -> ModelCard:
-    model = config.models[name]
+def configured_model(name: str, config: ModelConfig) -> Model[Any]:
+    """The model of an entry, with its options; nothing of it is loaded.
+
+    Raises:
+        ValueError: its class does not exist, or an option is unknown or not allowed.
+    """
+    cls = model_class(name, config)
+    return cls(model_options(name, cls, config))
+
+
+def _card(name: str, model: Model[Any], config: AppConfig) -> ModelCard:
+    entry = config.models[name]
     if not _NAME.fullmatch(name):
         raise ValueError(f"models.{name}: a name is made of letters, digits, dots, dashes and underscores")
     for kind in ("tasks", "variants"):
-        values = getattr(cls, kind)
+        values = getattr(model, kind)
         if not values or len(set(values)) < len(values):
             raise ValueError(
-                f"models.{name}.class: {cls.__name__}.{kind} is empty or repeats itself: {values}"
+                f"models.{name}.class: {type(model).__name__}.{kind} is empty or repeats itself: {values}"
             )
-    model_options(name, cls, model)
-    default_variant = model.default_variant or cls.default_variant
-    for key, variant in [("default_variant", default_variant), *(("preload", v) for v in model.preload)]:
-        if variant not in cls.variants:
+    default_variant = entry.default_variant or model.default_variant
+    for key, variant in [("default_variant", default_variant), *(("preload", v) for v in entry.preload)]:
+        if variant not in model.variants:
             raise ValueError(
-                f"models.{name}.{key}: no variant {variant!r}; {_listed('variants', cls.variants)}"
+                f"models.{name}.{key}: no variant {variant!r}; {_listed('variants', model.variants)}"
             )
     return ModelCard(
         name=name,
-        tasks=cls.tasks,
-        variants=cls.variants,
+        tasks=model.tasks,
+        variants=model.variants,
         default_variant=default_variant,
-        needs_weights=cls.needs_weights,
-        weights_policy=model.weights or config.weights,
-        config=model,
-        missing=None if _own_environment(model) else cls.missing(),
+        needs_weights=model.needs_weights,
+        weights_policy=entry.weights or config.weights,
+        config=entry,
+        missing=None if _own_environment(entry) else model.missing(),
     )
 
 

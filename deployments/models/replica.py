@@ -24,7 +24,7 @@ from deployments.models.lanes import Ran
 from deployments.models.memory import device_memory, is_out_of_memory, request_too_big
 from deployments.models.metrics import ModelMetrics
 from deployments.models.outputs import discard, provenance, store_outputs
-from deployments.models.registry import model_class, model_options
+from deployments.models.registry import configured_model
 from deployments.models.threads import Threads, ended
 from deployments.models.variants import Variants
 from deployments.storage.artifacts import ArtifactStore
@@ -54,17 +54,18 @@ class ModelReplica:
     def __init__(self, name: str, config: AppConfig) -> None:
         configure_logging()
         entry = config.models[name]
-        cls = model_class(name, entry)
         self._name = name
         self._entry = entry
         self._limits = config.limits
         self._scratch = config.work_dir / "scratch"
-        self._model = cls(model_options(name, cls, entry))
+        self._model = configured_model(name, entry)
         self._memory = device_memory(entry)
         self._store = ArtifactStore.open(config.storage)
         self._metrics = ModelMetrics(name)
         self._budget = entry.memory_bytes or self._memory.limit
-        threads = Threads(f"{name}-engine", len(cls.variants) * cls.concurrency + SPARE_THREADS)
+        threads = Threads(
+            f"{name}-engine", len(self._model.variants) * self._model.concurrency + SPARE_THREADS
+        )
         self._storing = Threads(f"{name}-store", STORE_THREADS)
         self._variants = Variants(
             self._model,

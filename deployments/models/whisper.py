@@ -50,8 +50,7 @@ class Whisper(Model[Any]):
             return "The package openai-whisper is not installed."
         return None
 
-    @classmethod
-    def check_request(cls, request: Request, variant: str) -> None:
+    def check_request(self, request: Request, variant: str) -> None:
         """Refuse unknown languages, what a variant was not trained for, and control tokens in the prompt."""
         assert isinstance(request, TranscribeRequest)
         if request.language is not None:

@@ -35,7 +35,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> EspeakProcesses:
 def speak(engine: EspeakProcesses) -> Callable[..., Output]:
     def run(text: str = FOX, context: FakeContext | None = None, **fields: object) -> Output:
         request = SpeakRequest(text=text, **fields)  # type: ignore[arg-type]
-        EspeakSpeech.check_request(request, "espeak-ng")
+        EspeakSpeech(EspeakOptions()).check_request(request, "espeak-ng")
         return EspeakSpeech(EspeakOptions()).run(engine, request, context or FakeContext())
 
     return run
@@ -126,14 +126,16 @@ def _pitch(speech: Samples) -> float:
 )
 def test_wrong_parameters_are_refused(parameters: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message) as caught:
-        EspeakSpeech.check_request(SpeakRequest(text="a", parameters=parameters), "espeak-ng")
+        EspeakSpeech(EspeakOptions()).check_request(
+            SpeakRequest(text="a", parameters=parameters), "espeak-ng"
+        )
     assert caught.value.field == f"parameters.{next(iter(parameters))}"
 
 
 @pytest.mark.parametrize("text", [" ", "\n\t", "\x00", "\u200b", "\x01\x02"])
 def test_blank_text_is_refused_before_there_is_a_job(text: str) -> None:
     with pytest.raises(InvalidRequest, match="nothing that can be spoken") as caught:
-        EspeakSpeech.check_request(SpeakRequest(text=text), "espeak-ng")
+        EspeakSpeech(EspeakOptions()).check_request(SpeakRequest(text=text), "espeak-ng")
     assert caught.value.field == "text"
 
 

@@ -1,7 +1,6 @@
 """Several requests in one decoder: each gets what it would have got alone, and none waits for another."""
 
 import asyncio
-import copy
 import tracemalloc
 
 import numpy as np
@@ -18,7 +17,6 @@ from deployments.models import whisper_flight
 from deployments.models.base import LoadContext
 from deployments.models.whisper import Whisper, WhisperOptions
 from deployments.models.whisper_decoder import Decoder
-from deployments.models.whisper_windows import Window
 from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, fly
 from tests.deployments.models.stage import Stage
 
@@ -237,8 +235,3 @@ async def test_requests_of_a_batcher_share_a_flight(tmp_path, monkeypatch):
     assert (len(long.segments), len(short.segments)) == (8, 2)
     partials = [event["data"]["segment"] for event in stage.events["long"] if event["type"] == "partial"]
     assert partials == [part.model_dump(exclude_none=True) for part in long.segments]
-
-
-def test_what_is_left_of_a_window_knows_what_came_before():
-    assert Window(100, 900).behind(400) == Window(400, 900, after=400)
-    assert copy.copy(Window(100, 900)).offset == 1.0

@@ -77,3 +77,8 @@ def test_the_spectrogram_is_whispers_own(start, end, bands):
     ours = mel_of(Window(start, end), samples, bands=bands, device="cpu")
     assert ours.shape == (bands, WINDOW_FRAMES)
     assert torch.allclose(ours, expected, atol=1e-4)
+
+
+def test_what_is_left_of_a_window_knows_where_speech_ended():
+    rest = Window(100, 900).behind(400)
+    assert (rest, rest.offset, rest.frames) == (Window(400, 900, after=400), 4.0, 500)

@@ -100,8 +100,7 @@ class Toy(Model[ToyEngine]):
     def voices(cls) -> list[Voice]:
         return [Voice(id="anna", name="Anna"), Voice(id="ben", name="Ben")]
 
-    @classmethod
-    def check_request(cls, request: Request, variant: str) -> None:
+    def check_request(self, request: Request, variant: str) -> None:
         if getattr(request, "text", None) == variant:
             raise InvalidRequest("text must not be the variant", field="text")
 
