@@ -88,7 +88,8 @@ STATUS: dict[str, Any] = {
 }
 """DBOS's statuses as a job's."""
 
-FINAL = ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
+CANCELED = "CANCELLED"
+FINAL = ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", CANCELED)
 
 
 def statuses(status: str) -> list[str]:

@@ -52,6 +52,8 @@ class Janitor:
             stray = status is None and time.time() - created_at > PIN_GRACE_SECONDS
             if stray or status in durable.FINAL:
                 self._store.unpin(job_id)
+            if status == durable.CANCELED:  # with what it had made just before
+                self._store.delete_leftovers(job_id)
 
     def _delete_old_jobs(self) -> None:
         if self._jobs.retention_seconds is None:

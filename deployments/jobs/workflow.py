@@ -111,20 +111,7 @@ async def _settle(runtime: Runtime, job_id: str, outcome: Outcome | None) -> lis
         kept = outcome["artifacts"] if outcome else []
         records = [record.model_dump(mode="json") for record in runtime.store.get_many(kept)]
         runtime.store.unpin(job_id)
-        if outcome is not None:
-            _remove_leftovers(runtime.store, job_id, kept)
+        runtime.store.delete_leftovers(job_id, kept)
         return records
 
     return await DBOS.run_step_async({"name": "settle"}, settle)
-
-
-def _remove_leftovers(store: ArtifactStore, job_id: str, kept: list[str]) -> None:
-    cursor: str | None = None
-    while True:
-        page = store.search(job_id=job_id, limit=100, cursor=cursor)
-        for artifact in page.data:
-            if artifact.id not in kept:
-                store.delete(artifact.id)
-        cursor = page.next_cursor
-        if cursor is None:
-            return

@@ -5,7 +5,7 @@ Everything here blocks and may be called from many threads and processes at once
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -216,6 +216,18 @@ class ArtifactStore:
         """Let go of everything that a job pinned."""
         with self.database.session() as session:
             session.execute(delete(Pin).where(Pin.job_id == job_id))
+
+    def delete_leftovers(self, job_id: str, kept: Collection[str] = ()) -> None:
+        """Delete what a job made, but for the artifacts that are its result: cut-off attempts left it."""
+        cursor: str | None = None
+        while True:
+            page = self.search(job_id=job_id, limit=100, cursor=cursor)
+            for artifact in page.data:
+                if artifact.id not in kept:
+                    self.delete(artifact.id)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def pinned_jobs(self) -> list[tuple[str, float]]:
         """Jobs that pin something, and when each did so last (seconds since the epoch)."""

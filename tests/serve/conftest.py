@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in parallel, one worker has the shared servers, and one the servers that are killed."""
     for item in items:

@@ -84,7 +84,7 @@ def test_jobs_are_detached_listed_watched_and_shown(run: Run) -> None:
 def test_models_are_listed_loaded_and_unloaded(run: Run) -> None:
     table = succeed(run("models", "list"))
     names = [line.split()[0] for line in table.splitlines()[1:]]
-    assert sorted(names) == ["espeak", "pitch_analysis", "whisper"]
+    assert set(names) > {"espeak", "pitch_analysis", "whisper"}
     assert [model["id"] for model in json.loads(succeed(run("models", "list", "--json")))] == names
     assert "took" in succeed(run("models", "load", "espeak"))
     assert "gave back" in succeed(run("models", "unload", "espeak"))

@@ -15,6 +15,10 @@ from audiograph.errors import (
     QueueFull,
 )
 from audiograph.schemas import AnalyzePitchRequest, JobEvent, SpeakRequest
+from deployments.jobs import durable
+from deployments.jobs.janitor import Janitor
+from deployments.jobs.records import JobRecords
+from deployments.storage.artifacts import Provenance
 from tests.deployments.jobs.conftest import Farm, MakeFarm
 
 
@@ -201,6 +205,20 @@ async def test_a_file_is_pinned_while_its_job_lives(farm: Farm, tmp_path: Path) 
     farm.start_runner()
     await farm.queue.wait(job.id, 20)
     farm.store.delete(file.id)
+
+
+async def test_what_a_canceled_job_had_made_goes(farm: Farm) -> None:
+    job, other = await farm.submit(), await farm.submit()
+    for number, owner in enumerate((job, other)):
+        made = Provenance(job_id=owner.id, task="speak", model="echo", variant="plain", weights="none")
+        farm.store.put_artifact(f"{number}.txt", b"abc", "text/plain", provenance=made, pin=True)
+    await farm.queue.cancel(job.id)
+    client = durable.connect(farm.config.storage.database_url)
+    records = JobRecords(client, farm.store.database.engine)
+    Janitor(farm.config.jobs, farm.config.storage, farm.store, client, records).clean()
+    client.destroy()
+    assert farm.store.search(job_id=job.id, limit=10).data == []
+    assert len(farm.store.search(job_id=other.id, limit=10).data) == 1
 
 
 async def test_nothing_in_the_database_is_a_pickle(farm: Farm) -> None:
