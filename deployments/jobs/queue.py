@@ -140,6 +140,7 @@ class JobQueue:
                 f"job {job_id} has {job.status} already", field="id", details={"status": job.status}
             )
         await asyncio.to_thread(self._store.unpin, job_id)
+        await asyncio.to_thread(self._store.delete_leftovers, job_id)
         return job
 
     async def wait(self, job_id: str, seconds: float) -> Job:

@@ -209,10 +209,16 @@ async def test_a_file_is_pinned_while_its_job_lives(farm: Farm, tmp_path: Path) 
 
 async def test_what_a_canceled_job_had_made_goes(farm: Farm) -> None:
     job, other = await farm.submit(), await farm.submit()
-    for number, owner in enumerate((job, other)):
-        made = Provenance(job_id=owner.id, task="speak", model="echo", variant="plain", weights="none")
-        farm.store.put_artifact(f"{number}.txt", b"abc", "text/plain", provenance=made, pin=True)
+
+    def make(job_id: str) -> None:
+        made = Provenance(job_id=job_id, task="speak", model="echo", variant="plain", weights="none")
+        farm.store.put_artifact("a.txt", b"abc", "text/plain", provenance=made, pin=True)
+
+    make(job.id)
+    make(other.id)
     await farm.queue.cancel(job.id)
+    assert farm.store.search(job_id=job.id, limit=10).data == []
+    make(job.id)  # the replica had not heard of it yet
     client = durable.connect(farm.config.storage.database_url)
     records = JobRecords(client, farm.store.database.engine)
     Janitor(farm.config.jobs, farm.config.storage, farm.store, client, records).clean()
