@@ -23,7 +23,7 @@ serve: $(VENV)/serve.stamp  ## Run the server at http://127.0.0.1:8000 until Ctr
 	@exec $(BIN)/python -m deployments.serve serve_config.yaml
 
 test: $(VENV)/dev.stamp  ## Run every test
-	@$(BIN)/pytest -q --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest -q --numprocesses 2
 
 check: $(VENV)/dev.stamp  ## Formatting, lint, types, generated files
 	$(BIN)/ruff format --check --quiet .

@@ -5,10 +5,19 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+
+
+@pytest.hookimpl(optionalhook=True)  # called where xdist runs tests in parallel
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out by the servers that they need."""
+    from tests.workers import ByServer
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -22,15 +22,6 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in parallel, one worker has the shared servers, and one the servers that are killed."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            group = "durability" if item.path.stem == "test_durability" else "serve"
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """``base`` with the leaves of ``changes``."""
     out = dict(base)
