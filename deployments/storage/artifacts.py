@@ -6,7 +6,7 @@ Everything here blocks and may be called from many threads and processes at once
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -218,13 +218,17 @@ class ArtifactStore:
             session.execute(delete(Pin).where(Pin.job_id == job_id))
 
     def delete_leftovers(self, job_id: str, kept: Collection[str] = ()) -> None:
-        """Delete what a job made, but for the artifacts that are its result: cut-off attempts left it."""
+        """Delete what a job made, but for the artifacts that are its result: cut-off attempts left it.
+
+        What another process deletes, or pins anew, at the same time is left to it.
+        """
         cursor: str | None = None
         while True:
             page = self.search(job_id=job_id, limit=100, cursor=cursor)
             for artifact in page.data:
                 if artifact.id not in kept:
-                    self.delete(artifact.id)
+                    with suppress(NotFound, Conflict):
+                        self.delete(artifact.id)
             cursor = page.next_cursor
             if cursor is None:
                 return

@@ -214,9 +214,10 @@ async def test_what_a_canceled_job_had_made_goes(farm: Farm) -> None:
         made = Provenance(job_id=job_id, task="speak", model="echo", variant="plain", weights="none")
         farm.store.put_artifact("a.txt", b"abc", "text/plain", provenance=made, pin=True)
 
-    make(job.id)
+    for _ in range(20):
+        make(job.id)
     make(other.id)
-    await farm.queue.cancel(job.id)
+    await asyncio.gather(*[farm.queue.cancel(job.id) for _ in range(4)])  # which delete the same
     assert farm.store.search(job_id=job.id, limit=10).data == []
     make(job.id)  # the replica had not heard of it yet
     client = durable.connect(farm.config.storage.database_url)
