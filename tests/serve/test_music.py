@@ -59,14 +59,14 @@ def test_a_running_piece_is_canceled_and_its_neighbour_goes_on(client: Audiograp
     for event in client.jobs.events(long.id):
         if event.type == "progress" and event.progress > 0:
             break
-    began = time.monotonic()
     client.jobs.cancel(long.id)
     with pytest.raises(JobCanceled):
         client.jobs.wait(long.id, timeout=30)
-    waited = time.monotonic() - began
     assert client.jobs.wait(neighbour.id, timeout=60).status == "succeeded"
-    replica = client.models.get("musicgen").replicas[0]
-    assert replica.ongoing == 0, f"still at work {waited:.1f} s after it was canceled"
+    deadline = time.monotonic() + 30
+    while client.models.get("musicgen").replicas[0].ongoing:
+        assert time.monotonic() < deadline, "the canceled piece goes on"
+        time.sleep(0.1)
 
 
 def test_a_wish_that_no_field_allows_is_refused(client: Audiograph) -> None:
