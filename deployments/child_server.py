@@ -33,7 +33,8 @@ def audiograph(folder: Path, **args: Any) -> Iterator[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, port = folder / "serve_config.yaml", free_port()
-    config.write_text(yaml.safe_dump(_settings(folder, port, args)))
+    # In the order of serve_config.yaml: the first model that serves a task is its default.
+    config.write_text(yaml.safe_dump(_settings(folder, port, args), sort_keys=False))
     with process(["-m", "deployments.serve", str(config)], port, folder / "server.log") as url:
         yield url
 

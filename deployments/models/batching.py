@@ -154,6 +154,7 @@ class Batcher(Generic[Engine]):
     async def _fly(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
         """Serve what waits, and what joins, until none is left; after an error, those it met in halves."""
         await self._fly_with(batch, variant, lane.waiting, is_open=lambda: not variant.leaving)
+        await asyncio.sleep(0)  # what the intake has left to the loop comes before the engine is free again
 
     async def _fly_with(
         self, batch: Batch, variant: Variant[Engine], waiting: deque[Work], is_open: Callable[[], bool]

@@ -1,19 +1,11 @@
 """Published Demucs checkpoints: found where demucs itself keeps them, or fetched, and always verified."""
 
-import hashlib
 import os
 import shutil
 import tempfile
-from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urljoin
-from urllib.request import urlopen
 
-from audiograph.errors import WeightsMissing
-from deployments.models.weights import hub_reachable
-
-SILENCE_SECONDS = 30
-"""A download that says nothing for so long is given up."""
+from deployments.models.weights import Unfetched, fetch, missing_weights, sha256
 
 
 def pretrained_repository(variant: str, work_dir: Path) -> Path:
@@ -60,12 +52,10 @@ def _provide(variant: str, url: str, folder: Path, work_dir: Path) -> None:
     if _is_whole(cached):
         _install(cached, target)
         return
-    if not hub_reachable(urljoin(url, "/"), work_dir):  # the same answer for every variant
-        raise _missing(variant, url, [target, cached], "the server that publishes it cannot be reached")
     try:
-        _download(url, target)
-    except (OSError, HTTPException) as error:
-        raise _missing(variant, url, [target, cached], f"its download failed ({error})") from error
+        fetch(url, target, _is_whole, work_dir)
+    except Unfetched as reason:
+        raise missing_weights("demucs", variant, url, [target, cached], reason) from reason
 
 
 def _demucs_cache() -> Path:
@@ -76,12 +66,7 @@ def _demucs_cache() -> Path:
 
 def _is_whole(path: Path) -> bool:
     """Whether a file is there and has the digest that its name ends with: ``SIGNATURE-SHA256[:8].th``."""
-    return path.is_file() and _sha256(path).startswith(path.stem.rpartition("-")[2])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and sha256(path).startswith(path.stem.rpartition("-")[2])
 
 
 def _install(source: Path, target: Path) -> None:
@@ -90,23 +75,3 @@ def _install(source: Path, target: Path) -> None:
         part = Path(scratch) / target.name
         shutil.copyfile(source, part)
         part.replace(target)
-
-
-def _download(url: str, target: Path) -> None:
-    """Whole or not at all: other replicas may look for it, or fetch it, at the same time."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        part = Path(scratch) / target.name
-        with urlopen(url, timeout=SILENCE_SECONDS) as source, part.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        if not _is_whole(part):
-            raise OSError("what came does not have the published SHA-256")
-        part.replace(target)
-
-
-def _missing(variant: str, url: str, places: list[Path], reason: str) -> WeightsMissing:
-    looked = " and ".join(f"{path} ({'damaged' if path.exists() else 'not there'})" for path in places)
-    return WeightsMissing(
-        f"demucs {variant}: no pretrained weights. Looked for {looked}; {reason}. "
-        f"Put the file from {url} at {places[0]}, or set weights to auto or tiny for random ones.",
-        details={"variant": variant, "url": url, "looked_in": [str(path) for path in places]},
-    )

@@ -1,8 +1,9 @@
 """MusicGen's transformer over a fixed number of rows, each at its own position.
 
 The weights are transformers' (`MusicgenForCausalLM`, `MusicgenMelodyForCausalLM`); the pass through them is
-written here, since theirs has one position for the whole batch. Every step has the same shape, whoever
-shares it, so that a row's numbers do not depend on its neighbours.
+written here, since theirs has one position for the whole batch. Every step has the same rows, whoever shares
+it, and looks back over a multiple of 64 positions, of which the masked ones add exact zeros: so a row's
+numbers do not depend on its neighbours.
 
 Each row is computed twice, with its conditions and without, for classifier-free guidance: the first half of
 a tensor is conditional, the second unconditional. What describes the music comes in by cross attention

@@ -161,6 +161,8 @@ def model_class(name: str, config: ModelConfig) -> type[Model[Any]]:
     if not (isinstance(found, type) and issubclass(found, Model)):
         fault = f"{config.model_class} is not a subclass of deployments.models.base.Model"
         raise ValueError(f"{path}: {fault}")  # noqa: TRY004  # the value in the configuration is wrong
+    if found.run is Model.run and not found.batches() and not found.batches_in_flight():
+        raise ValueError(f"{path}: {config.model_class} defines none of run, run_batch and run_in_flight")
     return found
 
 

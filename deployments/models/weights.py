@@ -1,15 +1,23 @@
-"""Whether a hub of weights can be reached from here: asked in bounded time, and remembered."""
+"""Published weights: fetching them, and whether their hub can be reached, which is asked and remembered."""
 
+import hashlib
 import json
 import logging
+import shutil
 import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
+from urllib.request import urlopen
 
 import httpx
+
+from audiograph.errors import WeightsMissing
 
 logger = logging.getLogger("audiograph.models")
 
@@ -20,9 +28,16 @@ FILE_NAME = "hubs.json"
 _REFUSED = frozenset({401, 403, 407, 451})
 """What proxies answer in a hub's stead. A 404 or 405 of the hub itself shows that it is there."""
 
+SILENCE_SECONDS = 30
+"""A download that says nothing for so long is given up."""
+
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 _answers: dict[str, tuple[bool, float]] = {}
 """By URL: whether it was reached, and when that was found out (seconds since the epoch)."""
+
+
+class Unfetched(Exception):
+    """Why a published file could not be had, as a clause."""
 
 
 def hub_reachable(url: str, work_dir: Path) -> bool:
@@ -39,6 +54,55 @@ def hub_reachable(url: str, work_dir: Path) -> bool:
             logger.info("%s can%s be reached", url, "" if known[0] else "not")
         _answers[url] = known
         return known[0]
+
+
+def fetch(url: str, target: Path, is_whole: Callable[[Path], bool], work_dir: Path) -> None:
+    """Download a published file, whole or not at all: other replicas may fetch it at the same time.
+
+    Args:
+        url: of the file.
+        target: where it goes.
+        is_whole: whether what came has the published digest.
+        work_dir: where it is remembered whether the hub can be reached.
+
+    Raises:
+        Unfetched: the hub cannot be reached, or the download failed.
+    """
+    if not hub_reachable(urljoin(url, "/"), work_dir):  # the same answer for every file
+        raise Unfetched("the server that publishes it cannot be reached")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            part = Path(scratch) / target.name
+            with urlopen(url, timeout=SILENCE_SECONDS) as source, part.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+            if not is_whole(part):
+                raise Unfetched("its download failed (what came does not have the published SHA-256)")
+            part.replace(target)
+    except (OSError, HTTPException) as error:
+        raise Unfetched(f"its download failed ({error})") from error
+
+
+def missing_weights(
+    model: str, variant: str, url: str, places: Sequence[Path], reason: Unfetched
+) -> WeightsMissing:
+    """The error for a published file that is in none of these places; it belongs into the first."""
+    looked = " and ".join(f"{path} ({'damaged' if path.exists() else 'not there'})" for path in places)
+    return WeightsMissing(
+        f"{model} {variant}: no pretrained weights. Looked for {looked}; {reason}. "
+        f"Put the file from {url} at {places[0]}, or set weights to auto or tiny for random ones.",
+        details={
+            "variant": variant,
+            "url": url,
+            "looked_in": [str(path) for path in places],
+        },
+    )
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fresh(answer: tuple[bool, float] | None) -> tuple[bool, float] | None:

@@ -129,15 +129,11 @@ def separate(
         fields = given(stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment)
         fields |= given(format=sound, model=model, variant=variant)
         job = client.separate(upload(session, client, file), wait=False, **fields)
-        _finish(
-            session,
-            client,
-            job,
-            lambda done: _save(client, done, folder),
-            lambda _, paths: _print_paths(paths),
-            detach=detach,
-            timeout=timeout,
-        )
+
+        def save(done: Job) -> Paths:
+            return _save(client, done, folder)
+
+        _finish(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
 
 
 def speak(
@@ -163,15 +159,13 @@ def speak(
     target = output or Path(f"speech.{sound}")
     with session.client() as client:
         fields = given(voice=voice, speed=speed, model=model, variant=variant)
-        words = sys.stdin.read() if text == "-" else text
+        words = _words(text)
         job = client.speak(words, format=sound, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first(done), target)]
 
-        _finish(
-            session, client, job, save, lambda _, paths: _print_paths(paths), detach=detach, timeout=timeout
-        )
+        _finish(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
 
 
 def music(
@@ -207,15 +201,13 @@ def music(
         fields = given(duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale)
         fields |= given(temperature=temperature, model=model, variant=variant)
         fields |= given(file=None if file is None else upload(session, client, file))
-        words = sys.stdin.read() if prompt == "-" else prompt
+        words = _words(prompt)
         job = client.generate_music(words, format=sound, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first(done), target)]
 
-        _finish(
-            session, client, job, save, lambda _, paths: _print_paths(paths), detach=detach, timeout=timeout
-        )
+        _finish(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
 
 
 def _finish(
@@ -271,6 +263,14 @@ def _format_of(output: Path | None) -> AudioFormat:
         choices = ", ".join(get_args(AudioFormat))
         raise InvalidRequest(f"--output ends with .{ending}: choose a --format of {choices}", field="format")
     return cast(AudioFormat, ending)
+
+
+def _words(given: str) -> str:
+    return sys.stdin.read() if given == "-" else given
+
+
+def _show_paths(_: Job, paths: Paths) -> None:
+    _print_paths(paths)
 
 
 def _print_paths(paths: Paths) -> None:

@@ -1,6 +1,7 @@
 """Replicas of the toy models, with real storage."""
 
 import pytest
+import torch
 
 from deployments.config import AppConfig
 from deployments.models import replica as replica_module
@@ -13,6 +14,15 @@ TOYS = "tests.deployments.models.toy_models"
 @pytest.fixture(autouse=True)
 def _no_engines():
     ENGINES.clear()
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

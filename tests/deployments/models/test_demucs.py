@@ -20,7 +20,7 @@ from demucs.htdemucs import HTDemucs
 
 from audiograph.errors import Canceled, InvalidAudio, InvalidRequest, ModelUnavailable, WeightsMissing
 from audiograph.schemas import SeparateRequest
-from deployments.models import demucs_weights
+from deployments.models import demucs_weights, weights
 from deployments.models.base import LoadContext
 from deployments.models.demucs import FOUR_STEMS, SIX_STEMS, Demucs, DemucsOptions
 from deployments.storage import audio
@@ -28,16 +28,9 @@ from deployments.tiny.demucs import HYBRID_TRANSFORMER, SOURCES, _packaged, buil
 from tests.deployments.models.fakes import FakeContext
 
 MODEL = Demucs(DemucsOptions())
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 RATE = 44_100
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +282,7 @@ def test_tiny_checkpoints_are_random_ones(variant, work_dir):
 
 @pytest.fixture
 def unreachable(monkeypatch, tmp_path):
-    monkeypatch.setattr(demucs_weights, "hub_reachable", lambda url, work_dir: False)
+    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
@@ -310,7 +303,7 @@ def published(monkeypatch, tmp_path):
     served.parent.mkdir()
     served.write_bytes(built.read_bytes())
     monkeypatch.setattr(demucs_weights, "_urls", lambda variant: [served.as_uri()])
-    monkeypatch.setattr(demucs_weights, "hub_reachable", lambda url, work_dir: True)
+    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return served
 

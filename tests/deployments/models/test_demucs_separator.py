@@ -18,18 +18,11 @@ from deployments.models.demucs_separator import RollingSum, Settings, separate
 from deployments.storage.recording import Recording
 from deployments.tiny.demucs import HYBRID_TRANSFORMER, SOURCES, build_repository
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RATE = 44_100
 ALL = range(4)
 DEFAULTS = Settings()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,18 @@ async def test_what_fails_alone_fails_alone_and_says_why(tmp_path):
     assert (await first).output.result.voice == "toy"
     with pytest.raises(OutOfMemory, match=r"needs .* on the cpu"):
         await others[0]
+    assert stage.variants.loaded()[0].users == 0
+
+
+async def test_what_fails_is_told_before_its_variant_goes(tmp_path):
+    stage = Stage(Treadmill(), tmp_path)
+    task = await standing(stage, "ill", error="memory")
+    unloading = asyncio.create_task(stage.variants.unload("small"))
+    await asyncio.sleep(0)
+    stage.model.gate.set()
+    with pytest.raises(OutOfMemory):
+        await asyncio.wait_for(task, 5)
+    assert list(await unloading) == ["small"]
 
 
 async def test_an_error_before_anybody_was_taken_reaches_its_callers(tmp_path):

@@ -16,16 +16,9 @@ from deployments.models.musicgen_sampling import Sampling
 from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, fly
 
 MODEL = MusicGen(MusicGenOptions())
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 RATE = 32_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

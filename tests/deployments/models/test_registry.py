@@ -34,6 +34,7 @@ def entry(toy="Toy", **fields):
         ),
         (entry("Nobody"), r"models.toy.class: module '.*' has no class 'Nobody'"),
         (entry("NOT_A_MODEL"), r"models.toy.class: .* is not a subclass of"),
+        (entry("Idle"), r"models.toy.class: .*:Idle defines none of run, run_batch and run_in_flight"),
         (entry("Repeating"), r"models.toy.class: Repeating.variants is empty or repeats itself"),
         (entry(options={"greting": "hi"}), r"models.toy.options.greting: Extra inputs.*options: greeting"),
         (entry(options={"greeting": 3}), r"models.toy.options.greeting: Input should be a valid string"),

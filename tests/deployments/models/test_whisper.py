@@ -25,14 +25,7 @@ from tests.deployments.models.fakes import FakeContext, FakeTicket, fly
 SENTENCE = "These words come from random weights, and are not a transcription."
 MODEL = Whisper(WhisperOptions())
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, 
 from tests.deployments.models.stage import Stage
 
 MODEL = Whisper(WhisperOptions())
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 MIXED = (
     {"seconds": 28.0},
     {"seconds": 3.0, "language": "de"},
@@ -30,15 +32,6 @@ MIXED = (
     {"seconds": 9.0, "language": "ja", "translate": True},
 )
 """Requests that differ in everything that there is."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import whisper
 
 from audiograph.errors import WeightsMissing
-from deployments.models import whisper_weights
+from deployments.models import weights
 from deployments.models.base import LoadContext
 from deployments.models.whisper import Whisper, WhisperOptions
 from deployments.tiny.whisper import build_checkpoint
@@ -43,12 +43,12 @@ def _remember_heads(model, dump):
 
 @pytest.fixture
 def reachable(monkeypatch):
-    monkeypatch.setattr(whisper_weights, "hub_reachable", lambda url, work_dir: True)
+    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: True)
 
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    monkeypatch.setattr(whisper_weights, "hub_reachable", lambda url, work_dir: False)
+    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: False)
 
 
 def load(policy, tmp_path):
@@ -90,7 +90,7 @@ def test_a_damaged_download_leaves_nothing_behind(published, reachable, tmp_path
 
 def test_the_server_is_asked_for_once_for_all_variants(published, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(whisper_weights, "hub_reachable", lambda url, work_dir: asked.append(url))
+    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: asked.append(url))
     load("auto", tmp_path)
     address = whisper._MODELS["tiny"].split("/")[2]
     assert asked == [f"http://{address}/"]
@@ -119,7 +119,7 @@ def test_auto_falls_back_with_a_warning(published, unreachable, tmp_path, caplog
 
 
 def test_tiny_never_looks(published, monkeypatch, tmp_path):
-    monkeypatch.setattr(whisper_weights, "hub_reachable", pytest.fail)
+    monkeypatch.setattr(weights, "hub_reachable", pytest.fail)
     loaded = load("tiny", tmp_path)
     assert loaded.weights == "random"
     heads = loaded.engine.alignment_heads.indices().T

@@ -272,6 +272,17 @@ class Unready(Toy):
         raise ImportError("no toys")
 
 
+class Idle(Model[ToyEngine]):
+    """Cannot run anything."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
+    variants = ("small",)
+    default_variant = "small"
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        return Loaded(ToyEngine(variant, 0))
+
+
 class Repeating(Toy):
     variants = ("small", "small")
 
