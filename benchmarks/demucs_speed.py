@@ -36,20 +36,20 @@ def compare(setting: Setting) -> list[Comparison]:
         for variant in VARIANTS
     }
     return [
-        Comparison(
-            f"{variant}, {count} songs of {SECONDS} s",
-            alternate(
-                {
-                    "demucs.apply_model": partial(_repeat, count, _reference, engine, song),
-                    "Audiograph's pass": partial(_repeat, count, _ours, engine, song),
-                },
-                setting.rounds(5),
-            ),
-            calls=count,
-        )
+        in_turn(variant, engine, song, SECONDS, count, setting.rounds(5))
         for variant, engine in engines.items()
         for count in CONCURRENCY
     ]
+
+
+def in_turn(variant: str, engine: Any, song: Path, seconds: float, count: int, rounds: int) -> Comparison:
+    """The same song so many times, one after the other, in seconds of music a second."""
+    contenders = {
+        "demucs.apply_model": partial(_repeat, count, _reference, engine, song),
+        "Audiograph's pass": partial(_repeat, count, _ours, engine, song),
+    }
+    title = f"{variant}, {count} songs of {seconds:g} s"
+    return Comparison(title, alternate(contenders, rounds), seconds * count, "s of music")
 
 
 def _repeat(count: int, separate: Any, engine: Any, song: Path) -> None:

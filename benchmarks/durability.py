@@ -39,7 +39,7 @@ def compare(setting: Setting) -> list[Comparison]:
         }
         contenders = {name: partial(_all, threads, speak, texts) for name, speak in ways.items()}
         seconds = alternate(contenders, setting.rounds(3))
-    return [Comparison(f"{jobs} espeak jobs from {THREADS} threads", seconds, calls=jobs)]
+    return [Comparison(f"{jobs} espeak jobs from {THREADS} threads", seconds, amount=jobs, unit="jobs")]
 
 
 def _bare_server(folder: Path) -> AbstractContextManager[str]:

@@ -30,8 +30,10 @@ class Comparison:
 
     title: str
     seconds: Mapping[str, list[float]]
-    calls: int = 1
-    """How many calls each of these times is for."""
+    amount: float = 1
+    """How much is done in each of these times."""
+    unit: str = "calls"
+    """And of what."""
 
     def median(self, name: str) -> float:
         """Median seconds of one round."""
@@ -52,7 +54,7 @@ class Comparison:
             }
             for name, seconds in self.seconds.items()
         }
-        return {"title": self.title, "calls": self.calls, "contenders": contenders}
+        return {"title": self.title, "amount": self.amount, "unit": self.unit, "contenders": contenders}
 
 
 def alternate(contenders: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:

@@ -1,5 +1,6 @@
 """MusicGen in flight against transformers' `generate`, one request after the other, on the same weights."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,12 +26,15 @@ def compare(setting: Setting) -> list[Comparison]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     engine = MODEL.load("small", LoadContext(device, "tiny", setting.folder)).engine
     rounds = setting.rounds(5)
-    return [_at_once(engine, count, setting.folder, rounds) for count in CONCURRENCY]
+    return [at_once(engine, count, DURATIONS, setting.folder, rounds) for count in CONCURRENCY]
 
 
-def _at_once(engine: MusicEngine, count: int, folder: Path, rounds: int) -> Comparison:
+def at_once(
+    engine: MusicEngine, count: int, durations: Sequence[float], folder: Path, rounds: int
+) -> Comparison:
+    """So many requests, of these durations by turns, in seconds of music a second."""
     requests = [
-        GenerateMusicRequest(prompt=PROMPT, duration=DURATIONS[number % len(DURATIONS)], seed=number)
+        GenerateMusicRequest(prompt=PROMPT, duration=durations[number % len(durations)], seed=number)
         for number in range(count)
     ]
     contenders = {
@@ -38,9 +42,8 @@ def _at_once(engine: MusicEngine, count: int, folder: Path, rounds: int) -> Comp
         "in flight": partial(_in_flight, engine, requests, folder),
     }
     seconds = sum(request.duration for request in requests)
-    return Comparison(
-        f"{count} pieces of music at once, {seconds:g} s in all", alternate(contenders, rounds), calls=count
-    )
+    title = f"{count} pieces of music at once, {seconds:g} s in all"
+    return Comparison(title, alternate(contenders, rounds), seconds, "s of music")
 
 
 def _generate(engine: MusicEngine, requests: list[GenerateMusicRequest]) -> None:
@@ -54,4 +57,4 @@ def _generate(engine: MusicEngine, requests: list[GenerateMusicRequest]) -> None
 
 
 def _in_flight(engine: MusicEngine, requests: list[GenerateMusicRequest], folder: Path) -> None:
-    fly(MODEL, engine, [BareTicket(request, BareContext(folder)) for request in requests], SEATS)
+    fly(MODEL, engine, [BareTicket(request, BareContext(folder)) for request in requests], max(SEATS, len(requests)))

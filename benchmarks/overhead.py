@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -9,23 +10,25 @@ import whisper
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audiograph import Audiograph
-from audiograph.schemas import AnalyzePitchRequest, TaskName
+from audiograph.schemas import AnalyzePitchRequest, SeparateRequest, TaskName
 from benchmarks.bare import BareContext
 from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
 from deployments import child_server
-from deployments.models.base import Options, Output
+from deployments.models.base import LoadContext, Options, Output
+from deployments.models.demucs import Demucs, DemucsOptions
 from deployments.models.pitch_analysis import METHODS, PitchAnalysis
 from deployments.models.whisper_jobs import TEMPERATURE_LADDER
 from deployments.tiny.whisper import build_checkpoint
 
+DEMUCS = Demucs(DemucsOptions())
 WAIT_SECONDS = 50.0
 SONG_SECONDS, SPEECH_SECONDS = 180, 60
-ROUNDS = 7
+ROUNDS, LONG_ROUNDS = 7, 3
 
 
 def compare(setting: Setting) -> list[Comparison]:
-    """Key detection in two variants, then transcription; each bare, served, and served with its upload."""
+    """Jobs of a second or two, and one of some ten; each bare, served, and served with its upload."""
     song = write_song(setting.folder / "song.wav", SONG_SECONDS, 44_100, channels=2)
     speech = write_song(setting.folder / "speech.wav", SPEECH_SECONDS, 16_000)
     home = setting.folder / "server"
@@ -39,34 +42,51 @@ def compare(setting: Setting) -> list[Comparison]:
         cases: dict[str, dict[str, Call]] = {
             f"analyze_pitch, {variant}, a song of {SONG_SECONDS} s": {
                 "bare call": partial(_analyze, variant, song),
-                **_served(client, "analyze_pitch", variant, song),
+                **_served(client, recording=song, task="analyze_pitch", variant=variant),
             }
             for variant in ("enhanced_chroma", "basic_chroma")
         }
         cases[f"transcribe, whisper with tiny weights, {SPEECH_SECONDS} s"] = {
             "bare call": _transcriber(home, speech),
-            **_served(client, "transcribe", "tiny", speech),
+            **_served(client, recording=speech, task="transcribe", variant="tiny"),
         }
+        long = {
+            "bare call": partial(_separate, _separator(home), song),
+            **_served(client, recording=song, task="separate", model="demucs"),
+        }
+        title = f"separate, demucs with tiny weights, a song of {SONG_SECONDS} s into four stems"
         rounds = setting.rounds(ROUNDS)
-        return [Comparison(title, alternate(contenders, rounds)) for title, contenders in cases.items()]
+        return [
+            *(Comparison(title, alternate(contenders, rounds)) for title, contenders in cases.items()),
+            Comparison(title, alternate(long, setting.rounds(LONG_ROUNDS))),
+        ]
 
 
-def _served(client: Audiograph, task: TaskName, variant: str, path: Path) -> dict[str, Call]:
-    stored = client.files.upload(path).id
+def _served(client: Audiograph, recording: Path, task: TaskName, **fields: str) -> dict[str, Call]:
+    stored = client.files.upload(recording).id
 
     def run(file: str) -> None:
-        job = client.jobs.submit(task, file=file, variant=variant, wait=WAIT_SECONDS)
+        job = client.jobs.submit(task, file=file, wait=WAIT_SECONDS, **fields)
         assert job.status == "succeeded", job.error
 
     return {
         "Audiograph": lambda: run(stored),
-        "Audiograph, upload included": lambda: run(client.files.upload(path).id),
+        "Audiograph, upload included": lambda: run(client.files.upload(recording).id),
     }
 
 
 def _analyze(variant: str, path: Path) -> Output:
     request = AnalyzePitchRequest(file="song")
     return PitchAnalysis(Options()).run(METHODS[variant], request, BareContext(path))
+
+
+def _separator(home: Path) -> Any:
+    """Demucs with the weights that the server has."""
+    return DEMUCS.load("htdemucs", LoadContext("cpu", "tiny", home)).engine
+
+
+def _separate(engine: Any, path: Path) -> Output:
+    return DEMUCS.run(engine, SeparateRequest(file="song"), BareContext(path))
 
 
 def _transcriber(home: Path, path: Path) -> Call:

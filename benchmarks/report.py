@@ -18,13 +18,13 @@ def table(comparison: Comparison) -> Table:
     """Medians, and the ratio to the first row with its range over the rounds."""
     table = Table(title=comparison.title, title_justify="left", box=None)
     table.add_column("contender")
-    for name in ("median", "a second", "ratio", "from", "to"):
+    for name in ("median", f"{comparison.unit} a second", "ratio", "from", "to"):
         table.add_column(name, justify="right")
     for name in comparison.seconds:
         median, ratios = comparison.median(name), comparison.ratios(name)
         ratio = statistics.median(ratios)
         cells = (
-            f"{comparison.calls / median:.1f}",
+            f"{comparison.amount / median:.1f}",
             f"{ratio:.2f}",
             f"{min(ratios):.2f}",
             f"{max(ratios):.2f}",

@@ -4,7 +4,7 @@ And what was measured to choose the engine by: `whisper.decode` with a batch, an
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
@@ -54,26 +54,34 @@ class InMemory(BareContext):
 def compare(setting: Setting) -> list[Comparison]:
     """Recordings of 30 s at 1, 4 and 16 at a time; then eight of them by each engine, in one language."""
     torch.set_num_threads(2)
-    model = scripted_model("tiny", **SIZE, speech=_speech()).eval()
-    rng = np.random.default_rng(0)
-    recordings = [rng.normal(0, 0.1, SECONDS * RATE).astype(np.float32) for _ in range(max(CONCURRENCY))]
+    model = talker("tiny", SIZE)
+    recordings = noises(max(CONCURRENCY))
     rounds = setting.rounds(5)
     return [
-        *(_at_once(model, recordings[:count], rounds) for count in CONCURRENCY),
+        *(at_once(model, recordings[:count], rounds) for count in CONCURRENCY),
         _engines(model, recordings[:WINDOWS], rounds),
     ]
 
 
-def _at_once(model: Any, recordings: list[Samples], rounds: int) -> Comparison:
+def talker(variant: str, size: Mapping[str, int]) -> Any:
+    """A model of a size that hears as many words in every half minute as are said in one."""
+    return scripted_model(variant, **size, speech=_speech()).eval()
+
+
+def noises(count: int) -> list[Samples]:
+    """So many recordings of 30 s, each another."""
+    rng = np.random.default_rng(0)
+    return [rng.normal(0, 0.1, SECONDS * RATE).astype(np.float32) for _ in range(count)]
+
+
+def at_once(model: Any, recordings: list[Samples], rounds: int) -> Comparison:
+    """Recordings that all wait from the start, in seconds of recording a second."""
     contenders = {
         "whisper.transcribe, one by one": partial(_transcribe, model, recordings),
         "in flight": partial(_in_flight, model, recordings),
     }
-    return Comparison(
-        f"{len(recordings)} recordings of {SECONDS} s at once",
-        alternate(contenders, rounds),
-        calls=len(recordings),
-    )
+    title = f"{len(recordings)} recordings of {SECONDS} s at once"
+    return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 
 def _engines(model: Any, recordings: list[Samples], rounds: int) -> Comparison:
@@ -85,12 +93,13 @@ def _engines(model: Any, recordings: list[Samples], rounds: int) -> Comparison:
         "transformers generate, one batch": partial(_generate, _converted(model), recordings),
         "in flight": partial(_in_flight, model, recordings, language="en"),
     }
-    return Comparison(f"engines: {len(recordings)} windows", alternate(contenders, rounds), len(recordings))
+    title = f"engines: {len(recordings)} windows"
+    return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 
 def _transcribe(model: Any, recordings: list[Samples], **options: str) -> None:
     for samples in recordings:
-        heard = whisper.transcribe(model, samples, fp16=False, **options)
+        heard = whisper.transcribe(model, samples, fp16=model.device.type == "cuda", **options)
         assert len(heard["segments"]) == SENTENCES
 
 
@@ -98,7 +107,7 @@ def _in_flight(model: Any, recordings: list[Samples], **fields: str) -> None:
     tickets = [
         BareTicket(TranscribeRequest(file="talk", **fields), InMemory(samples)) for samples in recordings
     ]
-    fly(MODEL, model, tickets, SEATS)
+    fly(MODEL, model, tickets, max(SEATS, len(tickets)))
     for ticket in tickets:
         assert isinstance(ticket.outcome, Output)
         assert len(ticket.outcome.result.model_dump()["segments"]) == SENTENCES

@@ -1,6 +1,7 @@
 """What many tests need: real databases, each fresh and empty."""
 
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+
+# Whoever starts the tests in the background has Ctrl-C ignored, and by inheritance all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)  # called where xdist runs tests in parallel

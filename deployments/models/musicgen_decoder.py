@@ -13,6 +13,8 @@ a tensor is conditional, the second unconditional. What describes the music come
 from dataclasses import dataclass
 from typing import Any
 
+from deployments.models.musicgen_graphs import StepGraphs
+
 ATTENDED_STEP = 64
 """Attention looks at a multiple of so many positions: short music does not pay for long music's cache."""
 CACHE_STEP = 512
@@ -73,7 +75,9 @@ class Decoder:
         self._has_cross = hasattr(decoder.layers[0], "encoder_attn")
         self._cache: Any = None  # [layers, 2 (keys, values), 2 x rows, heads, positions, size]
         self._cross: Any = None  # [layers, 2 (keys, values), rows, heads, tokens, size]
+        self._text_mask: Any = None  # bool [rows, 1, 1, tokens]
         self._text_lengths = [0] * rows
+        self._graphs: StepGraphs | None = None
 
     def begin(self, row: int, conditions: Conditions, tokens: Any) -> Any:
         """Start a row: forget what it was, and read its conditions and its first tokens.
@@ -107,21 +111,29 @@ class Decoder:
             positions: where that column stands in each row, prefix included; 0 for an idle one.
 
         Returns:
-            float32 logits ``[2, rows, codebooks, vocabulary]`` for the next column.
+            float32 logits ``[2, rows, codebooks, vocabulary]`` for the next column, valid until the next step.
         """
         import torch
 
         attended = _rounded(max(positions) + 1, ATTENDED_STEP)
         self._grow_cache(attended)
-        places = torch.tensor(positions, device=self.device).repeat(2)[:, None]
-        hidden = self._embed(tokens[..., None]).repeat(2, 1, 1)
-        hidden = self._forward(hidden, places, None, attended)
-        return self._logits(hidden).view(2, self.rows, self.codebooks, -1)
+        places = torch.tensor(positions, device=self.device)
+        if self.device.type != "cuda":
+            return self._step(tokens, places, attended)
+        if self._graphs is None:
+            self._graphs = StepGraphs(self._step, tokens, places)
+        return self._graphs.run(tokens, places, attended)
 
     def release(self) -> None:
         """Give the caches' memory back; every row is forgotten."""
-        self._cache = self._cross = None
+        self._cache = self._cross = self._text_mask = self._graphs = None
         self._text_lengths = [0] * self.rows
+
+    def _step(self, tokens: Any, positions: Any, attended: int) -> Any:
+        """`step` with all of its input on the device."""
+        hidden = self._embed(tokens[..., None]).repeat(2, 1, 1)
+        hidden = self._forward(hidden, positions.repeat(2)[:, None], None, attended)
+        return self._logits(hidden).view(2, self.rows, self.codebooks, -1)
 
     def _embed(self, tokens: Any) -> Any:
         """``[batch, codebooks, columns]`` to ``[batch, columns, hidden]``."""
@@ -204,10 +216,15 @@ class Decoder:
                 self._cross[index, kind, row, :, : len(text)] = projected
         width = torch.arange(self._cross.shape[4], device=self.device)
         lengths = torch.tensor(self._text_lengths, device=self.device).clamp(min=1)
-        self._text_mask = (width < lengths[:, None])[:, None, None]
+        self._text_mask.copy_((width < lengths[:, None])[:, None, None])
 
     def _fit_text(self) -> None:
+        import torch
+
         self._cross = self._grown(self._cross, self.rows, _rounded(max(self._text_lengths), TEXT_STEP))
+        width = self._cross.shape[4]
+        if self._text_mask is None or self._text_mask.shape[3] < width:
+            self._text_mask = self._cross.new_zeros((self.rows, 1, 1, width), dtype=torch.bool)
 
     def _grow_cache(self, length: int) -> None:
         self._cache = self._grown(self._cache, 2 * self.rows, _rounded(length, CACHE_STEP))
@@ -223,6 +240,8 @@ class Decoder:
         longer = torch.zeros(shape, device=self.device, dtype=self._dtype)
         if cache is not None:
             longer[:, :, :, :, : cache.shape[4]] = cache
+        if self._graphs:
+            self._graphs.forget()  # they look at the shorter one
         return longer
 
     def _position_table(self) -> Any:

@@ -106,7 +106,7 @@ def _load_pretrained(variant: str, context: LoadContext) -> Any:
     model = whisper.load_model(str(path), device=context.device)
     # Known by name alone, and without them word times are wrong.
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])
-    return _in_its_precision(model)
+    return in_its_precision(model)
 
 
 def _load_tiny(variant: str, context: LoadContext) -> Any:
@@ -114,10 +114,10 @@ def _load_tiny(variant: str, context: LoadContext) -> Any:
     import whisper
 
     path = build_checkpoint(variant, context.work_dir / "tiny")
-    return _in_its_precision(whisper.load_model(str(path), device=context.device))
+    return in_its_precision(whisper.load_model(str(path), device=context.device))
 
 
-def _in_its_precision(model: Any) -> Any:
+def in_its_precision(model: Any) -> Any:
     """On a GPU the weights in half precision, once: whisper itself would convert them at every step."""
     from torch import nn
 

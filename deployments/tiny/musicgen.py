@@ -47,9 +47,9 @@ def _write(path: Path, *, melody: bool, stereo: bool) -> None:
     model = _model(melody=melody, stereo=stereo).eval()
     with torch.no_grad():
         _randomize(model)
-    _set_generation(model.generation_config)
+    set_generation(model.generation_config)
     model.save_pretrained(path)
-    _tokenizer().save_pretrained(path)
+    tokenizer().save_pretrained(path)
 
 
 def _model(*, melody: bool, stereo: bool) -> Any:
@@ -108,14 +108,15 @@ def _randomize(model: Any) -> None:
             codebook.normal_(generator=generator)
 
 
-def _set_generation(config: Any) -> None:
+def set_generation(config: Any) -> None:
     """As the published checkpoints have it."""
     config.decoder_start_token_id = config.pad_token_id = config.bos_token_id = START_TOKEN
     config.eos_token_id = None
     config.do_sample, config.guidance_scale, config.max_length = True, 3.0, 1500
 
 
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
+    """Of letters; its tokens are within the vocabulary of any T5."""
     import transformers as hf
 
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]

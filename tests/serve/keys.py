@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.serve.conftest import ROOT, Server
+ROOT = Path(__file__).parents[2]
 
 
-def keys(server: Server, *arguments: str) -> str:
-    """What ``audiograph keys ARGUMENTS`` prints, for this server."""
+def keys(config: Path, *arguments: str) -> str:
+    """What ``audiograph keys ARGUMENTS`` prints, for the server of a configuration."""
     completed = subprocess.run(
-        [sys.executable, "-m", "audiograph", "keys", *arguments, "--config", str(server.config)],
+        [sys.executable, "-m", "audiograph", "keys", *arguments, "--config", str(config)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT / "clients")},
         capture_output=True,

@@ -50,8 +50,8 @@ def test_a_key_that_was_made_up_is_refused(guarded_server: Server) -> None:
 
 
 def test_a_key_opens_everything_until_it_is_revoked(guarded_server: Server) -> None:
-    key = keys(guarded_server, "create", "somebody")
-    assert "somebody" in keys(guarded_server, "list")
+    key = keys(guarded_server.config, "create", "somebody")
+    assert "somebody" in keys(guarded_server.config, "list")
     with Audiograph(guarded_server.url, api_key=key) as client:
         job = client.speak("Let me in.", timeout=120)
         assert client.artifacts.download(job.artifacts[0]).startswith(b"RIFF")
@@ -59,7 +59,7 @@ def test_a_key_opens_everything_until_it_is_revoked(guarded_server: Server) -> N
         with connect(url, additional_headers={"x-api-key": key}) as socket:
             assert len(list(socket)) >= 2
 
-        assert "somebody" in keys(guarded_server, "revoke", key.split("_")[1])
+        assert "somebody" in keys(guarded_server.config, "revoke", key.split("_")[1])
         _wait_until_refused(client)
         with pytest.raises(Unauthenticated, match="unknown or revoked"):
             client.jobs.get(job)

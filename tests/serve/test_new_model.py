@@ -1,26 +1,14 @@
 """A model added by following README.md alone: one file, one entry."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from audiograph import Audiograph
 from audiograph.errors import NotServed
 from audiograph.schemas import DescribeResult
-from tests.serve.conftest import Server
-from tests.serve.keys import keys
 from tests.serve.readme import added_model
 from tests.sounds import tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def guest(guarded_server: Server) -> Iterator[Audiograph]:
-    """A client of the server that has the model."""
-    key = keys(guarded_server, "create", "guest")
-    with Audiograph(guarded_server.url, api_key=key) as client:
-        yield client
 
 
 def test_it_starts_from_zero_and_serves_its_task(guest: Audiograph) -> None:

@@ -1,0 +1,55 @@
+"""Models of the published sizes, with random weights, on a GPU: as fast as the published ones, and worth nothing."""
+
+from typing import Any
+
+import torch
+import transformers as hf
+from demucs.apply import BagOfModels
+from demucs.htdemucs import HTDemucs
+
+from benchmarks.whisper_speed import talker
+from deployments.models.musicgen_engine import MusicEngine
+from deployments.models.whisper import in_its_precision
+from deployments.tiny.demucs import SOURCES
+from deployments.tiny.musicgen import CODEBOOK_SIZE, set_generation, tokenizer
+
+WHISPER_LARGE = {"state": 1280, "heads": 20, "layers": 32}
+MUSICGEN_LARGE = {"num_hidden_layers": 48, "hidden_size": 2048, "ffn_dim": 8192, "num_attention_heads": 32}
+HTDEMUCS = {"bottom_channels": 512, "t_layers": 5}
+
+
+def musicgen_large(device: str) -> MusicEngine:
+    """facebook/musicgen-large: T5 base, 48 layers of 2048 and EnCodec at 32 kHz, in bfloat16."""
+    text = hf.T5Config(
+        vocab_size=32_128, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12, use_cache=False
+    )
+    codec = hf.EncodecConfig(
+        sampling_rate=32_000,
+        target_bandwidths=[2.2],
+        num_filters=64,
+        hidden_size=128,
+        codebook_size=CODEBOOK_SIZE,
+        codebook_dim=128,
+        upsampling_ratios=[8, 5, 4, 4],
+        num_lstm_layers=2,
+        use_causal_conv=False,
+        use_conv_shortcut=False,
+    )
+    decoder = hf.MusicgenDecoderConfig(
+        vocab_size=CODEBOOK_SIZE, max_position_embeddings=2048, num_codebooks=4, **MUSICGEN_LARGE
+    )
+    config = hf.MusicgenConfig(text_encoder=text, audio_encoder=codec, decoder=decoder)
+    with torch.device(device):
+        model = hf.MusicgenForConditionalGeneration(config)
+    set_generation(model.generation_config)
+    return MusicEngine(model.eval().to(device, torch.bfloat16), tokenizer())
+
+
+def whisper_large(device: str) -> Any:
+    """The size of large-v3, with matrices in half precision; it hears 103 tokens in every window."""
+    return in_its_precision(talker("large-v3", WHISPER_LARGE).to(device))
+
+
+def htdemucs(device: str) -> BagOfModels:
+    """A bag of one, of 42 million parameters."""
+    return BagOfModels([HTDemucs(SOURCES, segment=7.8, **HTDEMUCS)]).eval().to(device)
