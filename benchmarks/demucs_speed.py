@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import soundfile
 import torch
 from demucs.apply import apply_model
 
@@ -36,14 +37,15 @@ def compare(setting: Setting) -> list[Comparison]:
         for variant in VARIANTS
     }
     return [
-        in_turn(variant, engine, song, SECONDS, count, setting.rounds(5))
+        in_turn(variant, engine, song, count, setting.rounds(5))
         for variant, engine in engines.items()
         for count in CONCURRENCY
     ]
 
 
-def in_turn(variant: str, engine: Any, song: Path, seconds: float, count: int, rounds: int) -> Comparison:
+def in_turn(variant: str, engine: Any, song: Path, count: int, rounds: int) -> Comparison:
     """The same song so many times, one after the other, in seconds of music a second."""
+    seconds = soundfile.info(song).duration
     contenders = {
         "demucs.apply_model": partial(_repeat, count, _reference, engine, song),
         "Audiograph's pass": partial(_repeat, count, _ours, engine, song),

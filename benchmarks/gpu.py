@@ -107,7 +107,7 @@ def _separation(folder: Path, tiny: bool, rounds: int) -> list[Comparison]:
         bag = demucs_speed.MODEL.load("htdemucs", LoadContext(_device(), "tiny", folder)).engine
     else:
         bag = true_size.htdemucs(_device())
-    return [demucs_speed.in_turn("htdemucs", bag, song, seconds, 1, rounds)]
+    return [demucs_speed.in_turn("htdemucs", bag, song, 1, rounds)]
 
 
 def _device() -> str:

@@ -57,4 +57,9 @@ def _generate(engine: MusicEngine, requests: list[GenerateMusicRequest]) -> None
 
 
 def _in_flight(engine: MusicEngine, requests: list[GenerateMusicRequest], folder: Path) -> None:
-    fly(MODEL, engine, [BareTicket(request, BareContext(folder)) for request in requests], max(SEATS, len(requests)))
+    fly(
+        MODEL,
+        engine,
+        [BareTicket(request, BareContext(folder)) for request in requests],
+        max(SEATS, len(requests)),
+    )

@@ -1,4 +1,4 @@
-"""Models of the published sizes, with random weights, on a GPU: as fast as the published ones, and worth nothing."""
+"""Models of the published sizes with random weights, as fast as the published ones, for a GPU."""
 
 from typing import Any
 

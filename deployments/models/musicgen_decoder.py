@@ -111,7 +111,7 @@ class Decoder:
             positions: where that column stands in each row, prefix included; 0 for an idle one.
 
         Returns:
-            float32 logits ``[2, rows, codebooks, vocabulary]`` for the next column, valid until the next step.
+            float32 logits ``[2, rows, codebooks, vocabulary]`` for the next column, valid until then.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""MusicGen's step as CUDA graphs: launched as a whole, since its thousand small kernels are not worth a launch each.
+"""MusicGen's step as CUDA graphs: a thousand small kernels, launched as a whole.
 
 Eager, a step of the large model costs some 12 ms of Python and dispatch, several times what its weights take
 to be read.
@@ -14,8 +14,8 @@ class StepGraphs:
     A graph holds addresses. What the step reads and writes must stay where it is; where it cannot, `forget`.
 
     Args:
-        step: takes tokens ``[rows, codebooks]``, positions ``[rows]`` and how many positions are attended, and
-            gives logits. It may not wait for the device, nor copy anything to or from it.
+        step: takes tokens ``[rows, codebooks]``, positions ``[rows]`` and how many positions are attended,
+            and gives logits. It may not wait for the device, nor copy anything to or from it.
         tokens: an example, on the device.
         positions: an example, on the device.
     """
@@ -26,7 +26,7 @@ class StepGraphs:
         self._step = step
         self._tokens, self._positions = tokens.clone(), positions.clone()
         self._captured: dict[int, tuple[Any, Any]] = {}
-        self._stream = torch.cuda.Stream()
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, tokens: Any, positions: Any, attended: int) -> Any:

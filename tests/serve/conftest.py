@@ -187,7 +187,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A second one: it lets in nobody without a key, serves the model that README.md shows, and scales hpss."""
+    """A second one, with keys, the model that README.md shows, and an hpss whose replicas come and go."""
     folder = tmp_path_factory.mktemp("guarded")
     source, entry = added_model()
     added = folder / "added"

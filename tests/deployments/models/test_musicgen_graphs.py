@@ -36,7 +36,9 @@ def test_captured_steps_give_what_plain_ones_give(tmp_path, monkeypatch):
     engine = MODEL.load("small", LoadContext("cuda", "tiny", tmp_path)).engine
     captured = greedy_music(engine)
     monkeypatch.setattr(
-        StepGraphs, "run", lambda graphs, tokens, positions, attended: graphs._step(tokens, positions, attended)
+        StepGraphs,
+        "run",
+        lambda graphs, tokens, positions, attended: graphs._step(tokens, positions, attended),
     )
     for mine, theirs in zip(captured, greedy_music(engine), strict=True):
         torch.testing.assert_close(mine, theirs)
