@@ -6,17 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiograph.schemas import DialogueResult, SpokenTurn
-from deployments.models.base import FileOutput, Samples
+from deployments.models.base import FileOutput, RunContext, Samples
 from deployments.models.transcripts import Cue, to_srt, to_vtt
+from deployments.storage.loudness import leveled, within_full_scale
 
 PAUSE_SECONDS = 0.25
 FADE_SECONDS = 0.005
 """Of both ends of a turn: long enough for no click, too short to be heard."""
-LOUDNESS = -23.0
-"""LUFS of every turn (EBU R 128)."""
-SHORTEST_SECONDS = 0.4
-"""The meter's window (ITU-R BS.1770): what is shorter is measured as if repeated."""
-PEAK = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +24,32 @@ class SpokenPart:
     samples: Samples
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a run's progress, such as that of one turn."""
+
+    context: RunContext
+    start: float = 0.0
+    end: float = 1.0
+
+    def progress(self, fraction: float) -> None:
+        """How far this part is, 0..1; raises Canceled."""
+        self.context.progress(self.start + (self.end - self.start) * fraction, "speaking")
+
+    def check(self) -> None:
+        """Raise Canceled if the job was canceled."""
+        self.context.check()
+
+
+def spans(context: RunContext, count: int) -> list[Span]:
+    """A run's progress in so many equal parts."""
+    return [Span(context, number / count, (number + 1) / count) for number in range(count)]
+
+
 def joined(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list[SpokenTurn]]:
     """All turns one after the other, with a pause between them, and when each of them is.
 
-    Each is brought to `LOUDNESS`; if a peak then passes full scale, all are turned down alike.
+    All are brought to one loudness; if a peak then passes full scale, they are turned down alike.
     """
     pause = np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)
     pieces: list[Samples] = []
@@ -49,20 +67,7 @@ def joined(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list
                 voice=part.voice, text=part.text, start=start / sample_rate, end=frames / sample_rate
             )
         )
-    samples = np.concatenate(pieces)
-    return samples * np.float32(min(1.0, PEAK / max(float(np.abs(samples).max()), 1e-9))), turns
-
-
-def leveled(samples: Samples, sample_rate: int) -> Samples:
-    """Mono samples at `LOUDNESS`; silence stays silence."""
-    import pyloudnorm
-
-    times = -(-round(SHORTEST_SECONDS * sample_rate) // max(1, len(samples)))
-    loudness = pyloudnorm.Meter(sample_rate).integrated_loudness(np.tile(samples, times).astype(np.float64))
-    if not np.isfinite(loudness):
-        return samples
-    gain: Samples = samples * np.float32(10 ** ((LOUDNESS - loudness) / 20))
-    return gain
+    return within_full_scale(np.concatenate(pieces)), turns
 
 
 def faded(samples: Samples, sample_rate: int) -> Samples:
