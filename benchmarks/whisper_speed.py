@@ -56,7 +56,7 @@ def compare(setting: Setting) -> list[Comparison]:
     torch.set_num_threads(2)
     model = talker("tiny", SIZE)
     recordings = noises(max(CONCURRENCY))
-    rounds = setting.rounds(5)
+    rounds = setting.rounds(3)
     return [
         *(at_once(model, recordings[:count], rounds) for count in CONCURRENCY),
         _engines(model, recordings[:WINDOWS], rounds),

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from audiograph import Audiograph
-from audiograph.errors import InvalidRequest, NotFound
+from audiograph.errors import InvalidRequest, NotFound, NotServed
 from audiograph.schemas import LoadedVariant, Replica
 from tests.serve.conftest import Server
 from tests.sounds import wav_bytes
@@ -98,3 +98,8 @@ def test_jobs_are_in_the_metrics(client: Audiograph, server: Server) -> None:
     (jobs,) = [family for family in families if family.name == "audiograph_jobs"]
     counts = {(one.labels["task"], one.labels["status"]): one.value for one in jobs.samples}
     assert counts["speak", "succeeded"] >= 1
+
+
+def test_a_task_that_no_model_serves_is_refused(client: Audiograph) -> None:
+    with pytest.raises(NotServed, match="describe"):
+        client.describe(wav_bytes())

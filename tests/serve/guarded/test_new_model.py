@@ -3,7 +3,6 @@
 import pytest
 
 from audiograph import Audiograph
-from audiograph.errors import NotServed
 from audiograph.schemas import DescribeResult
 from tests.serve.readme import added_model
 from tests.sounds import tone, wav_bytes
@@ -32,8 +31,3 @@ def test_its_variants_can_be_chosen(guest: Audiograph) -> None:
         job = guest.describe(wav_bytes(tone(level=0.15)), variant=variant, timeout=120)
         assert isinstance(job.result, DescribeResult)
         assert job.result.text == f"A {word} recording of -19.5 dB."
-
-
-def test_a_server_without_it_does_not_serve_the_task(client: Audiograph) -> None:
-    with pytest.raises(NotServed, match="describe"):
-        client.describe(wav_bytes())

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from audiograph import Audiograph
-from tests.serve.conftest import NIMBLE
+from tests.serve.guarded.conftest import NIMBLE
 from tests.sounds import wav_bytes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-JOBS = 16
+JOBS = 8
 PATIENCE = 90.0
 
 
@@ -27,7 +27,7 @@ def wait_for_none(client: Audiograph) -> None:
 
 def test_replicas_come_and_go_with_the_work(guest: Audiograph) -> None:
     wait_for_none(guest)
-    file = guest.files.upload(wav_bytes(seconds=60.0), name="minute.wav").id
+    file = guest.files.upload(wav_bytes(seconds=40.0), name="tone.wav").id
     jobs = [guest.jobs.submit("separate", file=file, model="hpss") for _ in range(JOBS)]
     most = 0
     for job in jobs:

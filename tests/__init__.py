@@ -1,0 +1,1 @@
+"""Tests; only tests/serve needs the packages, whose servers end with them."""

@@ -1,0 +1,45 @@
+"""A server with API keys, with the model that README.md shows, and with replicas that come and go."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from audiograph import Audiograph
+from tests.serve.conftest import Server
+from tests.serve.keys import keys
+from tests.serve.readme import added_model
+
+NIMBLE = {
+    "max_replicas": 2,
+    "target_ongoing_requests": 2,
+    "upscale_delay_s": 1,
+    "downscale_delay_s": 2,
+    "downscale_to_zero_delay_s": 4,
+    "look_back_period_s": 2,
+}
+"""Replicas come and go within seconds, where a test waits for it."""
+
+
+@pytest.fixture(scope="package")
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A second one, with keys, the model that README.md shows, and an hpss whose replicas come and go."""
+    folder = tmp_path_factory.mktemp("guarded")
+    source, entry = added_model()
+    added = folder / "added"
+    for model in entry.values():
+        module = model["class"].partition(":")[0]
+        path = added.joinpath(*module.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True)
+        path.write_text(source)
+    models = {**entry, "hpss": {"deployment": {"autoscaling_config": NIMBLE}}}
+    args = {"auth": {"required": True}, "models": models}
+    server = Server(folder / "server", args, python_path=(added,)).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def guest(guarded_server: Server) -> Iterator[Audiograph]:
+    """A client of the guarded server, with a key."""
+    with Audiograph(guarded_server.url, api_key=keys(guarded_server.config, "create", "guest")) as client:
+        yield client
