@@ -10,7 +10,18 @@ from ray.serve.handle import DeploymentHandle
 from starlette.middleware.cors import CORSMiddleware
 
 from deployments.config import AppConfig
-from deployments.ingress import artifacts, errors, events, files, health, jobs, metrics, models, openapi, voices
+from deployments.ingress import (
+    artifacts,
+    errors,
+    events,
+    files,
+    health,
+    jobs,
+    metrics,
+    models,
+    openapi,
+    voices,
+)
 from deployments.ingress.auth import RequireKey, check_binding
 from deployments.ingress.backpressure import Paced
 from deployments.ingress.keys import Keys

@@ -1,4 +1,4 @@
-"""``/v1/voices``: what models speak with, built in or recorded; and ``/v1/audio/voices``, for OpenAI's clients."""
+"""``/v1/voices``: what models speak with, built in or recorded; and the same for OpenAI's clients."""
 
 import asyncio
 from typing import Annotated
@@ -29,7 +29,9 @@ async def list_voices(services: Injected, links: Linked) -> VoiceList:
     return VoiceList(data=[links.voice(voice) for voice in await asyncio.to_thread(_voices, services)])
 
 
-@router.get("/audio/voices", summary="List voices for OpenAI's clients", responses=answers(200, None))
+@router.get(
+    "/audio/voices", summary="List voices for OpenAI's clients", responses=answers(200, examples.VOICE_NAMES)
+)
 async def list_voices_for_openai(services: Injected, links: Linked) -> VoiceNames:
     """The same under another key."""
     return VoiceNames(voices=[links.voice(voice) for voice in await asyncio.to_thread(_voices, services)])

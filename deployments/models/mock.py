@@ -1,4 +1,4 @@
-"""Speech without a model: a voice's own recording, handed back. For tests of clients, and of everything else."""
+"""Speech without a model: a voice's own recording, handed back. To try clients, and everything else, on."""
 
 import math
 import time
@@ -8,7 +8,16 @@ import numpy as np
 from pydantic import Field
 
 from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, TaskName, Turn
-from deployments.models.base import AudioOutput, LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.base import (
+    AudioOutput,
+    LoadContext,
+    Loaded,
+    Model,
+    Options,
+    Output,
+    RunContext,
+    Samples,
+)
 from deployments.models.turns import Span, SpokenPart, dialogue_files, joined, spans
 
 SAMPLE_RATE = 24_000

@@ -63,9 +63,7 @@ def joined(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list
         pieces.append(spoken)
         start, frames = frames, frames + len(spoken)
         turns.append(
-            SpokenTurn(
-                voice=part.voice, text=part.text, start=start / sample_rate, end=frames / sample_rate
-            )
+            SpokenTurn(voice=part.voice, text=part.text, start=start / sample_rate, end=frames / sample_rate)
         )
     return within_full_scale(np.concatenate(pieces)), turns
 

@@ -12,7 +12,7 @@ PEAK = 0.99
 
 def leveled(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Mono samples ``[frames]`` at `LOUDNESS`. Silence stays silence; no limit is set to peaks."""
-    import pyloudnorm
+    import pyloudnorm  # type: ignore[import-untyped]  # noqa: PLC0415  # it brings scipy, which takes a second
 
     times = -(-round(SHORTEST_SECONDS * sample_rate) // max(1, len(samples)))
     meter = pyloudnorm.Meter(sample_rate)

@@ -82,7 +82,7 @@ class Pin(Base):
 
 
 class Voice(Base):
-    """A recorded voice by the name that requests use; its artifact is pinned by `VOICE_HOLDER` and the name."""
+    """A recorded voice by its name; its artifact is pinned by `VOICE_HOLDER` and the name."""
 
     __tablename__ = "voices"
 

@@ -78,17 +78,11 @@ class VoiceStore:
             NotFound: there is none.
             InvalidRequest: it is a path that leads out of the voices folder.
         """
+        checked_text(name, "voice")
         found = self._named(name) or self._in_folder(name)
         if found is None:
             raise NotFound(f"there is no recorded voice {name[:80]!r}; see GET /v1/voices", field="voice")
         return found
-
-    def list(self) -> list[VoiceInfo]:
-        """All of them by name; the folder's as they are now."""
-        query = select(Voice).where(Voice.fingerprint.is_(None)).order_by(Voice.name)
-        with self._store.database.snapshot() as session:
-            uploaded = [row.name for row in session.scalars(query)]
-        return [self.get(name) for name in [*uploaded, *self._folder_names()]]
 
     def delete(self, name: str) -> None:
         """Forget an uploaded voice; jobs that have begun keep it until they end.
@@ -112,7 +106,7 @@ class VoiceStore:
 
     def _in_folder(self, name: str) -> VoiceInfo | None:
         path = self._confined(name)
-        if path is None or not path.is_file():
+        if path is None:
             return None
         status = path.stat()
         fingerprint = f"{status.st_mtime_ns}-{status.st_size}-{_modified(_transcript_of(path))}"
@@ -127,7 +121,7 @@ class VoiceStore:
         return self._record(name, row.item_id, "folder")
 
     def _confined(self, name: str) -> Path | None:
-        """The path that a name means within the folder; links are followed before it is judged.
+        """The file that a name means within the folder; links are followed before it is judged.
 
         Raises:
             InvalidRequest: it leads elsewhere.
@@ -137,11 +131,12 @@ class VoiceStore:
         folder = self._config.folder.resolve()
         try:
             path = (folder / name).resolve()
+            is_there = path.is_file()
         except (ValueError, OSError) as error:  # NUL, or a name longer than any
             raise _outside(name) from error
         if not path.is_relative_to(folder) or ".." in Path(name).parts or Path(name).is_absolute():
             raise _outside(name)
-        return path
+        return path if is_there else None
 
     def _folder_names(self) -> list[str]:
         if self._config.folder is None:
@@ -192,6 +187,13 @@ class VoiceStore:
             created_at=artifact.created_at,
         )
 
+    def list(self) -> list[VoiceInfo]:
+        """All of them by name; the folder's as they are now."""
+        query = select(Voice).where(Voice.fingerprint.is_(None)).order_by(Voice.name)
+        with self._store.database.snapshot() as session:
+            uploaded = [row.name for row in session.scalars(query)]
+        return [self.get(name) for name in [*uploaded, *self._folder_names()]]
+
 
 def _forget(session: Session, name: str) -> None:
     session.execute(delete(Voice).where(Voice.name == name))
@@ -225,6 +227,6 @@ def _modified(path: Path) -> int:
 
 def _outside(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"voice {name[:80]!r} leads out of the voices folder; name a file in it, without '..' or a leading '/'",
+        f"voice {name[:80]!r} leads out of the voices folder; name a file in it, without '..' or '/' before it",
         field="voice",
     )

@@ -15,7 +15,9 @@ def test_each_line_is_a_turn() -> None:
     ]
 
 
-@pytest.mark.parametrize("script", ["", "\n \n", "Hello there.", "Ann: Hello.\nHow are you?", "Ann:", ": Hello."])
+@pytest.mark.parametrize(
+    "script", ["", "\n \n", "Hello there.", "Ann: Hello.\nHow are you?", "Ann:", ": Hello."]
+)
 def test_a_line_says_who_speaks(script: str) -> None:
     with pytest.raises(InvalidRequest, match="script"):
         turns_of(script, {})

@@ -24,7 +24,7 @@ def turns_of(script: str, voices: Mapping[str, str]) -> list[Turn]:
         found = _LINE.fullmatch(line.strip())
         if not found:
             raise InvalidRequest(
-                f"line {number} of the script is {line.strip()[:40]!r}: begin it with who speaks, and a colon",
+                f"line {number} of the script is {line.strip()[:40]!r}: begin with who speaks, and a colon",
                 field="script",
             )
         turns.append(Turn(voice=voices.get(found["speaker"], found["speaker"]), text=found["text"]))

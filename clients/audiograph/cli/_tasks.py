@@ -11,8 +11,8 @@ import typer
 
 from audiograph import Artifact, Audiograph, Job
 from audiograph.cli._params import Detach, Folder, Input, Model, Timeout, Variant, given
-from audiograph.cli._session import Session, jsonable, session_of
 from audiograph.cli._script import turns_of, voices_of
+from audiograph.cli._session import Session, jsonable, session_of
 from audiograph.cli._waiting import upload, wait
 from audiograph.errors import InvalidRequest, NotFound, UnexpectedResponse
 from audiograph.schemas import AudioFormat, PitchResult, TranscribeResult

@@ -19,8 +19,8 @@ from deployments.config import AppConfig
 from deployments.ingress.app import create_app
 from deployments.ingress.services import Services
 from deployments.models.registry import Registry
-from deployments.storage.voices import VoiceStore
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.voices import VoiceStore
 from tests.deployments.ingress.fakes import FakeModels, FakeQueue
 
 HERE = "tests.deployments.ingress.fakes"

@@ -263,7 +263,11 @@ def _assert_ended(pids: list[int]) -> None:
 
 
 def test_a_dialogue_is_spoken_turn_by_turn(engine: EspeakProcesses) -> None:
-    turns = [{"text": FOX, "voice": "en-us"}, {"text": "So it does.", "voice": "en-gb"}, {"text": "Indeed."}]
+    turns = [
+        {"text": FOX, "voice": "en-us"},
+        {"text": "So it does.", "voice": "en-gb-scotland"},
+        {"text": "Indeed."},
+    ]
     request = DialogueRequest(turns=turns, format="flac")  # type: ignore[arg-type]
     context = FakeContext()
     model = EspeakSpeech(EspeakOptions())
@@ -271,7 +275,7 @@ def test_a_dialogue_is_spoken_turn_by_turn(engine: EspeakProcesses) -> None:
     output = model.run(engine, request, context)
     result = output.result
     assert isinstance(result, DialogueResult)
-    assert [turn.voice for turn in result.turns] == ["en-us", "en-gb", "en-us"]
+    assert [turn.voice for turn in result.turns] == ["en-us", "en-gb-scotland", "en-us"]
     assert result.turns[-1].end == result.duration == len(samples(output)) / 22_050
     assert context.fractions == sorted(context.fractions)
 

@@ -36,7 +36,7 @@ def test_turns_follow_each_other_with_a_pause():
 
 
 def test_joins_do_not_click():
-    """A turn that is cut at full swing: no step, from one sample to the next, is larger than the tone's own."""
+    """A turn that is cut at full swing: no step between samples is larger than the tone's own."""
     samples, turns = joined([part("a", tone(seconds=1.01, sample_rate=RATE)[0])] * 2, RATE)
     inside = np.abs(np.diff(samples[RATE // 4 : RATE // 2])).max()
     for turn in turns:
@@ -49,7 +49,9 @@ def test_joins_do_not_click():
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2])
 def test_a_short_turn_is_leveled_too(seconds):
-    samples, turns = joined([part("a", spoken(2.0, 0.3)), part("b", 0.01 * tone(seconds=seconds, sample_rate=RATE)[0])], RATE)
+    samples, turns = joined(
+        [part("a", spoken(2.0, 0.3)), part("b", 0.01 * tone(seconds=seconds, sample_rate=RATE)[0])], RATE
+    )
     short = samples[round(turns[1].start * RATE) :]
     assert np.abs(short).max() > 0.05
 

@@ -16,9 +16,7 @@ def upgrade() -> None:
     op.create_table(
         "voices",
         sa.Column("name", sa.String(255), primary_key=True),
-        sa.Column(
-            "item_id", sa.String(64), sa.ForeignKey("items.id", ondelete="RESTRICT"), nullable=False
-        ),
+        sa.Column("item_id", sa.String(64), sa.ForeignKey("items.id", ondelete="RESTRICT"), nullable=False),
         sa.Column("fingerprint", sa.String(128)),
         sa.Column("created_at", sa.Double(), nullable=False),
     )
