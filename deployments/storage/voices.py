@@ -227,6 +227,6 @@ def _modified(path: Path) -> int:
 
 def _outside(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"voice {name[:80]!r} leads out of the voices folder; name a file in it, without '..' or '/' before it",
+        f"voice {name[:80]!r} leads out of the voices folder; name a file within it, by its path there",
         field="voice",
     )
