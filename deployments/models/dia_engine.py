@@ -58,7 +58,7 @@ class DiaEngine:
         self.frame_samples = int(codec.config.hop_length)
         self.model = model
         features = hf.DiaFeatureExtractor(sampling_rate=self.sample_rate, hop_length=self.frame_samples)
-        self.processor = hf.DiaProcessor(features, hf.DiaTokenizer(), codec)
+        self.processor = hf.DiaProcessor(features, hf.DiaTokenizer(max_length=None), codec)
 
     @classmethod
     def from_folders(cls, weights: Path, codec: Path, device: str) -> "DiaEngine":
@@ -87,8 +87,8 @@ class DiaEngine:
 
         Args:
             script: with ``[S1]`` and ``[S2]`` before the words of each speaker; first those of the prompt.
-            prompt: what was said before, mono ``[frames]`` at `sample_rate`, possibly none; the recording goes
-                on from there.
+            prompt: what was said before, mono ``[frames]`` at `sample_rate`, possibly none; the recording
+                goes on from there.
             sampling: how tokens are drawn.
             seed: of torch's global generator, which is left as it was.
             report: called after each step with the fraction of `Sampling.max_new_tokens`; may raise.

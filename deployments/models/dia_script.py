@@ -41,7 +41,7 @@ def lines_of(turns: Sequence[Turn]) -> list[Line]:
 
 
 def script(lines: Iterable[Line]) -> str:
-    """Lines with their tags. Several of one speaker in a row share one: Dia knows only tags that take turns."""
+    """Lines with their tags. Those of one speaker in a row share one: Dia was trained on tags in turn."""
     return " ".join(
         " ".join([TAGS[speaker], *(text for _, text in said)])
         for speaker, said in groupby(lines, key=itemgetter(0))

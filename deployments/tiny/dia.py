@@ -16,6 +16,8 @@ CODEC = "codec"
 """The folder of the codec within that of the checkpoint."""
 END_TOKEN, PAD_TOKEN, START_TOKEN = 1024, 1025, 1026
 HIDDEN, HEADS = 32, 4
+CODE_DEVIATION = 0.03
+"""Of what is in the codebooks: it makes noise as loud as speech, well below full scale."""
 
 
 def build_checkpoint(folder: Path) -> Path:
@@ -95,7 +97,7 @@ def _randomize(model: Any, generator: Any) -> None:
 
     for name, parameter in model.named_parameters():
         if name.endswith("codebook.weight"):
-            parameter.normal_(generator=generator)
+            parameter.normal_(std=CODE_DEVIATION, generator=generator)
         elif name.endswith("bias"):
             parameter.zero_()
         elif parameter.dim() > 1 and not name.endswith("alpha"):  # of the codec's activations, which are ones

@@ -341,7 +341,7 @@ def test_published_weights_come_from_two_repositories(hub, work_dir):
 
 
 def test_pretrained_means_pretrained(hub, tmp_path):
-    with pytest.raises(WeightsMissing, match="nari-labs/Dia-1.6B-0626"):
+    with pytest.raises(WeightsMissing, match=r"nari-labs/Dia-1\.6B-0626"):
         MODEL.load(VARIANT, LoadContext("cpu", "pretrained", tmp_path))
 
 
