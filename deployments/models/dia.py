@@ -3,10 +3,10 @@
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from audiograph.errors import InvalidRequest, WeightsMissing
 from audiograph.schemas import DialogueRequest, DialogueResult, Request, TaskName, Turn
@@ -32,6 +32,7 @@ from deployments.models.dia_script import (
     script,
 )
 from deployments.models.hugging_face import pretrained_folder
+from deployments.models.parameters import Parameters
 from deployments.models.turns import dialogue_files
 from deployments.tiny.dia import CODEC, build_checkpoint
 
@@ -47,31 +48,14 @@ LEAST_STEPS = 17
 """The last 16 make no sound; see `Sampling`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What a parameter may be, and what it is if absent; a whole number if that is one."""
+class DiaParameters(Parameters):
+    """How tokens are drawn, see `Sampling`."""
 
-    default: float
-    low: float
-    high: float
-
-    def __contains__(self, value: Any) -> bool:
-        kinds = (int,) if self.whole else (int, float)
-        return type(value) in kinds and self.low <= value <= self.high
-
-    @property
-    def whole(self) -> bool:
-        """Whether only whole numbers will do."""
-        return isinstance(self.default, int)
-
-
-PARAMETERS: Mapping[str, Range] = {
-    "max_new_tokens": Range(256, LEAST_STEPS, MAX_STEPS),
-    "temperature": Range(1.8, 0.0, 10.0),
-    "top_p": Range(0.9, 0.0, 1.0),
-    "top_k": Range(45, 5, 1024),
-    "guidance_scale": Range(3.0, 1.0, 100.0),
-}
+    max_new_tokens: int = Field(256, ge=LEAST_STEPS, le=MAX_STEPS)
+    temperature: float = Field(1.8, ge=0, le=10)
+    top_p: float = Field(0.9, ge=0, le=1)
+    top_k: int = Field(45, ge=5, le=1024)
+    guidance_scale: float = Field(3.0, ge=1, le=100)
 
 
 class Dia(Model[DiaEngine]):
@@ -97,8 +81,7 @@ class Dia(Model[DiaEngine]):
         assert isinstance(request, DialogueRequest)
         check_turns(request.turns)
         check_length(script(lines_of(request.turns)))
-        for name, value in request.parameters.items():
-            _check_parameter(name, value)
+        DiaParameters.checked(request.parameters, "dia")
 
     def load(self, variant: str, context: LoadContext) -> Loaded[DiaEngine]:
         """Load the published checkpoint and its codec, or a tiny random one, as the policy says."""
@@ -174,7 +157,7 @@ def _sampling(given: Mapping[str, Any], prompt_steps: int) -> tuple[Sampling, li
     Raises:
         InvalidRequest: a prompt of so many steps leaves no room for a dialogue.
     """
-    values = {name: given.get(name, allowed.default) for name, allowed in PARAMETERS.items()}
+    values = DiaParameters.checked(given, "dia").model_dump()
     notes = []
     if values["temperature"] < 1:
         notes.append(f"temperature was raised from {values['temperature']:g} to 1, the least that Dia takes.")
@@ -205,17 +188,3 @@ def _notes(turns: Iterable[Turn]) -> list[str]:
 
 def _cut_off(max_new_tokens: int, duration: float) -> str:
     return f"The end may be cut off: max_new_tokens ({max_new_tokens}) was reached after {duration:.1f} s."
-
-
-def _check_parameter(name: str, value: Any) -> None:
-    field = f"parameters.{name}"
-    allowed = PARAMETERS.get(name)
-    if allowed is None:
-        raise InvalidRequest(f"{field} is unknown; dia takes {', '.join(PARAMETERS)}", field=field)
-    if value not in allowed:
-        kind = "whole number" if allowed.whole else "number"
-        raise InvalidRequest(
-            f"{field} must be a {kind} from {allowed.low:g} to {allowed.high:g}, not {value!r}",
-            field=field,
-            details={"value": value, "minimum": allowed.low, "maximum": allowed.high},
-        )

@@ -4,7 +4,6 @@ import importlib.util
 import unicodedata
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,30 +31,20 @@ from deployments.models.base import (
     Samples,
 )
 from deployments.models.espeak_process import Chunk, EspeakProcesses, espeak
+from deployments.models.parameters import Parameters
 from deployments.models.turns import Span, SpokenPart, dialogue_files, joined, spans
 
 SLOWEST, FASTEST = 80, 450
 """Words a minute that the library takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What a parameter may be, and what it is if absent; whole numbers."""
+class EspeakParameters(Parameters):
+    """How the voice speaks."""
 
-    default: int
-    low: int
-    high: int
-
-    def __contains__(self, value: object) -> bool:
-        return type(value) is int and self.low <= value <= self.high
-
-
-PARAMETERS: Mapping[str, Range] = {
-    "pitch": Range(50, 0, 99),
-    "range": Range(50, 0, 99),  # of the pitch: 0 is monotone
-    "volume": Range(100, 0, 200),
-    "word_gap": Range(0, 0, 100),  # an added pause between words, in some 10 ms
-}
+    pitch: int = Field(50, ge=0, le=99)
+    range: int = Field(50, ge=0, le=99, description="Of the pitch: 0 is monotone.")
+    volume: int = Field(100, ge=0, le=200)
+    word_gap: int = Field(0, ge=0, le=100, description="An added pause between words, in some 10 ms.")
 
 
 class EspeakOptions(Options):
@@ -109,8 +98,7 @@ class EspeakSpeech(Model[EspeakProcesses]):
             InvalidRequest: naming the field, its value and what would be right.
         """
         assert isinstance(request, SpeakRequest | DialogueRequest)
-        for name, value in request.parameters.items():
-            _check_parameter(name, value)
+        EspeakParameters.checked(request.parameters, "espeak")
         for field, text in _texts(request).items():
             if not any(unicodedata.category(character)[0] in "LMNPS" for character in text):
                 raise _unspeakable(text, field)
@@ -135,7 +123,7 @@ class EspeakSpeech(Model[EspeakProcesses]):
         if isinstance(request, DialogueRequest):
             return self._dialogue(engine, request, context)
         pace, notes = _pace(self.options.words_per_minute * request.speed)
-        parameters = _complete(request.parameters) | {"rate": pace}
+        parameters = _parameters(request.parameters, pace)
         turn = Turn(text=request.text, voice=request.voice)
         part = self._spoken(engine, turn, parameters, self.options.max_seconds, Span(context))
         duration = len(part.samples) / engine.sample_rate
@@ -150,7 +138,7 @@ class EspeakSpeech(Model[EspeakProcesses]):
         return Output(result, (audio,), audio_seconds=duration)
 
     def _dialogue(self, engine: EspeakProcesses, request: DialogueRequest, context: RunContext) -> Output:
-        parameters = _complete(request.parameters) | {"rate": self.options.words_per_minute}
+        parameters = _parameters(request.parameters, self.options.words_per_minute)
         parts: list[SpokenPart] = []
         left = self.options.max_seconds
         for turn, span in zip(request.turns, spans(context, len(request.turns)), strict=True):
@@ -186,7 +174,8 @@ class EspeakSpeech(Model[EspeakProcesses]):
 
     def check_engine(self, engine: EspeakProcesses) -> None:
         """Speak a word."""
-        word = engine.speak("one", voice=self.options.voice, parameters=_complete({}), check=lambda: None)
+        parameters = _parameters({}, self.options.words_per_minute)
+        word = engine.speak("one", voice=self.options.voice, parameters=parameters, check=lambda: None)
         if not any(any(chunk.samples) for chunk in word):
             raise InternalError("espeak-ng is silent")
 
@@ -214,21 +203,9 @@ def _known(engine: EspeakProcesses, voice: str) -> str:
     return voice
 
 
-def _check_parameter(name: str, value: Any) -> None:
-    field = f"parameters.{name}"
-    allowed = PARAMETERS.get(name)
-    if allowed is None:
-        raise InvalidRequest(f"{field} is unknown; espeak takes {', '.join(PARAMETERS)}", field=field)
-    if value not in allowed:
-        raise InvalidRequest(
-            f"{field} must be a whole number from {allowed.low} to {allowed.high}, not {value!r}",
-            field=field,
-            details={"value": value, "minimum": allowed.low, "maximum": allowed.high},
-        )
-
-
-def _complete(given: Mapping[str, Any]) -> dict[str, int]:
-    return {name: given.get(name, allowed.default) for name, allowed in PARAMETERS.items()}
+def _parameters(given: Mapping[str, Any], words_per_minute: int) -> dict[str, int]:
+    """As the library takes them."""
+    return EspeakParameters.checked(given, "espeak").model_dump() | {"rate": words_per_minute}
 
 
 def _pace(words_per_minute: float) -> tuple[int, list[str]]:

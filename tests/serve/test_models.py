@@ -33,6 +33,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "hpss": ["separate"],
         "demucs": ["separate"],
         "espeak": ["speak", "dialogue"],
+        "dia": ["dialogue"],
         "mock": ["speak", "dialogue"],
     }
     assert {name: model.weights for name, model in models.items()} == {
@@ -42,6 +43,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "hpss": "none",
         "demucs": "random",
         "espeak": "none",
+        "dia": "random",
         "mock": "none",
     }
     assert all(model.available for model in models.values())
