@@ -89,6 +89,20 @@ class StorageConfig(Settings):
         return self.model_copy(update={"database_url": database_url, "artifacts_url": artifacts_url})
 
 
+class VoicesConfig(Settings):
+    """Recorded voices, for the models that clone them."""
+
+    folder: Path | None = Field(
+        None, description="A folder whose recordings are voices; what is said in a.wav stands in a.txt."
+    )
+    min_seconds: float = Field(1.0, gt=0, description="Without silent ends.")
+    max_seconds: float = Field(60.0, gt=0)
+
+    def resolved(self, root: Path) -> "VoicesConfig":
+        """A copy whose folder is absolute, a relative one being under ``root``."""
+        return self.model_copy(update={"folder": self.folder and root / self.folder})
+
+
 class JobsConfig(Settings):
     """The durable queue and its runners."""
 
@@ -175,6 +189,7 @@ class AppConfig(Settings):
     )
     defaults: dict[TaskName, str] = Field(default_factory=dict, description="Model by task, over that order.")
     storage: StorageConfig = StorageConfig()
+    voices: VoicesConfig = VoicesConfig()
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
     auth: AuthConfig = AuthConfig()
@@ -189,5 +204,9 @@ class AppConfig(Settings):
         """A copy with absolute paths, relative ones being under ``root``: workers start in other folders."""
         base = root.absolute()
         return self.model_copy(
-            update={"storage": self.storage.resolved(base), "work_dir": base / self.work_dir}
+            update={
+                "storage": self.storage.resolved(base),
+                "voices": self.voices.resolved(base),
+                "work_dir": base / self.work_dir,
+            }
         )

@@ -278,3 +278,37 @@ for _key, _name, _stored in (
 ):
     _add(f"name_{_key}", _name, wav_bytes, "its name alone", expected_status=201, stored_name=_stored)
     _add(f"name_{_key}_text", _name, b"root:x:0:0:root", "its name, and it is text", "text", "not audio")
+
+PATH_TRICKS = (
+    "/etc/passwd",
+    "//etc/passwd",
+    "/etc/../etc/passwd",
+    "../secret",
+    "../../../../../../etc/passwd",
+    "a/../../secret",
+    "./../secret",
+    ".../...//secret",
+    "..",
+    ".",
+    "~/secret",
+    "~root",
+    "$HOME/secret",
+    "file:///etc/passwd",
+    "http://127.0.0.1/secret.wav",
+    "s3://bucket/secret.wav",
+    "..\\..\\secret",
+    "C:\\Windows\\win.ini",
+    "\\\\host\\share\\secret.wav",
+    "%2e%2e%2fsecret",
+    "..%2fsecret",
+    "%2fetc%2fpasswd",
+    "..%c0%afsecret",
+    "\u2025/secret",
+    "\uff0e\uff0e/secret",
+    "anna.wav\0.txt",
+    "anna.wav\n../secret",
+    "/proc/self/environ",
+    "/dev/stdin",
+    "a" * 5000,
+)
+"""Names that try to lead out of a folder, or to what is not a file of it."""

@@ -10,7 +10,18 @@ from ray.serve.handle import DeploymentHandle
 from starlette.middleware.cors import CORSMiddleware
 
 from deployments.config import AppConfig
-from deployments.ingress import artifacts, errors, events, files, health, jobs, metrics, models, openapi
+from deployments.ingress import (
+    artifacts,
+    errors,
+    events,
+    files,
+    health,
+    jobs,
+    metrics,
+    models,
+    openapi,
+    voices,
+)
 from deployments.ingress.auth import RequireKey, check_binding
 from deployments.ingress.backpressure import Paced
 from deployments.ingress.keys import Keys
@@ -22,9 +33,10 @@ from deployments.jobs.queue import JobQueue
 from deployments.logs import configure_logging
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.voices import VoiceStore
 from deployments.storage.wanted import WantedVariants
 
-ROUTERS = (jobs, events, files, artifacts, models, health, metrics)
+ROUTERS = (jobs, events, files, artifacts, voices, models, health, metrics)
 THREADS = 32
 EXPOSED_HEADERS = (
     HEADER,
@@ -71,9 +83,10 @@ def build_services(config: AppConfig, handles: Mapping[str, DeploymentHandle]) -
     store.database.migrate()
     durable.migrate(config.storage.database_url)
     registry = Registry.from_config(config)
-    queue = JobQueue(config.jobs, registry, store, durable.connect(config.storage.database_url))
+    recorded = VoiceStore(store, config.voices, config.limits)
+    queue = JobQueue(config.jobs, registry, store, recorded, durable.connect(config.storage.database_url))
     control = ServeModelControl(registry, handles, WantedVariants(store.database))
-    return Services(config, registry, store, queue, control)
+    return Services(config, registry, store, recorded, queue, control)
 
 
 @serve.ingress()

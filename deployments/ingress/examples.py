@@ -110,6 +110,21 @@ MODEL: dict[str, Any] = {
     "voices": [],
     "replicas": [REPLICA],
 }
+VOICE: dict[str, Any] = {
+    "id": "anna",
+    "name": "anna",
+    "source": "uploaded",
+    "models": ["chatterbox", "dia", "higgs"],
+    "transcript": "The sun rises in the east.",
+    "artifact": ARTIFACT,
+    "created_at": "2026-01-05T09:30:00Z",
+}
+VOICE_LIST: list[dict[str, Any]] = [
+    {"id": "en-us", "name": "English (America)", "source": "built-in", "models": ["espeak"]},
+    VOICE,
+]
+VOICES = {"object": "list", "data": VOICE_LIST}
+VOICE_NAMES = {"voices": VOICE_LIST}
 MODELS = {"object": "list", "data": [MODEL]}
 _CHANGE = {"replica": "whisper#k3v9", "changed": True, "variants": ["small"], "bytes": 967_065_600}
 LOADED = {

@@ -11,6 +11,7 @@ from deployments.config import AppConfig
 from deployments.jobs.queue import JobQueue
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.voices import VoiceStore
 
 
 class ModelControl(Protocol):
@@ -40,6 +41,7 @@ class Services:
     config: AppConfig
     registry: Registry
     store: ArtifactStore
+    voices: VoiceStore
     queue: JobQueue
     models: ModelControl
 

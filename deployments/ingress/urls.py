@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from audiograph.schemas import Artifact, ArtifactPage, File, Job, JobEvent, JobPage, JobUrls
+from audiograph.schemas import Artifact, ArtifactPage, File, Job, JobEvent, JobPage, JobUrls, VoiceInfo
 
 Stored = TypeVar("Stored", File, Artifact)
 
@@ -32,6 +32,10 @@ class Links:
         )
         artifacts = [self.file(artifact) for artifact in job.artifacts]
         return job.model_copy(update={"urls": urls, "artifacts": artifacts})
+
+    def voice(self, voice: VoiceInfo) -> VoiceInfo:
+        """A voice with its recording, if it has one."""
+        return voice.model_copy(update={"artifact": voice.artifact and self.file(voice.artifact)})
 
     def jobs(self, page: JobPage) -> JobPage:
         """A page of jobs."""

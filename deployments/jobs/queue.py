@@ -15,8 +15,10 @@ from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
 from deployments.config import JobsConfig
 from deployments.jobs import durable
 from deployments.jobs.records import JobRecords
+from deployments.jobs.voices import bind_voices
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.voices import VoiceStore
 
 FINAL_EVENT = "final"
 """Id of the last event: it is made from the job's final status, so it can be neither missed nor doubled."""
@@ -32,10 +34,16 @@ class JobQueue:
     """The ingress's way to jobs."""
 
     def __init__(
-        self, config: JobsConfig, registry: Registry, store: ArtifactStore, client: DBOSClient
+        self,
+        config: JobsConfig,
+        registry: Registry,
+        store: ArtifactStore,
+        voices: VoiceStore,
+        client: DBOSClient,
     ) -> None:
         self._config = config
         self._registry = registry
+        self._voices = voices
         self._store = store
         self._client = client
         self._records = JobRecords(client, store.database.engine)
@@ -57,6 +65,7 @@ class JobQueue:
             return earlier, False
         resolved = await asyncio.to_thread(self._registry.resolve, request)
         await self._refuse_if_full()
+        resolved = await asyncio.to_thread(bind_voices, resolved, self._registry, self._voices)
         await asyncio.to_thread(self._pin, job_id, resolved)
         await self._enqueue(job_id, resolved, digest)
         if idempotency_key:  # two at once with one key: whoever came second attached to the first's job

@@ -62,6 +62,18 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceSample:
+    """A recorded voice: what a model that clones voices hears of it."""
+
+    name: str
+    samples: Samples
+    """Mono ``[frames]``."""
+    sample_rate: int
+    transcript: str | None
+    """What is said in it, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadContext:
     """What `Model.load` is given: where to put the engine, and which weights to take."""
 
@@ -88,6 +100,15 @@ class RunContext(Protocol):
 
         Raises:
             NotFound: the file is gone.
+            InvalidAudio: it cannot be decoded.
+        """
+        ...
+
+    def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
+        """A recorded voice, resampled, by the id that a checked request names.
+
+        Raises:
+            NotFound: its recording is gone.
             InvalidAudio: it cannot be decoded.
         """
         ...
@@ -163,6 +184,10 @@ class Model(ABC, Generic[Engine]):
     default_variant: ClassVar[str]
     needs_weights: ClassVar[bool] = True
     """False for models without weights: everything then says ``weights: "none"``."""
+    clones_voices: ClassVar[bool] = False
+    """True for models whose requests may name recorded voices, which come by `RunContext.voice`."""
+    needs_transcripts: ClassVar[bool] = False
+    """True if it can only clone a voice whose transcript is known."""
     options_class: ClassVar[type[Options]] = Options
     concurrency: ClassVar[int] = 1
     """How many runs may share one engine at a time (run_batch counts as one)."""

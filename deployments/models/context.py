@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from audiograph.errors import Canceled
+from audiograph.schemas import Artifact
 from deployments.config import LimitsConfig
-from deployments.models.base import Samples
+from deployments.models.base import Samples, VoiceSample
 from deployments.storage import audio
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.recording import AudioStream, Recording
@@ -61,6 +62,13 @@ class ReplicaContext:
         self.check()
         with self._store.local(file_id) as path:
             return audio.decode(path, sample_rate=sample_rate, mono=mono, limits=self._limits)
+
+    def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
+        """A recorded voice; see `RunContext.voice`. Submitting has put its artifact's id for its name."""
+        samples, rate = self.audio(voice, sample_rate=sample_rate, mono=True)
+        record = self._store.get(voice)
+        known = record.parameters if isinstance(record, Artifact) else {}
+        return VoiceSample(known.get("voice", record.name), samples, rate, known.get("transcript"))
 
     @contextmanager
     def stream(self, file_id: str) -> Iterator[AudioStream]:

@@ -4,14 +4,22 @@ import importlib.util
 import unicodedata
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from audiograph.errors import InternalError, InvalidRequest
-from audiograph.schemas import Request, SpeakRequest, SpeakResult, TaskName, Voice
+from audiograph.schemas import (
+    DialogueRequest,
+    DialogueResult,
+    Request,
+    SpeakRequest,
+    SpeakResult,
+    TaskName,
+    Turn,
+    Voice,
+)
 from deployments.models.base import (
     AudioOutput,
     LoadContext,
@@ -23,29 +31,20 @@ from deployments.models.base import (
     Samples,
 )
 from deployments.models.espeak_process import Chunk, EspeakProcesses, espeak
+from deployments.models.parameters import Parameters
+from deployments.models.turns import Span, SpokenPart, dialogue_files, joined, spans
 
 SLOWEST, FASTEST = 80, 450
 """Words a minute that the library takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What a parameter may be, and what it is if absent; whole numbers."""
+class EspeakParameters(Parameters):
+    """How the voice speaks."""
 
-    default: int
-    low: int
-    high: int
-
-    def __contains__(self, value: object) -> bool:
-        return type(value) is int and self.low <= value <= self.high
-
-
-PARAMETERS: Mapping[str, Range] = {
-    "pitch": Range(50, 0, 99),
-    "range": Range(50, 0, 99),  # of the pitch: 0 is monotone
-    "volume": Range(100, 0, 200),
-    "word_gap": Range(0, 0, 100),  # an added pause between words, in some 10 ms
-}
+    pitch: int = Field(50, ge=0, le=99)
+    range: int = Field(50, ge=0, le=99, description="Of the pitch: 0 is monotone.")
+    volume: int = Field(100, ge=0, le=200)
+    word_gap: int = Field(0, ge=0, le=100, description="An added pause between words, in some 10 ms.")
 
 
 class EspeakOptions(Options):
@@ -64,9 +63,9 @@ class EspeakOptions(Options):
 
 
 class EspeakSpeech(Model[EspeakProcesses]):
-    """``speak`` with eSpeak NG (GPL-3.0, so an optional package). Mono at 22,050 Hz."""
+    """``speak`` and ``dialogue`` with eSpeak NG (GPL-3.0, so an optional package). Mono at 22,050 Hz."""
 
-    tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("espeak-ng",)
     default_variant = "espeak-ng"
     needs_weights = False
@@ -98,11 +97,11 @@ class EspeakSpeech(Model[EspeakProcesses]):
         Raises:
             InvalidRequest: naming the field, its value and what would be right.
         """
-        assert isinstance(request, SpeakRequest)
-        for name, value in request.parameters.items():
-            _check_parameter(name, value)
-        if not any(unicodedata.category(character)[0] in "LMNPS" for character in request.text):
-            raise _unspeakable(request.text)
+        assert isinstance(request, SpeakRequest | DialogueRequest)
+        EspeakParameters.checked(request.parameters, "espeak")
+        for field, text in _texts(request).items():
+            if not any(unicodedata.category(character)[0] in "LMNPS" for character in text):
+                raise _unspeakable(text, field)
 
     def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
         """Start the library (some 10 ms).
@@ -112,48 +111,81 @@ class EspeakSpeech(Model[EspeakProcesses]):
         """
         return Loaded(espeak())
 
-    def run(self, engine: EspeakProcesses, request: SpeakRequest, context: RunContext) -> Output:
-        """Speak the text, the same way each time. A cancel ends it within 0.2 s.
+    def run(
+        self, engine: EspeakProcesses, request: SpeakRequest | DialogueRequest, context: RunContext
+    ) -> Output:
+        """Speak the text, or each turn's, the same way each time. A cancel ends it within 0.2 s.
 
         Raises:
             InvalidRequest: the voice finds nothing to say in the text, or it would take more than the
                 option ``max_seconds``, or the library crashed on it.
         """
-        text, notes = _clean(request.text)
-        voice = _known(engine, request.voice or self.options.voice)
-        pace, pace_notes = _pace(self.options.words_per_minute * request.speed)
-        parameters = _complete(request.parameters) | {"rate": pace}
-        if request.seed is not None:
-            notes.append("seed has no effect: the same request is always spoken the same way")
-        speech = engine.speak(text, voice=voice, parameters=parameters, check=context.check)
-        with closing(speech):
-            samples = _record(speech, engine.sample_rate, self.options.max_seconds, context)
-        if parameters["volume"] > 0 and not samples.any():
-            raise _unspeakable(request.text)
-        duration = len(samples) / engine.sample_rate
+        if isinstance(request, DialogueRequest):
+            return self._dialogue(engine, request, context)
+        pace, notes = _pace(self.options.words_per_minute * request.speed)
+        parameters = _parameters(request.parameters, pace)
+        turn = Turn(text=request.text, voice=request.voice)
+        part = self._spoken(engine, turn, parameters, self.options.max_seconds, Span(context))
+        duration = len(part.samples) / engine.sample_rate
         result = SpeakResult(
-            voice=voice,
+            voice=part.voice,
             duration=duration,
             sample_rate=engine.sample_rate,
             channels=1,
-            notes=notes + pace_notes,
+            notes=[*_notes([request.text], request.seed), *notes],
         )
-        audio = AudioOutput("speech", samples, engine.sample_rate, request.format)
+        audio = AudioOutput("speech", part.samples, engine.sample_rate, request.format)
         return Output(result, (audio,), audio_seconds=duration)
+
+    def _dialogue(self, engine: EspeakProcesses, request: DialogueRequest, context: RunContext) -> Output:
+        parameters = _parameters(request.parameters, self.options.words_per_minute)
+        parts: list[SpokenPart] = []
+        left = self.options.max_seconds
+        for turn, span in zip(request.turns, spans(context, len(request.turns)), strict=True):
+            parts.append(self._spoken(engine, turn, parameters, left, span))
+            left -= len(parts[-1].samples) / engine.sample_rate
+        samples, turns = joined(parts, engine.sample_rate)
+        duration = len(samples) / engine.sample_rate
+        result = DialogueResult(
+            turns=turns,
+            duration=duration,
+            sample_rate=engine.sample_rate,
+            channels=1,
+            notes=_notes([turn.text for turn in request.turns], request.seed),
+        )
+        audio = AudioOutput("dialogue", samples, engine.sample_rate, request.format)
+        return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
+
+    def _spoken(
+        self,
+        engine: EspeakProcesses,
+        turn: Turn,
+        parameters: Mapping[str, int],
+        max_seconds: float,
+        span: Span,
+    ) -> SpokenPart:
+        voice = _known(engine, turn.voice or self.options.voice)
+        speech = engine.speak(_clean(turn.text), voice=voice, parameters=parameters, check=span.check)
+        with closing(speech):
+            samples = _record(speech, engine.sample_rate, max_seconds, span)
+        if parameters["volume"] > 0 and not samples.any():
+            raise _unspeakable(turn.text, "text")
+        return SpokenPart(voice, turn.text, samples)
 
     def check_engine(self, engine: EspeakProcesses) -> None:
         """Speak a word."""
-        word = engine.speak("one", voice=self.options.voice, parameters=_complete({}), check=lambda: None)
+        parameters = _parameters({}, self.options.words_per_minute)
+        word = engine.speak("one", voice=self.options.voice, parameters=parameters, check=lambda: None)
         if not any(any(chunk.samples) for chunk in word):
             raise InternalError("espeak-ng is silent")
 
 
-def _record(speech: Iterable[Chunk], sample_rate: int, max_seconds: float, context: RunContext) -> Samples:
+def _record(speech: Iterable[Chunk], sample_rate: int, max_seconds: float, span: Span) -> Samples:
     """Collect chunks, reporting progress, into float32 ``[frames]`` within -1..1."""
     recording = bytearray()
     for chunk, fraction in speech:
         recording += chunk
-        context.progress(fraction, "speaking")
+        span.progress(fraction)
         if len(recording) > 2 * sample_rate * max_seconds:
             raise InvalidRequest(
                 f"text takes more than {max_seconds:.0f} s to speak: that was reached {fraction:.0%} of the "
@@ -171,21 +203,9 @@ def _known(engine: EspeakProcesses, voice: str) -> str:
     return voice
 
 
-def _check_parameter(name: str, value: Any) -> None:
-    field = f"parameters.{name}"
-    allowed = PARAMETERS.get(name)
-    if allowed is None:
-        raise InvalidRequest(f"{field} is unknown; espeak takes {', '.join(PARAMETERS)}", field=field)
-    if value not in allowed:
-        raise InvalidRequest(
-            f"{field} must be a whole number from {allowed.low} to {allowed.high}, not {value!r}",
-            field=field,
-            details={"value": value, "minimum": allowed.low, "maximum": allowed.high},
-        )
-
-
-def _complete(given: Mapping[str, Any]) -> dict[str, int]:
-    return {name: given.get(name, allowed.default) for name, allowed in PARAMETERS.items()}
+def _parameters(given: Mapping[str, Any], words_per_minute: int) -> dict[str, int]:
+    """As the library takes them."""
+    return EspeakParameters.checked(given, "espeak").model_dump() | {"rate": words_per_minute}
 
 
 def _pace(words_per_minute: float) -> tuple[int, list[str]]:
@@ -195,15 +215,30 @@ def _pace(words_per_minute: float) -> tuple[int, list[str]]:
     return pace, [f"speed was clamped: {words_per_minute:.0f} words a minute became {pace}"]
 
 
-def _clean(text: str) -> tuple[str, list[str]]:
+def _texts(request: SpeakRequest | DialogueRequest) -> dict[str, str]:
+    """What is to be said, by field."""
+    if isinstance(request, SpeakRequest):
+        return {"text": request.text}
+    return {f"turns.{index}.text": turn.text for index, turn in enumerate(request.turns)}
+
+
+def _notes(texts: Iterable[str], seed: int | None) -> list[str]:
+    notes = []
+    if any(_clean(text) != text for text in texts):
+        notes.append("control characters in text were left out")
+    if seed is not None:
+        notes.append("seed has no effect: the same request is always spoken the same way")
+    return notes
+
+
+def _clean(text: str) -> str:
     """Control characters become blanks: the library would take some as commands, and NUL as the end."""
-    cleaned = "".join(" " if _is_control(character) else character for character in text)
-    return cleaned, ["control characters in text were left out"] if cleaned != text else []
+    return "".join(" " if _is_control(character) else character for character in text)
 
 
 def _is_control(character: str) -> bool:
     return character not in "\t\n\r" and unicodedata.category(character) in ("Cc", "Cs")
 
 
-def _unspeakable(text: str) -> InvalidRequest:
-    return InvalidRequest(f"text has nothing that can be spoken: {text[:40]!r}", field="text")
+def _unspeakable(text: str, field: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} has nothing that can be spoken: {text[:40]!r}", field=field)

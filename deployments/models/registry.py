@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from audiograph.errors import InvalidRequest, ModelUnavailable, NotFound, NotServed
-from audiograph.schemas import DialogueRequest, Request, SpeakRequest, TaskName, Voice
+from audiograph.schemas import Request, TaskName, Voice, voices_named
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import Model, Options
 
@@ -31,6 +31,8 @@ class ModelCard:
     variants: tuple[str, ...]
     default_variant: str
     needs_weights: bool
+    clones_voices: bool
+    needs_transcripts: bool
     weights_policy: WeightsPolicy
     config: ModelConfig
     missing: str | None
@@ -132,14 +134,9 @@ class Registry:
         return fitting[name]
 
     def _check_voices(self, card: ModelCard, request: Request) -> None:
-        asked: dict[str, str | None] = {}
-        if isinstance(request, SpeakRequest):
-            asked = {"voice": request.voice}
-        elif isinstance(request, DialogueRequest):
-            asked = {f"turns.{index}.voice": turn.voice for index, turn in enumerate(request.turns)}
         known = [voice.id for voice in self.voices(card.name)]
-        for field, voice in asked.items():
-            if voice is not None and known and voice not in known:
+        for field, voice in voices_named(request).items():
+            if voice not in known and not card.clones_voices:
                 fault = f"model {card.name!r} has no voice {voice!r}"
                 raise _refused(fault, field, voice, "voices", known, cls=InvalidRequest)
 
@@ -215,6 +212,8 @@ def _card(name: str, model: Model[Any], config: AppConfig) -> ModelCard:
         variants=model.variants,
         default_variant=default_variant,
         needs_weights=model.needs_weights,
+        clones_voices=model.clones_voices,
+        needs_transcripts=model.needs_transcripts,
         weights_policy=entry.weights or config.weights,
         config=entry,
         missing=None if _own_environment(entry) else model.missing(),

@@ -1,4 +1,4 @@
-"""A transcription as files: JSON, plain text, SubRip and WebVTT."""
+"""What is said, and when, as files: JSON, plain text, SubRip and WebVTT."""
 
 import html
 from collections.abc import Iterable, Iterator
@@ -29,41 +29,39 @@ def to_text(result: TranscribeResult) -> str:
     return "".join(f"{_line(segment.text)}\n" for segment in result.segments)
 
 
-def to_srt(segments: Iterable[Segment]) -> str:
-    """SubRip: numbered cues, a comma before the milliseconds."""
-    return "".join(
-        f"{n}\n{cue.span(',')}\n{cue.text.replace('-->', '->')}\n\n"
-        for n, cue in enumerate(_cues(segments), start=1)
-    )
-
-
-def to_vtt(segments: Iterable[Segment]) -> str:
-    """WebVTT: a header, a dot before the milliseconds, and markup escaped."""
-    return "WEBVTT\n\n" + "".join(
-        f"{cue.span('.')}\n{html.escape(cue.text, quote=False)}\n\n" for cue in _cues(segments)
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class _Cue:
-    """A subtitle; times in milliseconds."""
+class Cue:
+    """A subtitle; times in seconds."""
 
-    start: int
-    end: int
+    start: float
+    end: float
     text: str
 
-    def span(self, mark: str) -> str:
-        return f"{_clock(self.start, mark)} --> {_clock(self.end, mark)}"
+
+def to_srt(cues: Iterable[Cue | Segment]) -> str:
+    """SubRip: numbered cues, a comma before the milliseconds."""
+    return "".join(
+        f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n\n"
+        for n, (start, end, text) in enumerate(_in_order(cues), start=1)
+    )
 
 
-def _cues(segments: Iterable[Segment]) -> Iterator[_Cue]:
-    """Cues in order that never overlap and last at least a millisecond, as players require."""
+def to_vtt(cues: Iterable[Cue | Segment]) -> str:
+    """WebVTT: a header, a dot before the milliseconds, and markup escaped."""
+    return "WEBVTT\n\n" + "".join(
+        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{html.escape(text, quote=False)}\n\n"
+        for start, end, text in _in_order(cues)
+    )
+
+
+def _in_order(cues: Iterable[Cue | Segment]) -> Iterator[tuple[int, int, str]]:
+    """Milliseconds and text of cues that never overlap and last at least one, as players require."""
     last = 0
-    for segment in segments:
-        if text := _line(segment.text):
-            start = max(last, round(segment.start * 1000))
-            last = max(start + 1, round(segment.end * 1000))
-            yield _Cue(start, last, text)
+    for cue in cues:
+        if text := _line(cue.text):
+            start = max(last, round(cue.start * 1000))
+            last = max(start + 1, round(cue.end * 1000))
+            yield start, last, text
 
 
 def _line(text: str) -> str:

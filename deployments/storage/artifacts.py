@@ -24,7 +24,7 @@ from deployments.storage.database import Database
 from deployments.storage.records import Provenance, load_records
 from deployments.storage.remote_content import open_content
 from deployments.storage.search import search
-from deployments.storage.tables import Blob, Item, Pin
+from deployments.storage.tables import VOICE_HOLDER, Blob, Item, Pin
 from deployments.storage.writer import Writer
 
 __all__ = ["ArtifactStore", "AudioInfo", "Collected", "Provenance", "Usage", "Writer"]
@@ -191,7 +191,8 @@ class ArtifactStore:
                 raise _not_found(item_id)
             job_id = session.scalar(select(Pin.job_id).where(Pin.item_id == item_id).limit(1))
             if job_id is not None:
-                raise Conflict(f"{item_id} is in use by job {job_id}", field="id", details={"job_id": job_id})
+                holder = job_id if job_id.startswith(VOICE_HOLDER) else f"job {job_id}"
+                raise Conflict(f"{item_id} is in use by {holder}", field="id", details={"job_id": job_id})
             session.delete(item)
         self._blobs.drop_unused(item.sha256)
 
@@ -236,6 +237,7 @@ class ArtifactStore:
     def pinned_jobs(self) -> list[tuple[str, float]]:
         """Jobs that pin something, and when each did so last (seconds since the epoch)."""
         query = select(Pin.job_id, func.max(Pin.created_at)).group_by(Pin.job_id)
+        query = query.where(Pin.job_id.not_like(f"{VOICE_HOLDER}%"))
         with self.database.snapshot() as session:
             return list(session.execute(query).tuples())
 

@@ -65,8 +65,12 @@ class Tag(Base):
     tag: Mapped[str] = mapped_column(String(128), primary_key=True, index=True)
 
 
+VOICE_HOLDER = "voice:"
+"""What a pin has before the name of a voice, where others have a job's id."""
+
+
 class Pin(Base):
-    """A live job needs an item: neither garbage collection nor a DELETE may take it."""
+    """A live job, or a voice, needs an item: neither garbage collection nor a DELETE may take it."""
 
     __tablename__ = "pins"
 
@@ -74,6 +78,18 @@ class Pin(Base):
     item_id: Mapped[str] = mapped_column(
         ForeignKey("items.id", ondelete="RESTRICT"), primary_key=True, index=True
     )
+    created_at: Mapped[float]
+
+
+class Voice(Base):
+    """A recorded voice by its name; its artifact is pinned by `VOICE_HOLDER` and the name."""
+
+    __tablename__ = "voices"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="RESTRICT"))
+    fingerprint: Mapped[str | None] = mapped_column(String(128))
+    """Of a file of the voices folder, to see when it has changed; null for an uploaded voice."""
     created_at: Mapped[float]
 
 

@@ -62,6 +62,7 @@ class FakeServer:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.artifacts: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.models: list[dict[str, Any]] = []
+        self.voices: list[dict[str, Any]] = []
         self.ready = True
         self.outcome = "succeeded"
         self.weights = "none"
@@ -333,6 +334,23 @@ class _Handler(BaseHTTPRequestHandler):
     def get_model(self, _: Seen, name: str) -> None:
         self._json(200, next(model for model in self.fake.models if model["id"] == name))
 
+    def list_voices(self, _: Seen) -> None:
+        self._json(200, {"data": self.fake.voices})
+
+    def create_voice(self, seen: Seen) -> None:
+        body = json.loads(seen.body)
+        voice = {"id": body["name"], "source": "uploaded", **body}
+        self.fake.voices = [*self.fake.voices, voice]
+        self._json(201, voice)
+
+    def delete_voice(self, _: Seen, name: str) -> None:
+        left = [voice for voice in self.fake.voices if voice["id"] != name]
+        if len(left) == len(self.fake.voices):
+            self._json(404, {"error": {"code": "not_found", "message": f"there is no voice {name!r}"}})
+            return
+        self.fake.voices = left
+        self._reply(Reply(204))
+
     def change(self, seen: Seen, name: str, action: str) -> None:
         variant = json.loads(seen.body).get("variant")
         replica = {"replica": "r1", "changed": True, "variants": [variant or "base"], "bytes": 5}
@@ -366,6 +384,9 @@ ROUTES = (
     ("GET", "/v1/models", _Handler.list_models),
     ("GET", "/v1/models/([^/]+)", _Handler.get_model),
     ("POST", "/v1/models/([^/]+)/(load|unload)", _Handler.change),
+    ("GET", "/v1/voices", _Handler.list_voices),
+    ("POST", "/v1/voices", _Handler.create_voice),
+    ("DELETE", "/v1/voices/([^/]+)", _Handler.delete_voice),
     ("GET", "/health", _Handler.health),
     ("GET", "/ready", _Handler.readiness),
 )

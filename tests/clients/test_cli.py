@@ -295,14 +295,28 @@ MODEL = {
 }
 
 
-def test_models_and_voices(cli: Cli, server: FakeServer) -> None:
-    assert cli("voices").exit_code == 2
+VOICE = {"id": "en", "name": "English", "language": "en", "source": "built-in", "models": ["espeak"]}
+
+
+def test_voices(cli: Cli, server: FakeServer, tmp_path: Path) -> None:
+    server.voices = [VOICE]
+    assert "English" in cli("voices", "list").stdout
+    assert cli.json("voices", "list", "--model", "espeak")[0]["id"] == "en"
+    assert cli.json("voices", "list", "--model", "higgs") == []
+    recording = tmp_path / "anna.wav"
+    recording.write_bytes(b"sound")
+    assert cli("voices", "add", "anna", str(recording), "--transcript", "Hello.").stdout == "anna\n"
+    assert server.voices[-1]["transcript"] == "Hello."
+    assert cli("voices", "remove", "anna").exit_code == 0
+    assert server.voices == [VOICE]
+    assert cli("voices", "remove", "anna").exit_code == 2
+
+
+def test_models(cli: Cli, server: FakeServer) -> None:
     server.models = [{**MODEL, "id": "whisper", "tasks": ["transcribe"], "weights": "random"}, MODEL]
     listed = cli("models", "list")
     assert "base*, big" in listed.stdout
     assert "whisper has weights" in listed.stderr
-    assert cli.json("voices")[0]["id"] == "en"
-    assert "English" in cli("voices", "espeak").stdout
     assert "took 5 bytes" in cli("models", "load", "espeak", "--variant", "big").stdout
     assert cli.json("models", "unload", "espeak")["bytes"] == 5
 

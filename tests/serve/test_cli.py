@@ -88,7 +88,7 @@ def test_models_are_listed_loaded_and_unloaded(run: Run) -> None:
     assert [model["id"] for model in json.loads(succeed(run("models", "list", "--json")))] == names
     assert "took" in succeed(run("models", "load", "espeak"))
     assert "gave back" in succeed(run("models", "unload", "espeak"))
-    assert "en-us" in succeed(run("voices"))
+    assert "en-us" in succeed(run("voices", "list"))
 
 
 def test_a_script_can_tell_failures_apart(run: Run, tmp_path: Path, client: Audiograph) -> None:

@@ -32,7 +32,9 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "musicgen": ["generate_music"],
         "hpss": ["separate"],
         "demucs": ["separate"],
-        "espeak": ["speak"],
+        "espeak": ["speak", "dialogue"],
+        "dia": ["dialogue"],
+        "mock": ["speak", "dialogue"],
     }
     assert {name: model.weights for name, model in models.items()} == {
         "pitch_analysis": "none",
@@ -41,6 +43,8 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "hpss": "none",
         "demucs": "random",
         "espeak": "none",
+        "dia": "random",
+        "mock": "none",
     }
     assert all(model.available for model in models.values())
     assert models["whisper"].default_variant == "tiny"

@@ -13,6 +13,7 @@ from audiograph._async.files import AsyncFiles
 from audiograph._async.http import AsyncHttp
 from audiograph._async.jobs import AsyncJobs
 from audiograph._async.models import AsyncModels
+from audiograph._async.voices import AsyncVoices
 from audiograph._options import (
     AnalyzePitchOptions,
     DescribeOptions,
@@ -43,7 +44,7 @@ class AsyncAudiograph:
     the task's request in `audiograph.schemas`, and ``timeout``, ``on_progress`` and ``idempotency_key``.
     Waiting raises JobFailed, JobCanceled or WaitTimeout.
 
-    ``files``, ``jobs``, ``artifacts`` and ``models`` are the rest of the native API.
+    ``files``, ``jobs``, ``artifacts``, ``models`` and ``voices`` are the rest of the native API.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class AsyncAudiograph:
         self.jobs = AsyncJobs(self._http)
         self.artifacts = AsyncArtifacts(self._http)
         self.models = AsyncModels(self._http)
+        self.voices = AsyncVoices(self._http, self.files)
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ from audiograph._sync.files import Files
 from audiograph._sync.http import Http
 from audiograph._sync.jobs import Jobs
 from audiograph._sync.models import Models
+from audiograph._sync.voices import Voices
 from audiograph.schemas import Health, Job, Readiness, TaskName, Turn
 
 NOT_YET_UPLOADED = "to-be-uploaded"
@@ -44,7 +45,7 @@ class Audiograph:
     the task's request in `audiograph.schemas`, and ``timeout``, ``on_progress`` and ``idempotency_key``.
     Waiting raises JobFailed, JobCanceled or WaitTimeout.
 
-    ``files``, ``jobs``, ``artifacts`` and ``models`` are the rest of the native API.
+    ``files``, ``jobs``, ``artifacts``, ``models`` and ``voices`` are the rest of the native API.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Audiograph:
         self.jobs = Jobs(self._http)
         self.artifacts = Artifacts(self._http)
         self.models = Models(self._http)
+        self.voices = Voices(self._http, self.files)
 
     def __enter__(self) -> Self:
         return self

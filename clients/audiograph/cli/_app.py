@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from audiograph._version import __version__
-from audiograph.cli import _artifacts, _files, _jobs, _keys, _models, _server, _tasks
+from audiograph.cli import _artifacts, _files, _jobs, _keys, _models, _server, _tasks, _voices
 from audiograph.cli._group import RootGroup
 from audiograph.cli._session import Session
 
@@ -23,7 +23,7 @@ app.add_typer(_jobs.app, name="jobs")
 app.add_typer(_files.app, name="files")
 app.add_typer(_artifacts.app, name="artifacts")
 app.add_typer(_models.app, name="models")
-app.command("voices")(_models.voices)
+app.add_typer(_voices.app, name="voices")
 app.command("health")(_server.health)
 app.command("keys", context_settings=_keys.PASSED_ON, add_help_option=False)(_keys.keys)
 

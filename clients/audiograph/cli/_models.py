@@ -1,4 +1,4 @@
-"""``audiograph models`` and ``audiograph voices``."""
+"""``audiograph models``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from audiograph import Audiograph
 from audiograph.cli._session import Session, print_table, session_of
-from audiograph.errors import NotServed
-from audiograph.schemas import LoadReport, ModelInfo, Voice
+from audiograph.schemas import LoadReport, ModelInfo
 
 app = typer.Typer(help="See to models.", no_args_is_help=True)
 
@@ -52,25 +50,6 @@ def unload(
         _show(session, client.models.unload(model, variant), "gave back")
 
 
-def voices(
-    context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="Else the first that speaks.")] = None,
-) -> None:
-    """The voices that `audiograph speak --voice` may name."""
-    session = session_of(context)
-    with session.client() as client:
-        found = client.models.get(model or _first_speaker(client)).voices
-    columns = ("voice", "name", "language", "gender")
-    session.show(found, lambda: print_table(columns, [_voice(voice) for voice in found]))
-
-
-def _first_speaker(client: Audiograph) -> str:
-    for model in client.models.list():
-        if "speak" in model.tasks:
-            return model.id
-    raise NotServed("no configured model speaks", field="model")
-
-
 def _show(session: Session, report: LoadReport, verb: str) -> None:
     def show() -> None:
         typer.echo(f"{report.model} {verb} {report.bytes} bytes on {len(report.replicas)} replicas")
@@ -86,7 +65,3 @@ def _row(model: ModelInfo) -> tuple[str, ...]:
     loaded = {loaded.variant for replica in model.replicas for loaded in replica.loaded}
     state = "" if model.available else model.message or "not available"
     return model.id, ", ".join(model.tasks), variants, model.weights, ", ".join(sorted(loaded)), state
-
-
-def _voice(voice: Voice) -> tuple[str, ...]:
-    return voice.id, voice.name, voice.language or "", voice.gender or ""

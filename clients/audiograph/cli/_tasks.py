@@ -1,4 +1,4 @@
-"""Commands that make a job and show its result: transcribe, key, separate, speak, music."""
+"""Commands that make a job and show its result: transcribe, key, separate, speak, dialogue, music."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from audiograph import Artifact, Audiograph, Job
 from audiograph.cli._params import Detach, Folder, Input, Model, Timeout, Variant, given
+from audiograph.cli._script import turns_of, voices_of
 from audiograph.cli._session import Session, jsonable, session_of
 from audiograph.cli._waiting import upload, wait
 from audiograph.errors import InvalidRequest, NotFound, UnexpectedResponse
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command()(key)
     app.command()(separate)
     app.command()(speak)
+    app.command()(dialogue)
     app.command()(music)
 
 
@@ -168,6 +170,44 @@ def speak(
         _finish(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
 
 
+def dialogue(
+    context: typer.Context,
+    script: Annotated[str, typer.Argument(help="Lines such as `Anna: Hello.`; a path, or - for stdin.")],
+    *,
+    voice: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEAKER=VOICE", help="Else a speaker's name is the voice; again for others."),
+    ] = None,
+    sound: Annotated[
+        AudioFormat | None, typer.Option("--format", help="Else the ending of --output, else wav.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Else dialogue.wav, or as --format.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same speech.")] = None,
+    model: Model = None,
+    variant: Variant = None,
+    detach: Detach = False,
+    timeout: Timeout = None,
+) -> None:
+    """Several voices in turn, saved to a file, with subtitles of who speaks when beside it."""
+    session = session_of(context)
+    sound = sound or _format_of(output)
+    target = output or Path(f"dialogue.{sound}")
+    turns = turns_of(_script(script), voices_of(voice or []))
+    with session.client() as client:
+        fields = given(seed=seed, model=model, variant=variant)
+        job = client.dialogue(turns, format=sound, wait=False, **fields)
+
+        def save(done: Job) -> Paths:
+            subtitles = [one for one in done.artifacts if not one.media_type.startswith("audio/")]
+            return [client.artifacts.download(_first(done), target)] + [
+                client.artifacts.download(one, target.with_suffix(Path(one.name).suffix)) for one in subtitles
+            ]
+
+        _finish(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
+
+
 def music(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What it shall sound like; - reads it from stdin.")] = "",
@@ -263,6 +303,15 @@ def _format_of(output: Path | None) -> AudioFormat:
         choices = ", ".join(get_args(AudioFormat))
         raise InvalidRequest(f"--output ends with .{ending}: choose a --format of {choices}", field="format")
     return cast(AudioFormat, ending)
+
+
+def _script(given: str) -> str:
+    if given == "-":
+        return sys.stdin.read()
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the script {given!r} cannot be read: {error}", field="script") from error
 
 
 def _words(given: str) -> str:

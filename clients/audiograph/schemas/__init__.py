@@ -28,6 +28,8 @@ from audiograph.schemas.records import (
     ReplicaChange,
     Timings,
     Voice,
+    VoiceInfo,
+    VoiceList,
     Weights,
 )
 from audiograph.schemas.requests import (
@@ -35,6 +37,7 @@ from audiograph.schemas.requests import (
     AnalyzePitchRequest,
     AnyRequest,
     AudioFormat,
+    CreateVoiceRequest,
     DescribeRequest,
     DialogueRequest,
     FileRef,
@@ -50,6 +53,8 @@ from audiograph.schemas.requests import (
     TranscribeRequest,
     Turn,
     file_references,
+    is_item_id,
+    voices_named,
 )
 from audiograph.schemas.results import (
     AnyResult,
@@ -65,6 +70,7 @@ from audiograph.schemas.results import (
     Segment,
     SeparateResult,
     SpeakResult,
+    SpokenTurn,
     TranscribeResult,
     Word,
 )
@@ -79,6 +85,7 @@ __all__ = [
     "ArtifactPage",
     "AudioFormat",
     "AudioResult",
+    "CreateVoiceRequest",
     "Dependency",
     "DescribeRequest",
     "DescribeResult",
@@ -119,13 +126,18 @@ __all__ = [
     "SeparateResult",
     "SpeakRequest",
     "SpeakResult",
+    "SpokenTurn",
     "TaskName",
     "Timings",
     "TranscribeRequest",
     "TranscribeResult",
     "Turn",
     "Voice",
+    "VoiceInfo",
+    "VoiceList",
     "Weights",
     "Word",
     "file_references",
+    "is_item_id",
+    "voices_named",
 ]

@@ -132,6 +132,23 @@ class Voice(Record):
     gender: str | None = None
 
 
+class VoiceInfo(Voice):
+    """A voice, and which models can speak with it."""
+
+    source: Literal["built-in", "uploaded", "folder"]
+    models: list[str] = Field(default_factory=list)
+    transcript: str | None = Field(None, description="What is said in a recording, where it is known.")
+    artifact: Artifact | None = Field(None, description="The recording, trimmed and at one loudness.")
+    created_at: datetime | None = None
+
+
+class VoiceList(Record):
+    """Every voice of the server."""
+
+    object: Literal["list"] = "list"
+    data: list[VoiceInfo]
+
+
 class LoadedVariant(Record):
     """A variant in a replica's memory."""
 

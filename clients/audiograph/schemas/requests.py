@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
@@ -164,7 +165,37 @@ AnyRequest = Annotated[
 ANY_REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
 
 
+class CreateVoiceRequest(BaseModel):
+    """Keep a recording as a voice."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w][\w .-]*$")] = Field(
+        description="Its id from now on: letters, digits, blanks, dots, dashes and underscores."
+    )
+    file: FileRef
+    transcript: str | None = Field(
+        None, min_length=1, max_length=4096, description="What is said in it; some models need it."
+    )
+
+
+def voices_named(request: Request) -> dict[str, str]:
+    """The voices that a request names, by field."""
+    named: dict[str, str | None] = {}
+    if isinstance(request, SpeakRequest):
+        named = {"voice": request.voice}
+    elif isinstance(request, DialogueRequest):
+        named = {f"turns.{index}.voice": turn.voice for index, turn in enumerate(request.turns)}
+    return {field: voice for field, voice in named.items() if voice is not None}
+
+
 def file_references(request: Request) -> list[str]:
     """Ids of the files and artifacts that a request reads, besides its parent."""
     file = getattr(request, "file", None)
-    return [file] if file else []
+    voices = [voice for voice in voices_named(request).values() if is_item_id(voice)]
+    return [*([file] if file else []), *dict.fromkeys(voices)]
+
+
+def is_item_id(text: str) -> bool:
+    """Whether a text has the form of a file's or an artifact's id."""
+    return re.fullmatch(r"(file|art)_[0-9a-f]{32}", text) is not None

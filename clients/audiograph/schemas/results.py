@@ -84,11 +84,20 @@ class SpeakResult(AudioResult):
     voice: str
 
 
+class SpokenTurn(Record):
+    """Who says what, and when, in seconds."""
+
+    voice: str
+    text: str
+    start: float
+    end: float
+
+
 class DialogueResult(AudioResult):
-    """Who speaks when; the words of ``turns`` are segments with their voice."""
+    """Who speaks when; also written as artifacts json, srt and vtt."""
 
     task: Literal["dialogue"] = "dialogue"
-    turns: list[Segment]
+    turns: list[SpokenTurn]
 
 
 class KeyCandidate(Record):

@@ -20,6 +20,7 @@ from deployments.ingress.app import create_app
 from deployments.ingress.services import Services
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.voices import VoiceStore
 from tests.deployments.ingress.fakes import FakeModels, FakeQueue
 
 HERE = "tests.deployments.ingress.fakes"
@@ -43,6 +44,7 @@ def app_config(folder: Path, **sections: Any) -> AppConfig:
         "models": {
             "listener": {"class": f"{HERE}:Listener"},
             "speaker": {"class": f"{HERE}:Speaker"},
+            "cloner": {"class": f"{HERE}:Cloner"},
             "absent": {"class": f"{HERE}:Absent"},
         },
         "storage": {
@@ -59,8 +61,9 @@ def make_services(config: AppConfig, max_queued: int = 100) -> Services:
     store = ArtifactStore.open(config.storage)
     store.database.migrate()
     registry = Registry.from_config(config)
-    queue: Any = FakeQueue(registry, store, max_queued)
-    return Services(config, registry, store, queue, FakeModels())
+    voices = VoiceStore(store, config.voices, config.limits)
+    queue: Any = FakeQueue(registry, store, voices, max_queued)
+    return Services(config, registry, store, voices, queue, FakeModels())
 
 
 def stored_files(folder: Path) -> list[Path]:

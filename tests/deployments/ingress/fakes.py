@@ -19,9 +19,11 @@ from audiograph.schemas import (
     Voice,
     file_references,
 )
+from deployments.jobs.voices import bind_voices
 from deployments.models.base import LoadContext, Loaded, Model, Output
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.voices import VoiceStore
 
 
 class NoEngine(Model[None]):
@@ -51,6 +53,15 @@ class Speaker(NoEngine):
         return [Voice(id="en-us", name="American"), Voice(id="en-gb", name="British")]
 
 
+class Cloner(NoEngine):
+    tasks = ("speak", "dialogue")
+    variants = ("default",)
+    default_variant = "default"
+    needs_weights = False
+    clones_voices = True
+    needs_transcripts = True
+
+
 class Absent(NoEngine):
     tasks = ("describe",)
     variants = ("default",)
@@ -64,12 +75,16 @@ class Absent(NoEngine):
 class FakeQueue:
     """The job queue's interface over a dict; tests play the runner."""
 
-    def __init__(self, registry: Registry, store: ArtifactStore, max_queued: int = 100) -> None:
+    def __init__(
+        self, registry: Registry, store: ArtifactStore, voices: VoiceStore, max_queued: int = 100
+    ) -> None:
         self._registry = registry
         self._store = store
+        self._voices = voices
         self._max_queued = max_queued
         self._keys: dict[str, tuple[str, Request]] = {}
         self.jobs: dict[str, Job] = {}
+        self.requests: dict[str, Request] = {}
         self.log: dict[str, list[JobEvent]] = {}
         self.readers = 0
 
@@ -79,10 +94,11 @@ class FakeQueue:
             if earlier != request:
                 raise IdempotencyConflict("this Idempotency-Key was used for another request")
             return self.jobs[job_id], False
-        resolved = self._registry.resolve(request)
+        resolved = bind_voices(self._registry.resolve(request), self._registry, self._voices)
         if sum(job.status == "queued" for job in self.jobs.values()) >= self._max_queued:
             raise QueueFull(f"{self._max_queued} jobs wait already", retry_after=2.5)
         job_id = str(uuid.uuid4())
+        self.requests[job_id] = resolved
         self._store.pin(job_id, file_references(resolved))
         path = f"/v1/jobs/{job_id}"
         job = Job(

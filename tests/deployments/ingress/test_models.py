@@ -68,11 +68,11 @@ async def test_models_are_listed_in_the_shape_of_openai(
     services.models.replicas["listener"] = [replica]  # type: ignore[attr-defined]
     listed = (await client.get("/v1/models")).json()
     assert listed["object"] == "list"
-    listener, speaker, absent = listed["data"]
+    listener, speaker, _, absent = listed["data"]
     assert (listener["id"], listener["object"], listener["owned_by"]) == ("listener", "model", "audiograph")
     assert (listener["tasks"], listener["variants"]) == (["transcribe"], ["tiny", "base"])
     assert listener["replicas"][0]["loaded"][0]["variant"] == "base"
-    assert [model["weights"] for model in listed["data"]] == ["pretrained", "none", "random"]
+    assert [model["weights"] for model in listed["data"]] == ["pretrained", "none", "none", "random"]
     assert [voice["id"] for voice in speaker["voices"]] == ["en-us", "en-gb"]
     assert (absent["available"], absent["message"]) == (False, "install the package that it needs")
     assert (await client.get("/v1/models/speaker")).json() == speaker
@@ -145,7 +145,7 @@ async def test_a_load_does_not_wait_for_ever(services: Services, monkeypatch: An
 
 async def test_unknown_names_and_missing_packages_are_refused(services: Services) -> None:
     models = control(services, Handle())
-    with pytest.raises(NotFound, match="listener, speaker, absent"):
+    with pytest.raises(NotFound, match="listener, speaker, cloner, absent"):
         await models.load("nothing", None)
     with pytest.raises(InvalidRequest, match=r"did you mean 'base'.*tiny, base"):
         await models.load("listener", "bas")

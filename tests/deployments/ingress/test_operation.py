@@ -137,7 +137,7 @@ async def test_every_route_is_documented(app: FastAPI, client: httpx.AsyncClient
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
-    assert len(operations) == 20
+    assert len(operations) == 25
     for name, operation in operations:
         assert operation["summary"], name
         assert operation["description"], name

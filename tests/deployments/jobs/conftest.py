@@ -21,6 +21,7 @@ from deployments.jobs import durable
 from deployments.jobs.queue import JobQueue
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.voices import VoiceStore
 
 ROOT = Path(__file__).parents[3]
 
@@ -106,9 +107,10 @@ def _farm(database_url: str, folder: Path, jobs: dict[str, Any]) -> Iterator[Far
     store = ArtifactStore.open(config.storage)
     store.database.migrate()
     durable.migrate(database_url)
+    voices = VoiceStore(store, config.voices, config.limits)
     client = durable.connect(database_url)
     farm = Farm(
-        config, config_path, JobQueue(config.jobs, Registry.from_config(config), store, client), store
+        config, config_path, JobQueue(config.jobs, Registry.from_config(config), store, voices, client), store
     )
     try:
         yield farm

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import soxr
 
 from audiograph.errors import Canceled, NotFound
-from deployments.models.base import Intake, Model, Output, Samples
+from deployments.models.base import Intake, Model, Output, Samples, VoiceSample
 from deployments.storage.recording import AudioStream, Recording
 
 
@@ -17,6 +18,7 @@ class FakeContext:
 
     Args:
         audio: samples ``[channels, frames]`` and their rate in Hz, by file id.
+        voices: mono recordings by voice id.
         cancel_after: how many calls of `progress` and `check` pass before they raise `Canceled`.
     """
 
@@ -26,6 +28,7 @@ class FakeContext:
         self,
         audio: Mapping[str, tuple[Samples, int]] | None = None,
         *,
+        voices: Mapping[str, VoiceSample] | None = None,
         job_id: str = "job-test",
         cancel_after: int | None = None,
     ) -> None:
@@ -35,6 +38,7 @@ class FakeContext:
         self.checks = 0
         self.cancel_after = cancel_after
         self._audio = dict(audio or {})
+        self._voices = dict(voices or {})
 
     def audio(
         self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
@@ -47,6 +51,13 @@ class FakeContext:
         if sample_rate is not None and sample_rate != rate:
             samples, rate = soxr.resample(samples.T, rate, sample_rate).T, sample_rate
         return np.ascontiguousarray(samples, dtype=np.float32), rate
+
+    def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
+        if voice not in self._voices:
+            raise NotFound(f"no voice {voice!r}", field="voice")
+        kept = self._voices[voice]
+        samples = soxr.resample(kept.samples, kept.sample_rate, sample_rate).astype(np.float32)
+        return replace(kept, samples=samples, sample_rate=sample_rate)
 
     @contextmanager
     def stream(self, file_id: str) -> Iterator[AudioStream]:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm
 import pytest
 from pydantic import ValidationError
 
 from audiograph.errors import Canceled, InternalError, InvalidRequest
-from audiograph.schemas import SpeakRequest, SpeakResult
+from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult
 from deployments.models import espeak_library, espeak_process
 from deployments.models.base import LoadContext, Output, Samples
 from deployments.models.espeak import EspeakOptions, EspeakSpeech
@@ -117,10 +118,10 @@ def _pitch(speech: Samples) -> float:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"pitch": 100}, r"parameters.pitch must be a whole number from 0 to 99, not 100"),
-        ({"volume": -1}, r"parameters.volume must be a whole number from 0 to 200, not -1"),
-        ({"range": "high"}, r"parameters.range must be a whole number from 0 to 99, not 'high'"),
-        ({"word_gap": True}, r"parameters.word_gap must be .* not True"),
+        ({"pitch": 100}, r"parameters.pitch should be less than or equal to 99, not 100"),
+        ({"volume": -1}, r"parameters.volume should be greater than or equal to 0, not -1"),
+        ({"range": "high"}, r"parameters.range should be a valid integer, not 'high'"),
+        ({"word_gap": True}, r"parameters.word_gap should be .* not True"),
         ({"rate": 100}, r"parameters.rate is unknown; espeak takes pitch, range, volume, word_gap"),
     ],
 )
@@ -259,3 +260,32 @@ def _assert_ended(pids: list[int]) -> None:
     assert len(pids) == 1
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+def test_a_dialogue_is_spoken_turn_by_turn(engine: EspeakProcesses) -> None:
+    turns = [
+        {"text": FOX, "voice": "en-us"},
+        {"text": "So it does.", "voice": "en-gb-scotland"},
+        {"text": "Indeed."},
+    ]
+    request = DialogueRequest(turns=turns, format="flac")  # type: ignore[arg-type]
+    context = FakeContext()
+    model = EspeakSpeech(EspeakOptions())
+    model.check_request(request, "espeak-ng")
+    output = model.run(engine, request, context)
+    result = output.result
+    assert isinstance(result, DialogueResult)
+    assert [turn.voice for turn in result.turns] == ["en-us", "en-gb-scotland", "en-us"]
+    assert result.turns[-1].end == result.duration == len(samples(output)) / 22_050
+    assert context.fractions == sorted(context.fractions)
+
+    cut = [samples(output)[round(turn.start * 22_050) : round(turn.end * 22_050)] for turn in result.turns]
+    loudness = [pyloudnorm.Meter(22_050).integrated_loudness(one) for one in cut]
+    assert max(loudness) - min(loudness) < 1.0
+
+
+def test_a_turn_without_words_is_refused_by_its_place() -> None:
+    request = DialogueRequest(turns=[{"text": FOX}, {"text": " \n "}])  # type: ignore[list-item]
+    with pytest.raises(InvalidRequest, match="nothing that can be spoken") as refusal:
+        EspeakSpeech(EspeakOptions()).check_request(request, "espeak-ng")
+    assert refusal.value.field == "turns.1.text"

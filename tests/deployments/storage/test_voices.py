@@ -1,0 +1,156 @@
+"""Recorded voices: what is kept of a recording, under which names, and what a name may not reach."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyloudnorm
+import pytest
+import soundfile
+
+from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
+from deployments.config import LimitsConfig, StorageConfig, VoicesConfig
+from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.loudness import LOUDNESS
+from deployments.storage.voices import VoiceStore
+from tests.hostile import PATH_TRICKS
+from tests.sounds import speech_like, wav_bytes
+
+RATE = 16_000
+SAID = "What is said in it."
+
+
+@pytest.fixture
+def store(config: StorageConfig) -> ArtifactStore:
+    store = ArtifactStore.open(config)
+    store.database.migrate()
+    return store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "voices"
+    (folder / "men").mkdir(parents=True)
+    write(folder / "anna.wav", speech_like(seconds=3.0)[0])
+    (folder / "anna.txt").write_text(f" {SAID}\n")
+    write(folder / "men" / "bert.wav", speech_like(seconds=2.0, seed=1)[0])
+    (folder / "notes.md").write_text("no voice")
+    write(tmp_path / "secret.wav", speech_like(seconds=2.0)[0])
+    (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
+    return folder
+
+
+@pytest.fixture
+def voices(store: ArtifactStore, folder: Path) -> VoiceStore:
+    return VoiceStore(store, VoicesConfig(folder=folder), LimitsConfig())
+
+
+def write(path: Path, samples: np.ndarray) -> None:
+    soundfile.write(path, samples, RATE)
+
+
+def upload(store: ArtifactStore, samples: np.ndarray) -> str:
+    with store.writer() as writer:
+        writer.write(wav_bytes(samples[None], sample_rate=RATE))
+        return writer.commit_file("take.wav", "audio/wav", None).id
+
+
+def kept_samples(store: ArtifactStore, artifact: str) -> tuple[np.ndarray, int]:
+    with store.local(artifact) as path:
+        return soundfile.read(path)
+
+
+def test_a_voice_is_trimmed_and_brought_to_one_loudness(store: ArtifactStore, voices: VoiceStore) -> None:
+    silence = np.zeros(2 * RATE, np.float32)
+    file = upload(store, np.concatenate([silence, 0.02 * speech_like(seconds=3.0)[0], silence]))
+    voice = voices.create("carla", file, SAID)
+    assert (voice.id, voice.source, voice.transcript) == ("carla", "uploaded", SAID)
+    assert voice.artifact is not None
+    samples, rate = kept_samples(store, voice.artifact.id)
+    assert 2.8 < len(samples) / rate < 3.3
+    assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(LOUDNESS, abs=0.5)
+
+    store.delete(file)  # it is not needed any more
+    assert voices.get("carla") == voice
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "said"),
+    [(0.5, 1.0, "0.. s without its silent ends; 1 to 60"), (70.0, 1.0, "70.* s"), (3.0, 0.0, "silent")],
+)
+def test_what_cannot_be_a_voice_is_refused_and_leaves_nothing(
+    store: ArtifactStore, voices: VoiceStore, seconds: float, level: float, said: str
+) -> None:
+    file = upload(store, level * speech_like(seconds=seconds)[0])
+    with pytest.raises(InvalidAudio, match=said):
+        voices.create("carla", file)
+    assert store.usage().items == 1
+
+
+def test_a_name_is_given_once(store: ArtifactStore, voices: VoiceStore) -> None:
+    file = upload(store, speech_like(seconds=2.0)[0])
+    voices.create("carla", file)
+    items = store.usage().items
+    with pytest.raises(Conflict, match="carla"):
+        voices.create("carla", file)
+    assert store.usage().items == items
+    with pytest.raises(NotFound):
+        voices.create("dora", "file_" + 32 * "0")
+
+
+def test_a_voice_outlives_its_jobs_and_goes_when_it_is_deleted(
+    store: ArtifactStore, voices: VoiceStore
+) -> None:
+    artifact = voices.create("carla", upload(store, speech_like(seconds=2.0)[0])).artifact
+    assert artifact is not None
+    store.collect(retention_seconds=0.0, max_bytes=0)
+    with pytest.raises(Conflict, match="voice:carla"):
+        store.delete(artifact.id)
+    assert store.pinned_jobs() == []
+
+    store.pin("job", [artifact.id])
+    voices.delete("carla")
+    with pytest.raises(NotFound, match="carla"):
+        voices.get("carla")
+    store.collect(retention_seconds=0.0, max_bytes=0)
+    assert store.get(artifact.id) == artifact  # the job still needs it
+    store.unpin("job")
+    store.collect(retention_seconds=0.0, max_bytes=0)
+    with pytest.raises(NotFound):
+        store.get(artifact.id)
+
+
+def test_the_folder_is_listed_with_its_transcripts(voices: VoiceStore) -> None:
+    found = {voice.id: voice for voice in voices.list()}
+    assert list(found) == ["anna.wav", "men/bert.wav"]  # neither notes nor a link out of it
+    assert (found["anna.wav"].source, found["anna.wav"].transcript) == ("folder", SAID)
+    assert found["men/bert.wav"].transcript is None
+
+
+def test_a_file_of_the_folder_is_read_again_once_it_has_changed(
+    voices: VoiceStore, folder: Path, store: ArtifactStore
+) -> None:
+    first = voices.get("anna.wav").artifact
+    assert voices.get("anna.wav").artifact == first
+    write(folder / "anna.wav", speech_like(seconds=5.0)[0])
+    os.utime(folder / "anna.wav", (1, 1))
+    second = voices.get("anna.wav").artifact
+    assert first is not None
+    assert second is not None
+    assert second.id != first.id
+    assert second.duration == pytest.approx(5.0, abs=0.3)
+    with pytest.raises(Conflict, match="folder"):
+        voices.delete("anna.wav")
+
+
+@pytest.mark.parametrize("name", [*PATH_TRICKS, "link.wav", "../secret.wav", "men/../../secret.wav"])
+def test_no_name_leads_out_of_the_folder(voices: VoiceStore, name: str) -> None:
+    with pytest.raises((InvalidRequest, NotFound)):
+        voices.get(name)
+
+
+def test_without_a_folder_there_are_only_uploads(store: ArtifactStore) -> None:
+    voices = VoiceStore(store, VoicesConfig(), LimitsConfig())
+    assert voices.list() == []
+    with pytest.raises(NotFound):
+        voices.get("anna.wav")

@@ -1,0 +1,55 @@
+"""Speech as a user makes it: recorded voices, and dialogues with subtitles."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiograph import Audiograph
+from audiograph.errors import Conflict, InvalidRequest, NotFound
+from audiograph.schemas import DialogueResult, SpeakResult
+
+pytestmark = pytest.mark.cluster
+
+PATIENCE = 120
+SAID = "This is how I sound, and this is all that I say."
+
+
+def recording(client: Audiograph, artifact: object) -> tuple[np.ndarray, int]:
+    return soundfile.read(io.BytesIO(client.artifacts.download(artifact)))  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
+    spoken = client.speak(SAID, timeout=PATIENCE)
+    voice = client.voices.create("me", spoken.artifacts[0].id, transcript=SAID)
+    assert (voice.transcript, voice.models) == (SAID, ["dia", "mock"])
+    assert voice in client.voices.list()
+    with pytest.raises(Conflict, match="me"):
+        client.voices.create("me", spoken.artifacts[0].id)
+
+    job = client.speak("Whatever.", model="mock", voice="me", format="flac", timeout=PATIENCE)
+    assert isinstance(job.result, SpeakResult)
+    assert job.result.voice == "me"
+    samples, rate = recording(client, job.artifacts[0])
+    assert voice.artifact is not None
+    assert len(samples) / rate == pytest.approx(voice.artifact.duration, abs=0.01)
+
+    client.voices.delete("me")
+    with pytest.raises(NotFound):
+        client.voices.get("me")
+    with pytest.raises(InvalidRequest, match="me"):
+        client.speak("Whatever.", model="mock", voice="me")
+
+
+def test_a_dialogue_says_who_speaks_when(client: Audiograph) -> None:
+    turns = [("en-us", "Who is there?"), ("de", "Nur ich."), ("en-us", "Come in.")]
+    job = client.dialogue(turns, timeout=PATIENCE)
+    assert isinstance(job.result, DialogueResult)
+    assert [(turn.voice, turn.text) for turn in job.result.turns] == turns
+    audio, *subtitles = job.artifacts
+    samples, rate = recording(client, audio)
+    assert len(samples) / rate == pytest.approx(job.result.turns[-1].end)
+    assert 0.02 < np.abs(samples).max() < 1.0
+    assert [one.name for one in subtitles] == ["dialogue.json", "dialogue.srt", "dialogue.vtt"]
+    assert b"de: Nur ich." in client.artifacts.download(subtitles[1])
