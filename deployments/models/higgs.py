@@ -145,9 +145,7 @@ def _dialogue(
 ) -> Output:
     samples, turns = joined(parts, sample_rate)
     duration = len(samples) / sample_rate
-    result = DialogueResult(
-        turns=turns, duration=duration, sample_rate=sample_rate, channels=1, notes=notes
-    )
+    result = DialogueResult(turns=turns, duration=duration, sample_rate=sample_rate, channels=1, notes=notes)
     audio = AudioOutput("dialogue", samples, sample_rate, audio_format)
     return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
 

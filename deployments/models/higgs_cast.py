@@ -63,7 +63,7 @@ def _speaker(voice: str, transcript: str | None, sample_rate: int, context: RunC
     said = plain(transcript or recorded.transcript or "")
     if not said:
         raise InvalidRequest(
-            f"voice {recorded.name!r} has no transcript, without which Higgs Audio cannot speak like it: give "
+            f"voice {recorded.name!r} has no transcript, which Higgs Audio needs to speak like it: give "
             "parameters.transcription (for a dialogue, parameters.audio_transcriptions), or store the voice "
             "again with its transcript",
             field="voice",

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 ZEROS, ROLLOFF = 6, 0.99
-"""Of torchaudio's filter: zero crossings on either side, and its cutoff as a share of the Nyquist frequency."""
+"""Of torchaudio's filter: zero crossings on either side, and its cutoff (1 is the Nyquist frequency)."""
 
 _CODEC = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"
 

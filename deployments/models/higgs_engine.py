@@ -70,7 +70,11 @@ class HiggsEngine:
             yield
 
     def speak(
-        self, text: str, parameters: HiggsParameters, reference: Reference | None, report: Callable[[int], None]
+        self,
+        text: str,
+        parameters: HiggsParameters,
+        reference: Reference | None,
+        report: Callable[[int], None],
     ) -> Speech:
         """Speak a text.
 
@@ -143,6 +147,8 @@ def load_engine(model_folder: Path, codec_folder: Path, device: str) -> HiggsEng
         setattr(model.generation_config, name, None)
     codec = codec_class().from_pretrained(codec_folder, dtype=torch.float32)
     tokenizer = hf.AutoTokenizer.from_pretrained(model_folder)
+    # There if it was in use before it was saved; the processor hands it on to the extractor, which refuses it.
+    tokenizer.init_kwargs.pop("pad_to_multiple_of", None)
     extractor = hf.DacFeatureExtractor.from_pretrained(model_folder)
     # Loaded as a whole it would fetch the codec by the name of its repository, and only beside torchaudio.
     processor = hf.HiggsAudioV2Processor(extractor, tokenizer, None, chat_template=tokenizer.chat_template)

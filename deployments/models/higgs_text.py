@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # full-width punctuation is what this is about
 """Text as Higgs Audio reads it: ASCII punctuation, its own tags for sounds, a mark at the end.
 
 The replacements are those that the model's authors make (boson-ai/higgs-audio, ``examples/generation.py``).

@@ -27,7 +27,15 @@ AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY = (
     "<|reserved_special_token_6|>",
 )
 SPECIAL = [
-    *(BOS, END, EOT, "<|start_header_id|>", "<|end_header_id|>", "<|scene_desc_start|>", "<|scene_desc_end|>"),
+    *(
+        BOS,
+        END,
+        EOT,
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|scene_desc_start|>",
+        "<|scene_desc_end|>",
+    ),
     *(AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY),
 ]
 
@@ -87,7 +95,9 @@ def _write(path: Path) -> None:
         with torch.no_grad():
             _randomize(model, generator)
         model.save_pretrained(path / name)
-    hf.HiggsAudioV2Processor(extractor, text, None, chat_template=CHAT_TEMPLATE).save_pretrained(path / "model")
+    hf.HiggsAudioV2Processor(extractor, text, None, chat_template=CHAT_TEMPLATE).save_pretrained(
+        path / "model"
+    )
 
 
 def _language_model(text: Any) -> Any:

@@ -1,7 +1,9 @@
 """Higgs Audio, against transformers' own `generate`, on a tiny random checkpoint."""
 
 import gc
+import shutil
 import weakref
+from fnmatch import fnmatch
 
 import huggingface_hub
 import numpy as np
@@ -126,8 +128,12 @@ def spoken(engine, monkeypatch):
     ],
 )
 def test_speech_is_what_generate_makes(engine, parameters, sampling):
-    scene, text = (message(role, type="text", text=said) for role, said in (("scene", SCENE), ("user", "x y.")))
-    assert_same(samples(speak(engine, "x y", parameters=parameters)), reference(engine, scene, text, **sampling))
+    scene, text = (
+        message(role, type="text", text=said) for role, said in (("scene", SCENE), ("user", "x y."))
+    )
+    assert_same(
+        samples(speak(engine, "x y", parameters=parameters)), reference(engine, scene, text, **sampling)
+    )
 
 
 def test_repetition_aware_sampling_changes_what_is_drawn(engine):
@@ -177,6 +183,7 @@ def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(engine):
     assert result.duration == output.audio_seconds == (30 - 8) / 25
     assert (result.voice, result.channels) == ("default", 1)
     assert result.notes == ["The speech reached max_new_tokens, some 1.2 s: the end may be cut off."]
+
 
 def test_what_is_too_loud_is_turned_down(engine, monkeypatch):
     monkeypatch.setattr(engine.processor, "batch_decode", lambda codes: [torch.linspace(-4.0, 2.0, 7)])
@@ -230,7 +237,12 @@ def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(engine):
         assert not pause.any()
     assert all(turn.end - turn.start == pytest.approx((40 - 8) / 25) for turn in result.turns)
     assert np.abs(audio.samples).max() <= 1
-    assert [file.name for file in output.files] == ["dialogue", "dialogue.json", "dialogue.srt", "dialogue.vtt"]
+    assert [file.name for file in output.files] == [
+        "dialogue",
+        "dialogue.json",
+        "dialogue.srt",
+        "dialogue.vtt",
+    ]
     assert "Turns 1, 2, 3 reached max_new_tokens" in notes(output)
 
 
@@ -278,7 +290,7 @@ def test_more_transcripts_than_voices_are_refused(engine):
 
 def test_text_of_nothing_is_refused(engine):
     with pytest.raises(InvalidRequest, match="nothing that can be spoken") as refused:
-        speak(engine, " …！ ")
+        speak(engine, " …! ")
     assert refused.value.field == "text"
     with pytest.raises(InvalidRequest) as refused:
         dialogue(engine, [(None, "one"), (None, "?")])
@@ -350,13 +362,24 @@ def test_random_weights_stand_in_and_say_so(no_hub, work_dir, policy, caplog):
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
-def test_published_checkpoints_are_loaded_from_both_repositories(engine, work_dir, monkeypatch):
-    folder = build_checkpoint(work_dir / "tiny")
+def test_published_checkpoints_are_loaded_from_both_repositories(engine, work_dir, tmp_path, monkeypatch):
+    """Even with a tokenizer that was in use before it was saved."""
+    folder = shutil.copytree(build_checkpoint(work_dir / "tiny"), tmp_path / "published")
+    before = speak(engine, voice="a", context=company())
+    engine.processor.tokenizer.save_pretrained(folder / "model")
     published = {"eustlb/higgs-v2": folder / "model", "eustlb/higgs-audio-v2-tokenizer": folder / "codec"}
     monkeypatch.setattr(higgs_module, "pretrained_folder", lambda repository, _: published[repository])
     loaded = MODEL.load("v2-3B", LoadContext("cpu", "pretrained", work_dir))
     assert loaded.weights == "pretrained"
-    np.testing.assert_array_equal(samples(speak(loaded.engine)), samples(speak(engine)))
+    after = speak(loaded.engine, voice="a", context=company())
+    np.testing.assert_array_equal(samples(after), samples(before))
+
+
+def test_everything_that_is_loaded_is_among_what_is_fetched(work_dir):
+    folder = build_checkpoint(work_dir / "tiny")
+    files = [path.name for path in folder.rglob("*") if path.is_file()]
+    assert "chat_template.jinja" in files
+    assert all(any(fnmatch(name, pattern) for pattern in hugging_face.NEEDED) for name in files)
 
 
 def test_what_has_cloned_a_voice_can_be_unloaded(work_dir):

@@ -56,5 +56,3 @@ def test_a_wrong_transcript_is_named_by_its_number():
     with pytest.raises(InvalidRequest) as refused:
         MODEL.check_request(request, "v2-3B")
     assert refused.value.field == "parameters.audio_transcriptions.1"
-
-

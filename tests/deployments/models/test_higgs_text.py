@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # full-width punctuation is what this is about
 import pytest
 
 from deployments.models.higgs_text import expected_frames, has_control_marks, normalized, plain
@@ -8,7 +9,7 @@ from deployments.models.higgs_text import expected_frames, has_control_marks, no
     [
         ("你好，世界。", "你好, 世界."),
         ("他说：“走吧！”", '他说:"走吧!"'),
-        ("『A』「B」‘C’；D？", "\"A\"\"B\"'C';D?"),
+        ("『A』「B」‘C’；D？", '"A""B"\'C\';D?'),
         ("甲、乙—丙…丁·戊", "甲,乙-丙...丁.戊."),
         ("【好】《书》", "[好]<书>."),
         ("真的（笑）吗？", "真的 笑 吗?"),
@@ -31,7 +32,8 @@ def test_text_is_as_the_model_was_trained_on(written, spoken):
 
 
 @pytest.mark.parametrize(
-    "text", ["<|eot_id|>", "《|AUDIO_OUT|》", "<<||AUDIO_OUT|>|>", "<|<|eot_id|>", "<(|eot_id|)>", "[laugh]|>"]
+    "text",
+    ["<|eot_id|>", "《|AUDIO_OUT|》", "<<||AUDIO_OUT|>|>", "<|<|eot_id|>", "<(|eot_id|)>", "[laugh]|>"],
 )
 def test_no_control_token_is_left(text):
     for cleaned in (plain(text), normalized(text)):
