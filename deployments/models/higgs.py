@@ -92,7 +92,7 @@ class Higgs(Model[HiggsEngine]):
             SpokenPart(speakers[turn.voice].name, turn.text, speech.samples)
             for turn, speech in zip(turns, speeches, strict=True)
         ]
-        notes = list(_notes(request, parameters, speeches, engine))
+        notes = list(_notes(request, parameters, speeches))
         if isinstance(request, DialogueRequest):
             return _dialogue(parts, engine.sample_rate, request.format, notes)
         return _speech(parts[0], engine.sample_rate, request.format, notes)
@@ -169,7 +169,6 @@ def _notes(
     request: SpeakRequest | DialogueRequest,
     parameters: HiggsParameters,
     speeches: Sequence[Speech],
-    engine: HiggsEngine,
 ) -> Iterator[str]:
     if isinstance(request, DialogueRequest):
         if parameters.transcription:
@@ -186,8 +185,7 @@ def _notes(
     cut = [str(number) for number, speech in enumerate(speeches, 1) if not speech.complete]
     if cut:
         what = f"Turns {', '.join(cut)}" if isinstance(request, DialogueRequest) else "The speech"
-        seconds = parameters.max_new_tokens * engine.frame_samples / engine.sample_rate
-        yield f"{what} reached max_new_tokens, some {seconds:.1f} s: the end may be cut off."
+        yield f"{what} reached max_new_tokens ({parameters.max_new_tokens}): the end may be cut off."
 
 
 def _check_text(text: str, field: str) -> None:

@@ -15,7 +15,7 @@ from deployments.models.higgs_parameters import HiggsParameters
 from deployments.models.higgs_text import plain
 
 INSTRUCTION = "Generate audio following instruction."
-"""The system's message in every sample of the model's training."""
+"""The message of the system, as the model's authors have it."""
 
 _seeding = threading.Lock()
 
@@ -88,7 +88,7 @@ class HiggsEngine:
 
         with torch.inference_mode():
             inputs = self.processor.apply_chat_template(
-                conversation(text, parameters.scene_prompt, reference),
+                _conversation(text, parameters.scene_prompt, reference),
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
@@ -147,7 +147,7 @@ def load_engine(model_folder: Path, codec_folder: Path, device: str) -> HiggsEng
         setattr(model.generation_config, name, None)
     codec = codec_class().from_pretrained(codec_folder, dtype=torch.float32)
     tokenizer = hf.AutoTokenizer.from_pretrained(model_folder)
-    # There if it was in use before it was saved; the processor hands it on to the extractor, which refuses it.
+    # Set if it was in use when it was saved; the processor hands it on to the extractor, which refuses it.
     tokenizer.init_kwargs.pop("pad_to_multiple_of", None)
     extractor = hf.DacFeatureExtractor.from_pretrained(model_folder)
     # Loaded as a whole it would fetch the codec by the name of its repository, and only beside torchaudio.
@@ -156,7 +156,7 @@ def load_engine(model_folder: Path, codec_folder: Path, device: str) -> HiggsEng
     return HiggsEngine(model.eval().to(device), processor)
 
 
-def conversation(text: str, scene: str | None, reference: Reference | None) -> list[dict[str, Any]]:
+def _conversation(text: str, scene: str | None, reference: Reference | None) -> list[dict[str, Any]]:
     """What the model is shown: its task, the scene, a voice saying something, and the text for it to say."""
     turns = [_message("system", type="text", text=INSTRUCTION)]
     if scene := plain(scene or ""):

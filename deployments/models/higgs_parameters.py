@@ -56,4 +56,4 @@ def checked(parameters: Mapping[str, Any]) -> HiggsParameters:
         raise InvalidRequest(f"{field} is unknown; higgs takes {known}", field=field)
     value = fault["input"]
     right = fault["msg"].removeprefix("Input ")
-    raise InvalidRequest(f"{field} {right}, not {value!r}", field=field, details={"value": value})
+    raise InvalidRequest(f"{field} {right}, not {value!r:.80}", field=field, details={"value": value})

@@ -46,7 +46,7 @@ _SPOKEN = {
     "°F": " degrees Fahrenheit",
     "°C": " degrees Celsius",
     "[laugh]": "<SE>[Laughter]</SE>",
-    "[humming start]": "<SE_s>[Humming]</SE_s>",
+    "[humming start]": "<SE_s>[Humming]</SE_s>",  # <SE> in theirs, unlike all other beginnings
     "[humming end]": "<SE_e>[Humming]</SE_e>",
     "[music start]": "<SE_s>[Music]</SE_s>",
     "[music end]": "<SE_e>[Music]</SE_e>",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from audiograph.errors import Canceled, InvalidRequest, WeightsMissing
+from audiograph.errors import Canceled, WeightsMissing
 from audiograph.schemas import DialogueRequest, SpeakRequest
 from deployments.models import higgs as higgs_module
 from deployments.models import hugging_face
@@ -25,6 +25,8 @@ MODEL = Higgs(Higgs.options_class())
 RATE = 24_000
 FRAME = 960
 SHORT = {"max_new_tokens": 40}
+FEW = {"top_k": 2}
+"""Choices, so that random weights repeat themselves as trained ones do."""
 SCENE = "Audio is recorded from a quiet room."
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -118,12 +120,17 @@ def spoken(engine, monkeypatch):
     ("parameters", "sampling"),
     [
         ({}, {}),
+        (FEW, FEW),
         ({"temperature": 1.2, "top_p": 0.5, "top_k": 0}, {"temperature": 1.2, "top_p": 0.5, "top_k": 0}),
         ({"temperature": 0}, {"do_sample": False}),
-        ({"ras_win_len": 3, "ras_win_max_num_repeat": 1}, {"ras_win_len": 3, "ras_win_max_num_repeat": 1}),
-        ({"ras_win_len": None}, {"ras_win_len": None}),
-        ({"ras_win_len": 0}, {"ras_win_len": None}),
-        ({"ras_win_max_num_repeat": 0}, {"ras_win_len": None}),
+        (
+            FEW | {"ras_win_len": 3, "ras_win_max_num_repeat": 1},
+            FEW | {"ras_win_len": 3, "ras_win_max_num_repeat": 1},
+        ),
+        (FEW | {"ras_win_len": None}, FEW | {"ras_win_len": None}),
+        (FEW | {"ras_win_len": 0}, FEW | {"ras_win_len": None}),
+        (FEW | {"ras_win_max_num_repeat": None}, FEW | {"ras_win_len": None}),
+        (FEW | {"ras_win_max_num_repeat": 0}, FEW | {"ras_win_len": None}),
         ({"max_new_tokens": 70}, {"max_new_tokens": 70}),
     ],
 )
@@ -138,8 +145,8 @@ def test_speech_is_what_generate_makes(engine, parameters, sampling):
 
 def test_repetition_aware_sampling_changes_what_is_drawn(engine):
     assert not np.array_equal(
-        samples(speak(engine, parameters={"top_k": 2})),
-        samples(speak(engine, parameters={"top_k": 2, "ras_win_len": None})),
+        samples(speak(engine, parameters=FEW)),
+        samples(speak(engine, parameters=FEW | {"ras_win_len": None})),
     )
 
 
@@ -182,7 +189,7 @@ def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(engine):
     assert 0 < np.abs(audio.samples).max() <= 1
     assert result.duration == output.audio_seconds == (30 - 8) / 25
     assert (result.voice, result.channels) == ("default", 1)
-    assert result.notes == ["The speech reached max_new_tokens, some 1.2 s: the end may be cut off."]
+    assert result.notes == ["The speech reached max_new_tokens (30): the end may be cut off."]
 
 
 def test_what_is_too_loud_is_turned_down(engine, monkeypatch):
@@ -243,7 +250,7 @@ def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(engine):
         "dialogue.srt",
         "dialogue.vtt",
     ]
-    assert "Turns 1, 2, 3 reached max_new_tokens" in notes(output)
+    assert "Turns 1, 2, 3 reached max_new_tokens (40)" in notes(output)
 
 
 def company():
@@ -277,24 +284,7 @@ def test_a_dialogue_is_reproducible(engine):
     np.testing.assert_array_equal(first, again)
 
 
-# What is refused, and what is ignored
-
-
-def test_more_transcripts_than_voices_are_refused(engine):
-    with pytest.raises(InvalidRequest, match="2 texts for 1 voices") as refused:
-        dialogue(
-            engine, [("a", "x"), (None, "y"), ("a", "z")], parameters={"audio_transcriptions": ["1", "2"]}
-        )
-    assert refused.value.field == "parameters.audio_transcriptions"
-
-
-def test_text_of_nothing_is_refused(engine):
-    with pytest.raises(InvalidRequest, match="nothing that can be spoken") as refused:
-        speak(engine, " …! ")
-    assert refused.value.field == "text"
-    with pytest.raises(InvalidRequest) as refused:
-        dialogue(engine, [(None, "one"), (None, "?")])
-    assert refused.value.field == "turns.1.text"
+# What is ignored
 
 
 def test_what_is_ignored_is_said(engine):

@@ -8,6 +8,17 @@ from deployments.models.higgs_parameters import checked
 MODEL = Higgs(Higgs.options_class())
 
 
+def dialogue(*turns, **parameters):
+    turns = [{"voice": voice, "text": text} for voice, text in turns]
+    return DialogueRequest(turns=turns, parameters=parameters)
+
+
+def refusal(request):
+    with pytest.raises(InvalidRequest) as refused:
+        MODEL.check_request(request, "v2-3B")
+    return refused.value
+
+
 def test_the_defaults_are_those_of_the_model():
     assert checked({}).model_dump() == {
         "scene_prompt": "Audio is recorded from a quiet room.",
@@ -46,13 +57,26 @@ def test_the_defaults_are_those_of_the_model():
     ],
 )
 def test_wrong_parameters_are_refused(name, value, right):
-    with pytest.raises(InvalidRequest, match=right) as refused:
-        MODEL.check_request(SpeakRequest(text="x", parameters={name: value}), "v2-3B")
-    assert refused.value.field == f"parameters.{name}"
+    refused = refusal(SpeakRequest(text="x", parameters={name: value}))
+    assert refused.field == f"parameters.{name}"
+    assert right in str(refused)
 
 
 def test_a_wrong_transcript_is_named_by_its_number():
-    request = DialogueRequest(turns=[{"text": "x"}], parameters={"audio_transcriptions": ["a", 2]})
-    with pytest.raises(InvalidRequest) as refused:
-        MODEL.check_request(request, "v2-3B")
-    assert refused.value.field == "parameters.audio_transcriptions.1"
+    refused = refusal(dialogue(("a", "x"), audio_transcriptions=["a", 2]))
+    assert refused.field == "parameters.audio_transcriptions.1"
+
+
+def test_more_transcripts_than_voices_are_refused():
+    turns = [("a", "x"), (None, "y"), ("a", "z")]
+    MODEL.check_request(dialogue(*turns, audio_transcriptions=["1"]), "v2-3B")
+    refused = refusal(dialogue(*turns, audio_transcriptions=["1", "2"]))
+    assert refused.field == "parameters.audio_transcriptions"
+    assert "2 texts for 1 voices" in str(refused)
+
+
+def test_text_of_nothing_is_refused():
+    assert refusal(SpeakRequest(text=" …! ")).field == "text"
+    refused = refusal(dialogue((None, "one"), (None, "?")))
+    assert refused.field == "turns.1.text"
+    assert "nothing that can be spoken: '?'" in str(refused)
