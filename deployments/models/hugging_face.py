@@ -5,7 +5,7 @@ from pathlib import Path
 from audiograph.errors import WeightsMissing
 from deployments.models.weights import hub_reachable
 
-NEEDED = ["*.json", "*.safetensors", "*.model", "*.txt"]
+NEEDED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 """Not the same weights again in other formats, and no pickles."""
 
 

@@ -1,0 +1,204 @@
+"""Speech and dialogue with Higgs Audio v2 (Boson AI, 2025): expressive, in any voice that it hears."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from audiograph.errors import InvalidRequest, WeightsMissing
+from audiograph.schemas import (
+    AudioFormat,
+    DialogueRequest,
+    DialogueResult,
+    Request,
+    SpeakRequest,
+    SpeakResult,
+    TaskName,
+    Turn,
+)
+from deployments.models.base import AudioOutput, LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.higgs_cast import SHORTEST_SECONDS, Speaker, cast, voices_of
+from deployments.models.higgs_engine import HiggsEngine, Reference, Speech, load_engine
+from deployments.models.higgs_parameters import HiggsParameters, checked
+from deployments.models.higgs_text import expected_frames, has_control_marks, normalized
+from deployments.models.hugging_face import pretrained_folder
+from deployments.models.turns import SpokenPart, dialogue_files, joined
+from deployments.tiny.higgs import build_checkpoint
+
+logger = logging.getLogger("audiograph.models")
+
+MODEL, CODEC = "eustlb/higgs-v2", "eustlb/higgs-audio-v2-tokenizer"
+"""bosonai/higgs-audio-v2-generation-3B-base and its tokenizer, in the form that transformers reads."""
+
+STAGE = "speaking"
+
+
+class Higgs(Model[HiggsEngine]):
+    """``speak`` and ``dialogue``, with recorded voices whose transcripts are known. Mono at 24 kHz.
+
+    The turns of a dialogue are made one after the other. Turns that name no voice have one that the model
+    chooses with the first of them, and that the others keep.
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
+    variants = ("v2-3B",)
+    default_variant = "v2-3B"
+    clones_voices = True
+    needs_transcripts = True
+
+    def check_request(self, request: Request, variant: str) -> None:
+        """Refuse parameters that are unknown or out of range, and text of nothing that can be spoken."""
+        assert isinstance(request, SpeakRequest | DialogueRequest)
+        parameters = checked(request.parameters)
+        if isinstance(request, SpeakRequest):
+            _check_text(request.text, "text")
+            return
+        for number, turn in enumerate(request.turns):
+            _check_text(turn.text, f"turns.{number}.text")
+        _check_transcripts(parameters, voices_of(request.turns))
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[HiggsEngine]:
+        """Load the published checkpoints, or tiny random ones, as the policy says."""
+        if context.policy != "tiny":
+            try:
+                model, codec = (pretrained_folder(name, context.work_dir) for name in (MODEL, CODEC))
+                return Loaded(load_engine(model, codec, context.device), "pretrained")
+            except WeightsMissing as error:
+                if context.policy == "pretrained":
+                    raise
+                logger.warning("%s Going on with RANDOM weights, which make noise.", error)
+        folder = build_checkpoint(context.work_dir / "tiny")
+        return Loaded(load_engine(folder / "model", folder / "codec", context.device), "random")
+
+    def run(
+        self, engine: HiggsEngine, request: SpeakRequest | DialogueRequest, context: RunContext
+    ) -> Output:
+        """Speak a text, or one turn after the other.
+
+        Raises:
+            NotFound: there is no such voice.
+            InvalidAudio: its recording is too short or too long.
+            InvalidRequest: what is said in it is neither known nor told.
+        """
+        context.progress(0.0, STAGE)
+        parameters = checked(request.parameters)
+        turns = _turns(request)
+        speakers = cast(turns, _transcripts(request, parameters), engine.sample_rate, context)
+        seed = secrets.randbits(31) if request.seed is None else request.seed
+        with engine.seeded(seed):
+            speeches = list(_spoken(engine, turns, speakers, parameters, context))
+        parts = [
+            SpokenPart(speakers[turn.voice].name, turn.text, speech.samples)
+            for turn, speech in zip(turns, speeches, strict=True)
+        ]
+        notes = list(_notes(request, parameters, speeches))
+        if isinstance(request, DialogueRequest):
+            return _dialogue(parts, engine.sample_rate, request.format, notes)
+        return _speech(parts[0], engine.sample_rate, request.format, notes)
+
+    def unload(self, engine: HiggsEngine) -> None:
+        """Let go of what transformers remembers of the codec."""
+        engine.close()
+
+    def check_engine(self, engine: HiggsEngine) -> None:
+        """One pass of the language model."""
+        engine.check()
+
+
+def _spoken(
+    engine: HiggsEngine,
+    turns: Sequence[Turn],
+    speakers: dict[str | None, Speaker],
+    parameters: HiggsParameters,
+    context: RunContext,
+) -> Iterator[Speech]:
+    """Speak turn by turn; a speaker without a reference has one as soon as a turn is long enough."""
+    texts = [normalized(turn.text) for turn in turns]
+    expected = [min(expected_frames(text), parameters.max_new_tokens) for text in texts]
+    for number, (turn, text) in enumerate(zip(turns, texts, strict=True)):
+        speaker = speakers[turn.voice]
+        report = _reporter(context, expected, number)
+        speech = engine.speak(text, parameters, speaker.reference, report)
+        if speaker.reference is None and len(speech.samples) >= SHORTEST_SECONDS * engine.sample_rate:
+            speakers[turn.voice] = replace(speaker, reference=Reference(speech.samples, text))
+        yield speech
+
+
+def _reporter(context: RunContext, expected: Sequence[int], number: int) -> Callable[[int], None]:
+    """Tells progress by the steps of a turn; a turn that takes more than expected stands still at its end."""
+    before, most, total = sum(expected[:number]), expected[number], sum(expected)
+    return lambda steps: context.progress((before + min(steps, most)) / total, STAGE)
+
+
+def _speech(part: SpokenPart, sample_rate: int, audio_format: AudioFormat, notes: list[str]) -> Output:
+    duration = len(part.samples) / sample_rate
+    result = SpeakResult(
+        voice=part.voice, duration=duration, sample_rate=sample_rate, channels=1, notes=notes
+    )
+    audio = AudioOutput("speech", part.samples, sample_rate, audio_format)
+    return Output(result, (audio,), audio_seconds=duration)
+
+
+def _dialogue(
+    parts: Sequence[SpokenPart], sample_rate: int, audio_format: AudioFormat, notes: list[str]
+) -> Output:
+    samples, turns = joined(parts, sample_rate)
+    duration = len(samples) / sample_rate
+    result = DialogueResult(turns=turns, duration=duration, sample_rate=sample_rate, channels=1, notes=notes)
+    audio = AudioOutput("dialogue", samples, sample_rate, audio_format)
+    return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
+
+
+def _turns(request: SpeakRequest | DialogueRequest) -> list[Turn]:
+    if isinstance(request, DialogueRequest):
+        return request.turns
+    return [Turn(text=request.text, voice=request.voice)]
+
+
+def _transcripts(
+    request: SpeakRequest | DialogueRequest, parameters: HiggsParameters
+) -> dict[str, str | None]:
+    """What the request says that its voices say."""
+    if isinstance(request, DialogueRequest):
+        return dict(zip(voices_of(request.turns), parameters.audio_transcriptions, strict=False))
+    return {request.voice: parameters.transcription} if request.voice is not None else {}
+
+
+def _notes(
+    request: SpeakRequest | DialogueRequest,
+    parameters: HiggsParameters,
+    speeches: Sequence[Speech],
+) -> Iterator[str]:
+    if isinstance(request, DialogueRequest):
+        if parameters.transcription:
+            yield "transcription was ignored: a dialogue takes audio_transcriptions."
+    else:
+        if parameters.audio_transcriptions:
+            yield "audio_transcriptions was ignored: it is for dialogues; transcription is for speech."
+        if parameters.transcription and request.voice is None:
+            yield "transcription was ignored: no voice is named."
+        if request.speed != 1:
+            yield "speed was ignored: Higgs Audio speaks at a pace of its own."
+    if any(has_control_marks(turn.text) for turn in _turns(request)):
+        yield "<| and |> were left out of the text: they mark the model's control tokens."
+    cut = [str(number) for number, speech in enumerate(speeches, 1) if not speech.complete]
+    if cut:
+        what = f"Turns {', '.join(cut)}" if isinstance(request, DialogueRequest) else "The speech"
+        yield f"{what} reached max_new_tokens ({parameters.max_new_tokens}): the end may be cut off."
+
+
+def _check_text(text: str, field: str) -> None:
+    if not any(character.isalnum() for character in text):
+        raise InvalidRequest(f"{field} has nothing that can be spoken: {text[:40]!r}", field=field)
+
+
+def _check_transcripts(parameters: HiggsParameters, voices: Sequence[str]) -> None:
+    given, field = len(parameters.audio_transcriptions), "parameters.audio_transcriptions"
+    if given > len(voices):
+        raise InvalidRequest(
+            f"{field} has {given} texts for {len(voices)} voices: give one for each voice that the turns "
+            "name, in the order in which they first speak",
+            field=field,
+            details={"value": given, "maximum": len(voices)},
+        )
