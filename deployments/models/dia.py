@@ -122,7 +122,7 @@ class Dia(Model[DiaEngine]):
         if not spoken.ended:
             notes.append(_cut_off(sampling.max_new_tokens, duration))
         result = DialogueResult(
-            turns=estimated_times(lines, voices, duration),
+            turns=estimated_times(lines, [sample.name for sample in samples], duration),
             duration=duration,
             sample_rate=engine.sample_rate,
             channels=1,

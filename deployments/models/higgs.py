@@ -20,7 +20,7 @@ from audiograph.schemas import (
 from deployments.models.base import AudioOutput, LoadContext, Loaded, Model, Output, RunContext
 from deployments.models.higgs_cast import SHORTEST_SECONDS, Speaker, cast, voices_of
 from deployments.models.higgs_engine import HiggsEngine, Reference, Speech, load_engine
-from deployments.models.higgs_parameters import HiggsParameters, checked
+from deployments.models.higgs_parameters import HiggsParameters
 from deployments.models.higgs_text import expected_frames, has_control_marks, normalized
 from deployments.models.hugging_face import pretrained_folder
 from deployments.models.turns import SpokenPart, dialogue_files, joined
@@ -44,13 +44,12 @@ class Higgs(Model[HiggsEngine]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("v2-3B",)
     default_variant = "v2-3B"
-    clones_voices = True
-    needs_transcripts = True
+    clones_voices = True  # whose transcripts may come with the request, so they are looked for in `run`
 
     def check_request(self, request: Request, variant: str) -> None:
         """Refuse parameters that are unknown or out of range, and text of nothing that can be spoken."""
         assert isinstance(request, SpeakRequest | DialogueRequest)
-        parameters = checked(request.parameters)
+        parameters = HiggsParameters.checked(request.parameters, "higgs")
         if isinstance(request, SpeakRequest):
             _check_text(request.text, "text")
             return
@@ -82,7 +81,7 @@ class Higgs(Model[HiggsEngine]):
             InvalidRequest: what is said in it is neither known nor told.
         """
         context.progress(0.0, STAGE)
-        parameters = checked(request.parameters)
+        parameters = HiggsParameters.checked(request.parameters, "higgs")
         turns = _turns(request)
         speakers = cast(turns, _transcripts(request, parameters), engine.sample_rate, context)
         seed = secrets.randbits(31) if request.seed is None else request.seed

@@ -1,19 +1,16 @@
 """What a request may set of Higgs Audio, beyond text, voices and seed."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from audiograph.errors import InvalidRequest
+from deployments.models.parameters import Parameters
 
 Transcript = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
 
-class HiggsParameters(BaseModel):
+class HiggsParameters(Parameters):
     """The ``parameters`` of a request; the model makes 25 tokens a second, each of eight codes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     scene_prompt: str | None = Field("Audio is recorded from a quiet room.", max_length=4000)
     """Where and how it is recorded; null or an empty text for none."""
@@ -38,22 +35,3 @@ class HiggsParameters(BaseModel):
     def repetition_aware(self) -> bool:
         """Whether repetition-aware sampling is on."""
         return bool(self.ras_win_len and self.ras_win_max_num_repeat)
-
-
-def checked(parameters: Mapping[str, Any]) -> HiggsParameters:
-    """The parameters of a request, with defaults for those that are absent.
-
-    Raises:
-        InvalidRequest: one is unknown, of the wrong type or out of range.
-    """
-    try:
-        return HiggsParameters.model_validate(parameters)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(["parameters", *map(str, fault["loc"])])
-    if fault["type"] == "extra_forbidden":
-        known = ", ".join(HiggsParameters.model_fields)
-        raise InvalidRequest(f"{field} is unknown; higgs takes {known}", field=field)
-    value = fault["input"]
-    right = fault["msg"].removeprefix("Input ")
-    raise InvalidRequest(f"{field} {right}, not {value!r:.80}", field=field, details={"value": value})

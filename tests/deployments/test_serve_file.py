@@ -24,7 +24,7 @@ def test_the_embedded_default_is_valid_and_local() -> None:
     file = read(ROOT / "serve_config.yaml")
     file.check_exposure()
     assert file.url == "http://127.0.0.1:8000"
-    models = {"pitch_analysis", "whisper", "musicgen", "hpss", "demucs", "espeak", "mock", "dia"}
+    models = {"pitch_analysis", "whisper", "musicgen", "hpss", "demucs", "espeak", "mock", "dia", "higgs"}
     assert set(file.application.args.models) == models
 
 

@@ -12,12 +12,14 @@ from audiograph import Audiograph
 from audiograph.errors import Conflict, JobCanceled
 from audiograph.schemas import (
     AnalyzePitchRequest,
+    DialogueRequest,
     GenerateMusicRequest,
     Job,
     Request,
     SeparateRequest,
     SpeakRequest,
     TranscribeRequest,
+    Turn,
 )
 from tests.sounds import wav_bytes
 
@@ -25,6 +27,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 JOBS = 64
 PATIENCE = 300
+TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
+SHORT = {"max_new_tokens": 40}
 SLACK_BYTES = 64 * 1024**2
 """What allocators and caches of libraries keep, whose size says nothing about jobs."""
 
@@ -38,6 +42,9 @@ def requests(file: str, count: int) -> list[Request]:
         lambda n: SeparateRequest(file=file, model="hpss"),
         lambda n: AnalyzePitchRequest(file=file),
         lambda n: SeparateRequest(file=file, model="demucs"),
+        lambda n: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
+        lambda n: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),
+        lambda n: SpeakRequest(model="mock", text="Hello."),
     ]
     return [kinds[number % len(kinds)](number) for number in range(count)]
 
@@ -70,7 +77,7 @@ def memory(client: Audiograph) -> dict[str, int]:
 
 def test_a_crowd_leaves_nothing_behind(client: Audiograph) -> None:
     file = client.files.upload(wav_bytes(seconds=2.0), name="tone.wav").id
-    run_all(client, requests(file, 12), canceled=set())  # every replica is up, every library imported
+    run_all(client, requests(file, 18), canceled=set())  # every replica is up, every library imported
     before = memory(client)
 
     canceled = set(random.Random(2).sample(range(JOBS), JOBS // 3))

@@ -34,6 +34,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "demucs": ["separate"],
         "espeak": ["speak", "dialogue"],
         "dia": ["dialogue"],
+        "higgs": ["speak", "dialogue"],
         "mock": ["speak", "dialogue"],
     }
     assert {name: model.weights for name, model in models.items()} == {
@@ -44,6 +45,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "demucs": "random",
         "espeak": "none",
         "dia": "random",
+        "higgs": "random",
         "mock": "none",
     }
     assert all(model.available for model in models.values())

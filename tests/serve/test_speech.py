@@ -8,7 +8,7 @@ import soundfile
 
 from audiograph import Audiograph
 from audiograph.errors import Conflict, InvalidRequest, NotFound
-from audiograph.schemas import DialogueResult, SpeakResult
+from audiograph.schemas import DialogueResult, SpeakResult, Turn
 
 pytestmark = pytest.mark.cluster
 
@@ -23,7 +23,7 @@ def recording(client: Audiograph, artifact: object) -> tuple[np.ndarray, int]:
 def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
     spoken = client.speak(SAID, timeout=PATIENCE)
     voice = client.voices.create("me", spoken.artifacts[0].id, transcript=SAID)
-    assert (voice.transcript, voice.models) == (SAID, ["dia", "mock"])
+    assert (voice.transcript, voice.models) == (SAID, ["dia", "higgs", "mock"])
     assert voice in client.voices.list()
     with pytest.raises(Conflict, match="me"):
         client.voices.create("me", spoken.artifacts[0].id)
@@ -40,6 +40,20 @@ def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
         client.voices.get("me")
     with pytest.raises(InvalidRequest, match="me"):
         client.speak("Whatever.", model="mock", voice="me")
+
+
+@pytest.mark.parametrize(("model", "rate"), [("dia", 44_100), ("higgs", 24_000)])
+def test_models_that_clone_take_a_recorded_voice(client: Audiograph, model: str, rate: int) -> None:
+    spoken = client.speak(SAID, timeout=PATIENCE)
+    client.voices.create(f"guest of {model}", spoken.artifacts[0].id, transcript=SAID)
+    turns = [Turn(text="Who is there?", voice=f"guest of {model}"), Turn(text="Only me.")]
+    job = client.dialogue(turns, model=model, parameters={"max_new_tokens": 60}, timeout=PATIENCE)
+    assert isinstance(job.result, DialogueResult)
+    assert job.weights == "random"
+    assert job.result.turns[0].voice == f"guest of {model}"
+    samples, found_rate = recording(client, job.artifacts[0])
+    assert (found_rate, len(samples) / rate) == (rate, pytest.approx(job.result.duration))
+    assert job.result.notes  # such as that the end may be cut off
 
 
 def test_a_dialogue_says_who_speaks_when(client: Audiograph) -> None:

@@ -3,7 +3,7 @@ import pytest
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, SpeakRequest
 from deployments.models.higgs import Higgs
-from deployments.models.higgs_parameters import checked
+from deployments.models.higgs_parameters import HiggsParameters
 
 MODEL = Higgs(Higgs.options_class())
 
@@ -20,7 +20,7 @@ def refusal(request):
 
 
 def test_the_defaults_are_those_of_the_model():
-    assert checked({}).model_dump() == {
+    assert HiggsParameters.checked({}, "higgs").model_dump() == {
         "scene_prompt": "Audio is recorded from a quiet room.",
         "transcription": None,
         "audio_transcriptions": [],
