@@ -92,7 +92,7 @@ class Registry:
             ModelUnavailable: a package that the model needs is not installed.
         """
         task: TaskName = request.task  # type: ignore[attr-defined]  # every class of a request has it
-        card = self._serving(task, request.model)
+        card = self._serving(task, request.model, request.variant)
         variant = request.variant or card.default_variant
         if variant not in card.variants:
             raise _refused(
@@ -120,18 +120,25 @@ class Registry:
             self._known_voices[name] = [] if missing else self._models[name].voices()
         return self._known_voices[name]
 
-    def _serving(self, task: TaskName, name: str | None) -> ModelCard:
+    def _serving(self, task: TaskName, name: str | None, variant: str | None) -> ModelCard:
         fitting = {card.name: card for card in self.cards.values() if task in card.tasks}
         if not fitting:
             tasks = list(dict.fromkeys(task for card in self.cards.values() for task in card.tasks))
             raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
-        name = name or self._defaults.get(task) or next(iter(fitting))
+        name = name or self._default(task, fitting, variant)
         if name not in fitting:
             fault = (
                 f"model {name!r} does not serve" if name in self.cards else f"there is no model {name!r} for"
             )
             raise _refused(f"{fault} task {task!r}", "model", name, "models", list(fitting))
         return fitting[name]
+
+    def _default(self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None) -> str:
+        """The default for the task; or, if a variant is named that only others have, the first of those."""
+        preferred = self._defaults.get(task)
+        names = [preferred, *fitting] if preferred else list(fitting)
+        having = [name for name in names if variant in fitting[name].variants]
+        return (having or names)[0]
 
     def _check_voices(self, card: ModelCard, request: Request) -> None:
         known = [voice.id for voice in self.voices(card.name)]

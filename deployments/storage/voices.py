@@ -30,6 +30,9 @@ QUIET_DB = -40.0
 MOMENT_SECONDS, MARGIN_SECONDS = 0.02, 0.1
 AUDIO_ENDINGS = frozenset({".wav", ".mp3", ".flac", ".m4a", ".ogg", ".opus", ".aac", ".webm"})
 
+_READING = 0x61756469_6F766F69
+"""Key of the lock that keeps two from remembering files of the folder at once ("audiovoi")."""
+
 
 class VoiceStore:
     """The voices of one server. Blocking; safe to use from many threads and processes."""
@@ -170,7 +173,8 @@ class VoiceStore:
     def _remember(self, name: str, item_id: str, fingerprint: str | None) -> None:
         now = time.time()
         with self._store.database.session() as session:
-            if fingerprint is not None:  # a file that has changed, or that another replica has just read
+            if fingerprint is not None:  # a file that has changed, or that another replica is reading as well
+                self._store.database.lock(session, _READING)
                 _forget(session, name)
             session.add(Voice(name=name, item_id=item_id, fingerprint=fingerprint, created_at=now))
             session.add(Pin(job_id=VOICE_HOLDER + name, item_id=item_id, created_at=now))

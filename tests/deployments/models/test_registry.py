@@ -100,6 +100,16 @@ def test_the_first_that_serves_a_task_is_its_default_unless_told_otherwise():
     assert registry_of(two).resolve(SpeakRequest(text="hi", model="two", variant="large")).variant == "large"
 
 
+def test_a_variant_that_only_another_model_has_names_that_model():
+    two = {"one": {"class": f"{TOYS}:Toy"}, "two": {"class": f"{TOYS}:Giant"}}
+    for defaults in ({}, {"speak": "one"}):
+        registry = registry_of(two, defaults=defaults)
+        assert registry.resolve(SpeakRequest(text="hi", variant="giant")).model == "two"
+        assert registry.resolve(SpeakRequest(text="hi", variant="large")).model == "one"
+        with pytest.raises(NotServed, match="'one' has no variant 'huge'"):
+            registry.resolve(SpeakRequest(text="hi", variant="huge"))
+
+
 @pytest.mark.parametrize(
     ("request_", "error", "field", "details"),
     [

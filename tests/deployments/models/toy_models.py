@@ -296,3 +296,10 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "exit": lambda: SystemExit(3),
     "stop": StopIteration,
 }
+
+
+class Giant(Toy):
+    """In one size, which no other has."""
+
+    variants = ("giant",)
+    default_variant = "giant"

@@ -1,6 +1,7 @@
 """Recorded voices: what is kept of a recording, under which names, and what a name may not reach."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,15 @@ def test_a_file_of_the_folder_is_read_again_once_it_has_changed(
     assert second.duration == pytest.approx(5.0, abs=0.3)
     with pytest.raises(Conflict, match="folder"):
         voices.delete("anna.wav")
+
+
+def test_many_may_meet_a_new_file_at_once(voices: VoiceStore, store: ArtifactStore) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(voices.get, ["anna.wav"] * 8))
+    assert {voice.transcript for voice in found} == {SAID}
+    store.collect(retention_seconds=0.0, max_bytes=0)
+    assert store.usage().items == 1  # the others' copies are gone, or not kept
+    assert voices.get("anna.wav").artifact is not None
 
 
 @pytest.mark.parametrize("name", [*PATH_TRICKS, "link.wav", "../secret.wav", "men/../../secret.wav"])
