@@ -19,10 +19,13 @@ NIMBLE = {
 }
 """Replicas come and go within seconds, where a test waits for it."""
 
+SLOW = {"load_seconds": 0, "speak_seconds": 300}
+"""A mock that is busy for as long as anybody wants to look, and costs nothing."""
+
 
 @pytest.fixture(scope="package")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A second one, with keys, the model that README.md shows, and an hpss whose replicas come and go."""
+    """A second one, with keys, the model that README.md shows, and a mock whose replicas come and go."""
     folder = tmp_path_factory.mktemp("guarded")
     source, entry = added_model()
     added = folder / "added"
@@ -31,7 +34,7 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         path = added.joinpath(*module.split(".")).with_suffix(".py")
         path.parent.mkdir(parents=True)
         path.write_text(source)
-    models = {**entry, "hpss": {"deployment": {"autoscaling_config": NIMBLE}}}
+    models = {**entry, "mock": {"options": SLOW, "deployment": {"autoscaling_config": NIMBLE}}}
     args = {"auth": {"required": True}, "models": models}
     server = Server(folder / "server", args, python_path=(added,)).start()
     yield server
