@@ -4,6 +4,7 @@ A voice is kept as an artifact: mono, its silent ends cut off, at one loudness, 
 parameters. So a job that has it pinned needs nothing else, whatever becomes of the name meanwhile.
 """
 
+import logging
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.loudness import leveled, within_full_scale
 from deployments.storage.names import checked_text
 from deployments.storage.tables import VOICE_HOLDER, Pin, Voice
+
+logger = logging.getLogger("audiograph.storage")
 
 SAMPLE_RATE = 48_000
 TAG = "type:voice"
@@ -192,11 +195,20 @@ class VoiceStore:
         )
 
     def list(self) -> list[VoiceInfo]:
-        """All of them by name; the folder's as they are now."""
+        """All of them by name; the folder's as they are now, but for files that cannot be voices."""
         query = select(Voice).where(Voice.fingerprint.is_(None)).order_by(Voice.name)
         with self._store.database.snapshot() as session:
-            uploaded = [row.name for row in session.scalars(query)]
-        return [self.get(name) for name in [*uploaded, *self._folder_names()]]
+            uploaded = {row.name: row.item_id for row in session.scalars(query)}
+        named = [self._record(name, item_id, "uploaded") for name, item_id in uploaded.items()]
+        return [*named, *filter(None, map(self._listed, self._folder_names()))]
+
+    def _listed(self, name: str) -> VoiceInfo | None:
+        """A file of the folder as a voice; None if it cannot be one, which the log tells."""
+        try:
+            return self._in_folder(name)
+        except InvalidAudio as error:
+            logger.warning("%s in the voices folder is no voice: %s", name, error)
+            return None
 
 
 def _forget(session: Session, name: str) -> None:

@@ -7,11 +7,13 @@ kinds of layers. Their stems are the mixture, filtered at random.
 import hashlib
 import io
 import shutil
-import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from deployments.tiny.folders import built
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 SIX_SOURCES = [*SOURCES, "guitar", "piano"]
@@ -36,18 +38,8 @@ WAVEFORM: Mapping[str, Any] = {"channels": 4, "depth": 3, "dconv_depth": 1}
 
 
 def build_repository(variant: str, folder: Path) -> Path:
-    """A folder with the checkpoints of a variant, for ``demucs.pretrained.get_model``, built if need be.
-
-    Written whole or not at all, and always with the same content, so that replicas may build at once.
-    """
-    path = folder / f"demucs-{variant}-{REVISION}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            part = Path(scratch) / path.name
-            _write(variant, part)
-            _move(part, path)
-    return path
+    """A folder with the checkpoints of a variant, for ``demucs.pretrained.get_model``, built if need be."""
+    return built(folder / f"demucs-{variant}-{REVISION}", partial(_write, variant))
 
 
 def _write(variant: str, folder: Path) -> None:
@@ -61,14 +53,6 @@ def _write(variant: str, folder: Path) -> None:
         content = _packaged(_model(variant, index))
         digest = hashlib.sha256(content).hexdigest()[:8]
         (folder / f"{signature}-{digest}.th").write_bytes(content)
-
-
-def _move(part: Path, path: Path) -> None:
-    try:
-        part.rename(path)
-    except OSError:  # another replica was first: a folder with something in it is not replaced
-        if not path.exists():
-            raise
 
 
 def _model(variant: str, index: int) -> Any:

@@ -4,9 +4,10 @@ What it makes is noise, at the true sample rate (44.1 kHz), from the true number
 with the true delays between them. It never ends by itself: a dialogue is as long as it may be.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from deployments.tiny.folders import built
 
 SEED = 0
 REVISION = 1
@@ -21,25 +22,8 @@ CODE_DEVIATION = 0.03
 
 
 def build_checkpoint(folder: Path) -> Path:
-    """The folder of the checkpoint within `folder`, built if it is not there.
-
-    Written whole or not at all, and always with the same content, so that replicas may build at once.
-    """
-    path = folder / f"dia-{REVISION}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write(Path(scratch) / "part")
-            _move(Path(scratch) / "part", path)
-    return path
-
-
-def _move(part: Path, path: Path) -> None:
-    try:
-        part.rename(path)
-    except OSError:
-        if not path.exists():  # else another replica was first, with the same content
-            raise
+    """The folder of the checkpoint within `folder`, built if it is not there."""
+    return built(folder / f"dia-{REVISION}", _write)
 
 
 def _write(path: Path) -> None:

@@ -4,11 +4,11 @@ What it says is noise, at the true sample rate (24 kHz) and frame rate (25 Hz), 
 codebooks of the true size, and it ends by chance: after some 130 frames, which are 5 s.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from deployments.models.higgs_codec import codec_class
+from deployments.tiny.folders import built
 
 SEED = 0
 REVISION = 1
@@ -63,25 +63,8 @@ CHAT_TEMPLATE = """\
 
 
 def build_checkpoint(folder: Path) -> Path:
-    """The folder of a checkpoint within `folder`, with ``model`` and ``codec``, built if it is not there.
-
-    Written whole or not at all, and always with the same content, so that replicas may build at once.
-    """
-    path = folder / f"higgs-{REVISION}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write(Path(scratch) / "part")
-            _move(Path(scratch) / "part", path)
-    return path
-
-
-def _move(part: Path, path: Path) -> None:
-    try:
-        part.rename(path)
-    except OSError:
-        if not path.exists():  # else another replica was first, with the same content
-            raise
+    """The folder of a checkpoint within `folder`, with ``model`` and ``codec``, built if it is not there."""
+    return built(folder / f"higgs-{REVISION}", _write)
 
 
 def _write(path: Path) -> None:

@@ -4,9 +4,11 @@ What they make is noise, at the true sample rate (32 kHz) and frame rate (50 Hz)
 codebooks and vocabulary; so everything about a recording but its music is as it will be.
 """
 
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from deployments.tiny.folders import built
 
 SEED = 0
 REVISION = 1
@@ -19,26 +21,10 @@ LETTERS = "etaoinshrdlucmfwypvbgkjqxz0123456789,.-'&!?:;()ABCDEFGHIJKLMNOPQRSTUV
 
 
 def build_checkpoint(folder: Path, *, melody: bool, stereo: bool) -> Path:
-    """The folder of a checkpoint within `folder`, built if it is not there.
-
-    Written whole or not at all, and always with the same content, so that replicas may build at once.
-    """
+    """The folder of a checkpoint within `folder`, built if it is not there."""
     kind = ("stereo-" if stereo else "") + ("melody" if melody else "text")
-    path = folder / f"musicgen-{kind}-{REVISION}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _write(Path(scratch) / "part", melody=melody, stereo=stereo)
-            _move(Path(scratch) / "part", path)
-    return path
-
-
-def _move(part: Path, path: Path) -> None:
-    try:
-        part.rename(path)
-    except OSError:
-        if not path.exists():  # else another replica was first, with the same content
-            raise
+    write = partial(_write, melody=melody, stereo=stereo)
+    return built(folder / f"musicgen-{kind}-{REVISION}", write)
 
 
 def _write(path: Path, *, melody: bool, stereo: bool) -> None:

@@ -1,4 +1,4 @@
-"""Mixed jobs in flight while every kind of process is killed with -9: none is lost, none doubled."""
+"""200 mixed jobs in flight while every kind of process is killed with -9: none is lost, none doubled."""
 
 import hashlib
 import io
@@ -101,7 +101,7 @@ def test_two_runners_on_postgresql_lose_nothing(make_server: MakeServer, postgre
         storage={"database_url": postgres_url}, jobs={"runners": 2, "dead_after_seconds": 3.0}
     ).start()
     with Audiograph(server.url) as client:
-        ids = submit_mixed(client, JOBS // 2)
+        ids = submit_mixed(client, JOBS)
         wait_for_some(client, ids, 0.1)
         server.processes("ServeReplica:audiograph:runner")[0].kill()
         wait_for_some(client, ids, 0.3)

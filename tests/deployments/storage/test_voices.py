@@ -128,6 +128,17 @@ def test_the_folder_is_listed_with_its_transcripts(voices: VoiceStore) -> None:
     assert found["men/bert.wav"].transcript is None
 
 
+def test_a_file_that_is_no_voice_hides_no_other(
+    voices: VoiceStore, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    write(folder / "short.wav", speech_like(seconds=0.2)[0])
+    assert [voice.id for voice in voices.list()] == ["anna.wav", "men/bert.wav"]
+    assert {record.args[0] for record in caplog.records} == {"broken.wav", "short.wav"}  # type: ignore[index]
+    with pytest.raises(InvalidAudio, match="1 to 60 s"):
+        voices.get("short.wav")
+
+
 def test_a_file_of_the_folder_is_read_again_once_it_has_changed(
     voices: VoiceStore, folder: Path, store: ArtifactStore
 ) -> None:
