@@ -12,16 +12,13 @@ from pydantic import Field, field_validator
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import (
     DialogueRequest,
-    DialogueResult,
     Request,
     SpeakRequest,
-    SpeakResult,
     TaskName,
     Turn,
     Voice,
 )
 from deployments.models.base import (
-    AudioOutput,
     LoadContext,
     Loaded,
     Model,
@@ -32,7 +29,7 @@ from deployments.models.base import (
 )
 from deployments.models.espeak_process import Chunk, EspeakProcesses, espeak
 from deployments.models.parameters import Parameters
-from deployments.models.turns import Span, SpokenPart, dialogue_files, joined, spans
+from deployments.models.turns import Span, SpokenPart, dialogue_output, spans, speech_output
 
 SLOWEST, FASTEST = 80, 450
 """Words a minute that the library takes."""
@@ -126,16 +123,8 @@ class EspeakSpeech(Model[EspeakProcesses]):
         parameters = _parameters(request.parameters, pace)
         turn = Turn(text=request.text, voice=request.voice)
         part = self._spoken(engine, turn, parameters, self.options.max_seconds, Span(context))
-        duration = len(part.samples) / engine.sample_rate
-        result = SpeakResult(
-            voice=part.voice,
-            duration=duration,
-            sample_rate=engine.sample_rate,
-            channels=1,
-            notes=[*_notes([request.text], request.seed), *notes],
-        )
-        audio = AudioOutput("speech", part.samples, engine.sample_rate, request.format)
-        return Output(result, (audio,), audio_seconds=duration)
+        notes = [*_notes([request.text], request.seed), *notes]
+        return speech_output(part, engine.sample_rate, request.format, notes)
 
     def _dialogue(self, engine: EspeakProcesses, request: DialogueRequest, context: RunContext) -> Output:
         parameters = _parameters(request.parameters, self.options.words_per_minute)
@@ -144,17 +133,8 @@ class EspeakSpeech(Model[EspeakProcesses]):
         for turn, span in zip(request.turns, spans(context, len(request.turns)), strict=True):
             parts.append(self._spoken(engine, turn, parameters, left, span))
             left -= len(parts[-1].samples) / engine.sample_rate
-        samples, turns = joined(parts, engine.sample_rate)
-        duration = len(samples) / engine.sample_rate
-        result = DialogueResult(
-            turns=turns,
-            duration=duration,
-            sample_rate=engine.sample_rate,
-            channels=1,
-            notes=_notes([turn.text for turn in request.turns], request.seed),
-        )
-        audio = AudioOutput("dialogue", samples, engine.sample_rate, request.format)
-        return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
+        notes = _notes([turn.text for turn in request.turns], request.seed)
+        return dialogue_output(parts, engine.sample_rate, request.format, notes)
 
     def _spoken(
         self,

@@ -8,22 +8,19 @@ from typing import ClassVar
 
 from audiograph.errors import InvalidRequest, WeightsMissing
 from audiograph.schemas import (
-    AudioFormat,
     DialogueRequest,
-    DialogueResult,
     Request,
     SpeakRequest,
-    SpeakResult,
     TaskName,
     Turn,
 )
-from deployments.models.base import AudioOutput, LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.models.higgs_cast import SHORTEST_SECONDS, Speaker, cast, voices_of
 from deployments.models.higgs_engine import HiggsEngine, Reference, Speech, load_engine
 from deployments.models.higgs_parameters import HiggsParameters
 from deployments.models.higgs_text import expected_frames, has_control_marks, normalized
 from deployments.models.hugging_face import pretrained_folder
-from deployments.models.turns import SpokenPart, dialogue_files, joined
+from deployments.models.turns import SpokenPart, dialogue_output, speech_output
 from deployments.tiny.higgs import build_checkpoint
 
 logger = logging.getLogger("audiograph.models")
@@ -93,8 +90,8 @@ class Higgs(Model[HiggsEngine]):
         ]
         notes = list(_notes(request, parameters, speeches))
         if isinstance(request, DialogueRequest):
-            return _dialogue(parts, engine.sample_rate, request.format, notes)
-        return _speech(parts[0], engine.sample_rate, request.format, notes)
+            return dialogue_output(parts, engine.sample_rate, request.format, notes)
+        return speech_output(parts[0], engine.sample_rate, request.format, notes)
 
     def unload(self, engine: HiggsEngine) -> None:
         """Let go of what transformers remembers of the codec."""
@@ -128,25 +125,6 @@ def _reporter(context: RunContext, expected: Sequence[int], number: int) -> Call
     """Tells progress by the steps of a turn; a turn that takes more than expected stands still at its end."""
     before, most, total = sum(expected[:number]), expected[number], sum(expected)
     return lambda steps: context.progress((before + min(steps, most)) / total, STAGE)
-
-
-def _speech(part: SpokenPart, sample_rate: int, audio_format: AudioFormat, notes: list[str]) -> Output:
-    duration = len(part.samples) / sample_rate
-    result = SpeakResult(
-        voice=part.voice, duration=duration, sample_rate=sample_rate, channels=1, notes=notes
-    )
-    audio = AudioOutput("speech", part.samples, sample_rate, audio_format)
-    return Output(result, (audio,), audio_seconds=duration)
-
-
-def _dialogue(
-    parts: Sequence[SpokenPart], sample_rate: int, audio_format: AudioFormat, notes: list[str]
-) -> Output:
-    samples, turns = joined(parts, sample_rate)
-    duration = len(samples) / sample_rate
-    result = DialogueResult(turns=turns, duration=duration, sample_rate=sample_rate, channels=1, notes=notes)
-    audio = AudioOutput("dialogue", samples, sample_rate, audio_format)
-    return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
 
 
 def _turns(request: SpeakRequest | DialogueRequest) -> list[Turn]:

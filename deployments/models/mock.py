@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, TaskName, Turn
+from audiograph.schemas import DialogueRequest, SpeakRequest, TaskName, Turn
 from deployments.models.base import (
-    AudioOutput,
     LoadContext,
     Loaded,
     Model,
@@ -18,7 +17,7 @@ from deployments.models.base import (
     RunContext,
     Samples,
 )
-from deployments.models.turns import Span, SpokenPart, dialogue_files, joined, spans
+from deployments.models.turns import Span, SpokenPart, dialogue_output, spans, speech_output
 
 SAMPLE_RATE = 24_000
 DEFAULT_VOICE = "tone"
@@ -60,31 +59,15 @@ class Mock(Model[None]):
         if isinstance(request, DialogueRequest):
             return self._dialogue(request, context)
         part = self._speak(Turn(text=request.text, voice=request.voice), Span(context))
-        duration = len(part.samples) / SAMPLE_RATE
-        result = SpeakResult(
-            voice=part.voice,
-            duration=duration,
-            sample_rate=SAMPLE_RATE,
-            channels=1,
-            notes=_notes(request.parameters, speed=request.speed, seed=request.seed),
-        )
-        audio = AudioOutput("speech", part.samples, SAMPLE_RATE, request.format)
-        return Output(result, (audio,), audio_seconds=duration)
+        notes = _notes(request.parameters, speed=request.speed, seed=request.seed)
+        return speech_output(part, SAMPLE_RATE, request.format, notes)
 
     def _dialogue(self, request: DialogueRequest, context: RunContext) -> Output:
         turns_and_spans = zip(request.turns, spans(context, len(request.turns)), strict=True)
         parts = [self._speak(turn, span) for turn, span in turns_and_spans]
-        samples, turns = joined(parts, SAMPLE_RATE)
-        duration = len(samples) / SAMPLE_RATE
-        result = DialogueResult(
-            turns=turns,
-            duration=duration,
-            sample_rate=SAMPLE_RATE,
-            channels=1,
-            notes=_notes(request.parameters, seed=request.seed),
+        return dialogue_output(
+            parts, SAMPLE_RATE, request.format, _notes(request.parameters, seed=request.seed)
         )
-        audio = AudioOutput("dialogue", samples, SAMPLE_RATE, request.format)
-        return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
 
     def _speak(self, turn: Turn, span: Span) -> SpokenPart:
         steps = math.ceil(self.options.speak_seconds / STEP_SECONDS)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiograph.schemas import DialogueResult, SpokenTurn
-from deployments.models.base import FileOutput, RunContext, Samples
+from audiograph.schemas import AudioFormat, DialogueResult, SpeakResult, SpokenTurn
+from deployments.models.base import AudioOutput, FileOutput, Output, RunContext, Samples
 from deployments.models.transcripts import Cue, to_srt, to_vtt
 from deployments.storage.loudness import leveled, within_full_scale
 
@@ -76,6 +76,31 @@ def faded(samples: Samples, sample_rate: int) -> Samples:
     shaped[:length] *= ramp
     shaped[len(samples) - length :] *= ramp[::-1]
     return shaped
+
+
+def speech_output(
+    part: SpokenPart, sample_rate: int, audio_format: AudioFormat, notes: Sequence[str]
+) -> Output:
+    """What ``speak`` gives back: the recording, and who spoke it."""
+    duration = len(part.samples) / sample_rate
+    result = SpeakResult(
+        voice=part.voice, duration=duration, sample_rate=sample_rate, channels=1, notes=list(notes)
+    )
+    audio = AudioOutput("speech", part.samples, sample_rate, audio_format)
+    return Output(result, (audio,), audio_seconds=duration)
+
+
+def dialogue_output(
+    parts: Sequence[SpokenPart], sample_rate: int, audio_format: AudioFormat, notes: Sequence[str]
+) -> Output:
+    """What ``dialogue`` gives back where turns are made one by one: all `joined`, and who speaks when."""
+    samples, turns = joined(parts, sample_rate)
+    duration = len(samples) / sample_rate
+    result = DialogueResult(
+        turns=turns, duration=duration, sample_rate=sample_rate, channels=1, notes=list(notes)
+    )
+    audio = AudioOutput("dialogue", samples, sample_rate, audio_format)
+    return Output(result, (audio, *dialogue_files(result)), audio_seconds=duration)
 
 
 def dialogue_files(result: DialogueResult, stem: str = "dialogue") -> list[FileOutput]:
