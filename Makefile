@@ -9,12 +9,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench lock clean
+.PHONY: help setup envs demo serve test check format bench lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/dev.stamp  ## Install everything into .venv
+
+envs: .environments/made.stamp  ## Make the environments that models have to themselves
 
 demo: $(VENV)/serve.stamp  ## See real work done, and a page about it, within minutes
 	@$(BIN)/python -m demo.run
@@ -22,7 +24,7 @@ demo: $(VENV)/serve.stamp  ## See real work done, and a page about it, within mi
 serve: $(VENV)/serve.stamp  ## Run the server at http://127.0.0.1:8000 until Ctrl-C
 	@exec $(BIN)/python -m deployments.serve serve_config.yaml
 
-test: $(VENV)/dev.stamp  ## Run every test
+test: $(VENV)/dev.stamp .environments/made.stamp  ## Run every test
 	@$(BIN)/pytest -q --numprocesses 2
 
 check: $(VENV)/dev.stamp  ## Formatting, lint, types, generated files
@@ -42,9 +44,9 @@ bench: $(VENV)/dev.stamp  ## Measure against others, in one run
 lock: $(VENV)/dev.stamp  ## Write requirements/ from what .venv holds now
 	@$(BIN)/python scripts/lock.py
 
-clean:  ## Remove caches and what the demo and the benchmarks made; state/ and .venv stay
+clean:  ## Remove caches and what the demo and the benchmarks made; state/ and the environments stay
 	rm -rf demo_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.environments/*' -prune -exec rm -rf {} +
 
 # A stamp is newer than its lock once that is installed, so a changed lock is installed again.
 
@@ -64,4 +66,8 @@ $(VENV)/serve.stamp: requirements/serve.txt requirements/voices.txt pyproject.to
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/serve.stamp
 	@echo 'installing the tools …'
 	@$(PIP) --no-deps -r requirements/dev.txt
+	@touch $@
+
+.environments/made.stamp: $(wildcard requirements/environments/*.txt) scripts/environments.py $(VENV)/serve.stamp
+	@$(BIN)/python scripts/environments.py
 	@touch $@

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from audiograph.schemas import TaskName
 
@@ -154,6 +154,12 @@ class ModelConfig(Settings):
     model_class: str = Field(
         alias="class", pattern=r"^[\w.]+:\w+$", examples=["deployments.models.whisper:Whisper"]
     )
+    environment: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$",
+        description="The Python environment of its replicas, made by `make envs` from the lock of that name "
+        "in requirements/environments; the server's own if null.",
+    )
     default_variant: str | None = Field(None, description="The class's own default if null.")
     weights: WeightsPolicy | None = Field(None, description="The application's policy if null.")
     preload: list[str] = Field(
@@ -174,6 +180,17 @@ class ModelConfig(Settings):
     options: dict[str, Any] = Field(
         default_factory=dict, description="The model's own options, checked by its class."
     )
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """Ray's runtime environment of its replicas, as the entry gives it."""
+        return (self.deployment.get("ray_actor_options") or {}).get("runtime_env") or {}
+
+    @model_validator(mode="after")
+    def _has_one_python(self) -> "ModelConfig":
+        if self.environment and "py_executable" in self.runtime_env:
+            raise ValueError("environment and runtime_env.py_executable both name a Python; leave one out")
+        return self
 
 
 class AppConfig(Settings):

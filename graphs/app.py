@@ -3,13 +3,15 @@
 No ``from __future__ import annotations`` here: Ray Serve reads `build`'s annotation to check ``args``.
 """
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from ray import serve
 from ray.serve import Application
 
-from deployments.config import AppConfig
+from deployments import environments
+from deployments.config import AppConfig, ModelConfig
 from deployments.ingress import backpressure
 from deployments.ingress.app import Ingress
 from deployments.jobs.runner import ServeRunner
@@ -56,7 +58,24 @@ def build(config: AppConfig) -> Application:
 def _model(name: str, config: AppConfig) -> Application:
     # A replica that is asked to end may finish the longest job that it could have begun.
     options = {**MODEL_OPTIONS, "graceful_shutdown_timeout_s": config.jobs.time_limit_seconds}
-    return _deployment(ModelReplica, name, options, config.models[name].deployment).bind(name, config)
+    given = _in_environment(config.models[name])
+    return _deployment(ModelReplica, name, options, given).bind(name, config)
+
+
+def _in_environment(model: ModelConfig) -> dict[str, Any]:
+    """A model's deployment options, with the Python of its environment.
+
+    Where that is not there, the model has no replicas: the registry refuses requests to it.
+    """
+    if model.environment is None:
+        return model.deployment
+    if environments.missing(model.environment):
+        idle = {"autoscaling_config": {"min_replicas": 0}}
+        return {name: value for name, value in model.deployment.items() if name != "num_replicas"} | idle
+    python = shlex.quote(str(environments.python_of(model.environment)))  # Ray hands it to a shell
+    actor = model.deployment.get("ray_actor_options") or {}
+    runtime_env = {**model.runtime_env, "py_executable": python}
+    return {**model.deployment, "ray_actor_options": {**actor, "runtime_env": runtime_env}}
 
 
 def _deployment(cls: type, name: str, defaults: dict[str, Any], given: dict[str, Any]) -> serve.Deployment:

@@ -1,7 +1,6 @@
 """Dialogues of two speakers in one recording, with Nari Labs' Dia 1.6B (2025) as transformers has it."""
 
 import logging
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -115,7 +114,7 @@ class Dia(Model[DiaEngine]):
             text,
             prompt,
             sampling,
-            seed=secrets.randbits(31) if request.seed is None else request.seed,
+            seed=request.seed,
             report=lambda fraction: context.progress(fraction, STAGE),
         )
         duration = len(spoken.samples) / engine.sample_rate

@@ -1,8 +1,6 @@
 """A loaded Dia: from a script, and what its speakers sound like, to one recording."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from deployments.models.base import Samples
-
-_dice = threading.Lock()
+from deployments.models.seeding import seeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class DiaEngine:
         prompt: Samples,
         sampling: Sampling,
         *,
-        seed: int,
+        seed: int | None,
         report: Callable[[float], None],
     ) -> Spoken:
         """Speak a script, the same way each time for the same seed.
@@ -90,7 +87,7 @@ class DiaEngine:
             prompt: what was said before, mono ``[frames]`` at `sample_rate`, possibly none; the recording
                 goes on from there.
             sampling: how tokens are drawn.
-            seed: of torch's global generator, which is left as it was.
+            seed: of torch's global generator, which is left as it was; a random one if None.
             report: called after each step with the fraction of `Sampling.max_new_tokens`; may raise.
         """
         import torch
@@ -103,7 +100,7 @@ class DiaEngine:
             return tokens.new_zeros(len(tokens), dtype=torch.bool)
 
         with torch.inference_mode():
-            with _seeded(seed, self.model.device):
+            with seeded(seed, self.model.device):
                 tokens = self.model.generate(
                     **inputs,
                     **asdict(sampling),
@@ -134,16 +131,3 @@ def _precision(device: str) -> Any:
     if device != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-
-
-@contextmanager
-def _seeded(seed: int, device: Any) -> Iterator[None]:
-    """Torch's global generator with a seed, and then as it was: transformers draws from no other.
-
-    One at a time in a process, since two would draw from each other's.
-    """
-    import torch
-
-    with _dice, torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

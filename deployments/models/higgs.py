@@ -1,7 +1,6 @@
 """Speech and dialogue with Higgs Audio v2 (Boson AI, 2025): expressive, in any voice that it hears."""
 
 import logging
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -15,11 +14,13 @@ from audiograph.schemas import (
     Turn,
 )
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
-from deployments.models.higgs_cast import SHORTEST_SECONDS, Speaker, cast, voices_of
+from deployments.models.higgs_cast import Speaker, cast
 from deployments.models.higgs_engine import HiggsEngine, Reference, Speech, load_engine
 from deployments.models.higgs_parameters import HiggsParameters
-from deployments.models.higgs_text import expected_frames, has_control_marks, normalized
+from deployments.models.higgs_text import has_control_marks, normalized
 from deployments.models.hugging_face import pretrained_folder
+from deployments.models.seeding import seeded
+from deployments.models.spoken import SHORTEST_SECONDS, check_spoken, expected_frames, turns_of, voices_of
 from deployments.models.turns import SpokenPart, dialogue_output, speech_output
 from deployments.tiny.higgs import build_checkpoint
 
@@ -48,10 +49,10 @@ class Higgs(Model[HiggsEngine]):
         assert isinstance(request, SpeakRequest | DialogueRequest)
         parameters = HiggsParameters.checked(request.parameters, "higgs")
         if isinstance(request, SpeakRequest):
-            _check_text(request.text, "text")
+            check_spoken(request.text, "text")
             return
         for number, turn in enumerate(request.turns):
-            _check_text(turn.text, f"turns.{number}.text")
+            check_spoken(turn.text, f"turns.{number}.text")
         _check_transcripts(parameters, voices_of(request.turns))
 
     def load(self, variant: str, context: LoadContext) -> Loaded[HiggsEngine]:
@@ -79,10 +80,9 @@ class Higgs(Model[HiggsEngine]):
         """
         context.progress(0.0, STAGE)
         parameters = HiggsParameters.checked(request.parameters, "higgs")
-        turns = _turns(request)
+        turns = turns_of(request)
         speakers = cast(turns, _transcripts(request, parameters), engine.sample_rate, context)
-        seed = secrets.randbits(31) if request.seed is None else request.seed
-        with engine.seeded(seed):
+        with seeded(request.seed, engine.device):
             speeches = list(_spoken(engine, turns, speakers, parameters, context))
         parts = [
             SpokenPart(speakers[turn.voice].name, turn.text, speech.samples)
@@ -127,12 +127,6 @@ def _reporter(context: RunContext, expected: Sequence[int], number: int) -> Call
     return lambda steps: context.progress((before + min(steps, most)) / total, STAGE)
 
 
-def _turns(request: SpeakRequest | DialogueRequest) -> list[Turn]:
-    if isinstance(request, DialogueRequest):
-        return request.turns
-    return [Turn(text=request.text, voice=request.voice)]
-
-
 def _transcripts(
     request: SpeakRequest | DialogueRequest, parameters: HiggsParameters
 ) -> dict[str, str | None]:
@@ -157,17 +151,12 @@ def _notes(
             yield "transcription was ignored: no voice is named."
         if request.speed != 1:
             yield "speed was ignored: Higgs Audio speaks at a pace of its own."
-    if any(has_control_marks(turn.text) for turn in _turns(request)):
+    if any(has_control_marks(turn.text) for turn in turns_of(request)):
         yield "<| and |> were left out of the text: they mark the model's control tokens."
     cut = [str(number) for number, speech in enumerate(speeches, 1) if not speech.complete]
     if cut:
         what = f"Turns {', '.join(cut)}" if isinstance(request, DialogueRequest) else "The speech"
         yield f"{what} reached max_new_tokens ({parameters.max_new_tokens}): the end may be cut off."
-
-
-def _check_text(text: str, field: str) -> None:
-    if not any(character.isalnum() for character in text):
-        raise InvalidRequest(f"{field} has nothing that can be spoken: {text[:40]!r}", field=field)
 
 
 def _check_transcripts(parameters: HiggsParameters, voices: Sequence[str]) -> None:

@@ -3,16 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audiograph.errors import InvalidAudio, InvalidRequest
+from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
 from deployments.models.base import RunContext
 from deployments.models.higgs_engine import Reference
 from deployments.models.higgs_text import plain
-
-DEFAULT_VOICE = "default"
-"""What the voice is called that the model chooses itself."""
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 60.0
-"""Of a recording: nobody is known again by less, and what is longer only takes room."""
+from deployments.models.spoken import DEFAULT_VOICE, recorded, voices_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +18,6 @@ class Speaker:
     name: str
     reference: Reference | None
     """How it sounds; None as long as that is up to the model."""
-
-
-def voices_of(turns: Sequence[Turn]) -> list[str]:
-    """The recorded voices of a dialogue, in the order in which they first speak."""
-    return list(dict.fromkeys(turn.voice for turn in turns if turn.voice is not None))
 
 
 def cast(
@@ -52,20 +43,13 @@ def cast(
 
 
 def _speaker(voice: str, transcript: str | None, sample_rate: int, context: RunContext) -> Speaker:
-    recorded = context.voice(voice, sample_rate=sample_rate)
-    seconds = len(recorded.samples) / sample_rate
-    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
-        raise InvalidAudio(
-            f"the recording of voice {recorded.name!r} has {seconds:.2f} s; Higgs Audio takes "
-            f"{SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g} s",
-            field="voice",
-        )
-    said = plain(transcript or recorded.transcript or "")
+    heard = recorded(voice, "Higgs Audio", sample_rate, context)
+    said = plain(transcript or heard.transcript or "")
     if not said:
         raise InvalidRequest(
-            f"voice {recorded.name!r} has no transcript, which Higgs Audio needs to speak like it: give "
+            f"voice {heard.name!r} has no transcript, which Higgs Audio needs to speak like it: give "
             "parameters.transcription (for a dialogue, parameters.audio_transcriptions), or store the voice "
             "again with its transcript",
             field="voice",
         )
-    return Speaker(recorded.name, Reference(recorded.samples, said))
+    return Speaker(heard.name, Reference(heard.samples, said))

@@ -1,8 +1,6 @@
 """A loaded Higgs Audio v2: from text, and a voice to speak with, to audio."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,6 @@ from deployments.models.higgs_text import plain
 
 INSTRUCTION = "Generate audio following instruction."
 """The message of the system, as the model's authors have it."""
-
-_seeding = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +50,7 @@ class HiggsEngine:
         self.frame_samples = int(codec.hop_length)
         self.model = model
         self.processor = processor
-        self._device = model.device
-
-    @contextmanager
-    def seeded(self, seed: int) -> Iterator[None]:
-        """Torch's own generators at a seed, for one caller at a time, and afterwards where they were.
-
-        Nothing can be drawn from any other: transformers' generation takes no generator.
-        """
-        import torch
-
-        gpus = [torch.cuda.current_device()] if self._device.type == "cuda" else []
-        with _seeding, torch.random.fork_rng(gpus):
-            torch.manual_seed(seed)
-            yield
+        self.device = model.device
 
     def speak(
         self,
@@ -94,7 +77,7 @@ class HiggsEngine:
                 return_dict=True,
                 return_tensors="pt",
                 processor_kwargs={"sampling_rate": self.sample_rate},
-            ).to(self._device)
+            ).to(self.device)
             heard = inputs["audio_input_ids"].shape[1] if reference else 0
             codes = self.model.generate(
                 **inputs, **_sampling(parameters), stopping_criteria=[_EachStep(report)]
@@ -106,13 +89,13 @@ class HiggsEngine:
         import torch
 
         config = self.model.config
-        tokens = torch.tensor([[config.bos_token_id, config.audio_token_id]], device=self._device)
-        frame = torch.full((1, 1, config.num_codebooks), config.audio_stream_bos_id, device=self._device)
+        tokens = torch.tensor([[config.bos_token_id, config.audio_token_id]], device=self.device)
+        frame = torch.full((1, 1, config.num_codebooks), config.audio_stream_bos_id, device=self.device)
         with torch.inference_mode():
             logits = self.model(
                 input_ids=tokens,
                 audio_input_ids=frame,
-                audio_input_ids_mask=torch.ones(1, 1, dtype=torch.bool, device=self._device),
+                audio_input_ids_mask=torch.ones(1, 1, dtype=torch.bool, device=self.device),
             ).logits
         if not logits.isfinite().all():
             raise RuntimeError("the model's logits are not finite")

@@ -4,13 +4,6 @@
 The replacements are those that the model's authors make (boson-ai/higgs-audio, ``examples/generation.py``).
 """
 
-import unicodedata
-
-FRAMES_PER_LETTER = 1.7
-"""25 frames a second, in which some 15 letters are spoken."""
-FRAMES_PER_WIDE_LETTER = 6.0
-"""Of Chinese, Japanese and Korean, of which some 4 are spoken in a second."""
-
 _PUNCTUATION = str.maketrans(
     {
         "，": ", ",
@@ -80,12 +73,6 @@ def plain(text: str) -> str:
 def has_control_marks(text: str) -> bool:
     """Whether `plain` would leave out the marks of a control token."""
     return _uncontrolled(text) != text
-
-
-def expected_frames(text: str) -> int:
-    """About how many frames of audio it takes to speak a text, for telling progress."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return 1 + round(FRAMES_PER_WIDE_LETTER * wide + FRAMES_PER_LETTER * (len(text) - wide))
 
 
 def _uncontrolled(text: str) -> str:

@@ -1,20 +1,22 @@
 """Published checkpoints of the Hugging Face hub: found in its cache, or fetched."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from audiograph.errors import WeightsMissing
 from deployments.models.weights import hub_reachable
 
-NEEDED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+NEEDED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """Not the same weights again in other formats, and no pickles."""
 
 
-def pretrained_folder(repository: str, work_dir: Path) -> Path:
+def pretrained_folder(repository: str, work_dir: Path, files: Sequence[str] = NEEDED) -> Path:
     """Folder of a published checkpoint: in the hub's own cache (``HF_HOME``), or downloaded into it.
 
     Args:
         repository: such as ``facebook/musicgen-small``.
         work_dir: where it is remembered whether the hub can be reached.
+        files: of the repository, by name or pattern.
 
     Raises:
         WeightsMissing: it is not there, and cannot be fetched.
@@ -23,13 +25,15 @@ def pretrained_folder(repository: str, work_dir: Path) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repository, local_files_only=True, allow_patterns=NEEDED))
+        folder = Path(snapshot_download(repository, local_files_only=True, allow_patterns=list(files)))
+        if all("*" in name or (folder / name).is_file() for name in files):
+            return folder  # else somebody has fetched other files of it
     except LocalEntryNotFoundError:
         pass
     if not hub_reachable(constants.ENDPOINT, work_dir):
         raise _missing(repository, f"{constants.ENDPOINT} cannot be reached")
     try:
-        return Path(snapshot_download(repository, allow_patterns=NEEDED))
+        return Path(snapshot_download(repository, allow_patterns=list(files)))
     except (OSError, ValueError) as error:  # the hub's own errors are OSErrors
         raise _missing(repository, f"its download failed ({error})") from error
 

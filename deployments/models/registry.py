@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from audiograph.errors import InvalidRequest, ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, Voice, voices_named
+from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import Model, Options
 
@@ -36,8 +37,8 @@ class ModelCard:
     weights_policy: WeightsPolicy
     config: ModelConfig
     missing: str | None
-    """What must be installed before it can run; None if nothing, or if its replicas have their own
-    environment, of which this process knows nothing."""
+    """What must be installed before it can run; None if nothing, or if its replicas run in a Python that
+    only Ray knows of."""
 
 
 class Registry:
@@ -89,7 +90,7 @@ class Registry:
         Raises:
             NotServed: no model serves the task, or the model or the variant named does not.
             InvalidRequest: the model refuses a field's value.
-            ModelUnavailable: a package that the model needs is not installed.
+            ModelUnavailable: a package or the environment that the model needs is not there.
         """
         task: TaskName = request.task  # type: ignore[attr-defined]  # every class of a request has it
         card = self._serving(task, request.model, request.variant)
@@ -223,12 +224,15 @@ def _card(name: str, model: Model[Any], config: AppConfig) -> ModelCard:
         needs_transcripts=model.needs_transcripts,
         weights_policy=entry.weights or config.weights,
         config=entry,
-        missing=None if _own_environment(entry) else model.missing(),
+        missing=_missing(model, entry),
     )
 
 
-def _own_environment(config: ModelConfig) -> bool:
-    return bool((config.deployment.get("ray_actor_options") or {}).get("runtime_env"))
+def _missing(model: Model[Any], config: ModelConfig) -> str | None:
+    """An environment has what its lock says, whatever there is in that of this process."""
+    if config.environment:
+        return environments.missing(config.environment)
+    return None if config.runtime_env else model.missing()
 
 
 def _refused(

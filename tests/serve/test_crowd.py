@@ -44,6 +44,7 @@ def requests(file: str, count: int) -> list[Request]:
         lambda n: SeparateRequest(file=file, model="demucs"),
         lambda n: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
         lambda n: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),
+        lambda n: SpeakRequest(model="chatterbox", text="Hello.", parameters=SHORT),
         lambda n: SpeakRequest(model="mock", text="Hello."),
     ]
     return [kinds[number % len(kinds)](number) for number in range(count)]

@@ -35,6 +35,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "espeak": ["speak", "dialogue"],
         "dia": ["dialogue"],
         "higgs": ["speak", "dialogue"],
+        "chatterbox": ["speak", "dialogue"],
         "mock": ["speak", "dialogue"],
     }
     assert {name: model.weights for name, model in models.items()} == {
@@ -46,6 +47,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "espeak": "none",
         "dia": "random",
         "higgs": "random",
+        "chatterbox": "random",
         "mock": "none",
     }
     assert all(model.available for model in models.values())

@@ -23,7 +23,7 @@ def recording(client: Audiograph, artifact: object) -> tuple[np.ndarray, int]:
 def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
     spoken = client.speak(SAID, timeout=PATIENCE)
     voice = client.voices.create("me", spoken.artifacts[0].id, transcript=SAID)
-    assert (voice.transcript, voice.models) == (SAID, ["dia", "higgs", "mock"])
+    assert (voice.transcript, voice.models) == (SAID, ["dia", "higgs", "chatterbox", "mock"])
     assert voice in client.voices.list()
     with pytest.raises(Conflict, match="me"):
         client.voices.create("me", spoken.artifacts[0].id)

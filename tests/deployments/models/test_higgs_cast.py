@@ -4,7 +4,7 @@ import pytest
 from audiograph.errors import InvalidAudio, InvalidRequest, NotFound
 from audiograph.schemas import Turn
 from deployments.models.base import VoiceSample
-from deployments.models.higgs_cast import cast, voices_of
+from deployments.models.higgs_cast import cast
 from tests.deployments.models.fakes import FakeContext
 
 RATE = 24_000
@@ -49,7 +49,3 @@ def test_a_voice_that_cannot_be_used_is_refused(voice, error, fault):
 def test_a_voice_that_is_gone_is_not_found():
     with pytest.raises(NotFound):
         cast([Turn(text="x", voice="b")], {}, RATE, FakeContext())
-
-
-def test_voices_are_in_the_order_in_which_they_first_speak():
-    assert voices_of([Turn(text="x", voice=voice) for voice in ("b", None, "a", "b")]) == ["b", "a"]

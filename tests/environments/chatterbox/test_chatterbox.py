@@ -1,0 +1,347 @@
+"""Chatterbox, against the package's own `generate`, on a tiny random checkpoint."""
+
+import shutil
+
+import huggingface_hub
+import numpy as np
+import perth
+import pytest
+import soundfile
+import torch
+from chatterbox.models.t3 import t3 as t3_module
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from audiograph.errors import Canceled, InvalidAudio, NotFound, WeightsMissing
+from audiograph.schemas import DialogueRequest, SpeakRequest
+from deployments.models import chatterbox as chatterbox_module
+from deployments.models import hugging_face
+from deployments.models.base import LoadContext, VoiceSample
+from deployments.models.chatterbox import WEIGHTS_FILES
+from deployments.models.turns import PAUSE_SECONDS
+from deployments.tiny.chatterbox import build_checkpoint
+from tests.deployments.models.fakes import FakeContext
+
+RATE = 24_000
+TOKEN = RATE // 25
+SHORT = {"max_new_tokens": 25}
+TEXT = "hello there: how are you"
+
+
+def recording(seconds=6.0, seed=0, name="Ann"):
+    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    return VoiceSample(name, noise, RATE, None)
+
+
+def company(**changes):
+    return FakeContext(voices={"a": recording(), "b": recording(3.0, 1, "Bob")}, **changes)
+
+
+@pytest.fixture
+def speak(model, engine):
+    def run(text=TEXT, *, context=None, parameters=None, **fields):
+        fields = {"seed": 4, "parameters": SHORT | (parameters or {})} | fields
+        request = SpeakRequest(text=text, **fields)
+        model.check_request(request, "english")
+        return model.run(engine, request, context or company())
+
+    return run
+
+
+@pytest.fixture
+def dialogue(model, engine):
+    def run(turns, *, context=None, parameters=None, seed=4):
+        request = DialogueRequest(
+            turns=[{"text": text, "voice": voice} for voice, text in turns],
+            seed=seed,
+            parameters=SHORT | (parameters or {}),
+        )
+        model.check_request(request, "english")
+        return model.run(engine, request, context or company())
+
+    return run
+
+
+@pytest.fixture
+def reference(engine, tmp_path, monkeypatch):
+    """What the package makes of a text, in its own loop, ended where it has as many tokens as ours."""
+
+    def generate(text=TEXT, *, seed=4, voice=None, watermark=True, **given):
+        tts, path = engine.tts, None
+        if voice is not None:
+            path = tmp_path / "voice.wav"
+            soundfile.write(path, voice.samples, RATE, subtype="FLOAT")
+        monkeypatch.setattr(t3_module, "tqdm", lambda steps, **_: list(steps)[: SHORT["max_new_tokens"]])
+        if not watermark:
+            monkeypatch.setattr(tts.watermarker, "apply_watermark", lambda wave, sample_rate: wave)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = tts.generate(text, audio_prompt_path=path, **{"temperature": 0.75} | given)
+        tts.conds = engine.default_voice
+        monkeypatch.undo()
+        return made[0].numpy()
+
+    return generate
+
+
+def samples(output):
+    return output.files[0].samples
+
+
+def notes(output):
+    return " ".join(output.result.notes)
+
+
+def detected(engine, wave):
+    """How much of the watermark is found, 0..1."""
+    return float(engine.tts.watermarker.get_watermark(wave, sample_rate=RATE).mean())
+
+
+# The same as the reference
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"exaggeration": 1.5, "cfg_weight": 0.2, "temperature": 1.0},
+        {"top_p": 0.5, "min_p": 0.0, "repetition_penalty": 2.0},
+    ],
+)
+def test_speech_is_what_the_package_makes(speak, reference, parameters):
+    np.testing.assert_allclose(samples(speak(parameters=parameters)), reference(**parameters), atol=1e-6)
+
+
+def test_a_voice_is_cloned_as_the_package_clones_it(speak, reference):
+    output = speak(voice="a", parameters={"exaggeration": 0.8})
+    np.testing.assert_allclose(samples(output), reference(voice=recording(), exaggeration=0.8), atol=1e-6)
+    assert output.result.voice == "Ann"
+    assert not np.allclose(samples(output), samples(speak(parameters={"exaggeration": 0.8})))
+    assert speak().result.voice == "default"
+
+
+def test_without_a_watermark_it_is_what_the_package_made_before(speak, reference):
+    output = speak(parameters={"disable_watermark": True})
+    np.testing.assert_allclose(samples(output), reference(watermark=False), atol=1e-6)
+
+
+def test_no_guidance_is_what_guidance_comes_to(speak, reference):
+    np.testing.assert_allclose(
+        samples(speak(parameters={"cfg_weight": 0})), reference(cfg_weight=1e-6), atol=1e-6
+    )
+    with pytest.raises((RuntimeError, IndexError)):  # the reason for all this
+        reference(cfg_weight=0.0)
+
+
+def test_a_voice_leaves_nothing_behind(speak):
+    before = samples(speak())
+    speak(voice="a", parameters={"exaggeration": 1.0})
+    np.testing.assert_array_equal(samples(speak()), before)
+
+
+# Results
+
+
+def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(speak):
+    output = speak(format="flac", parameters={"max_new_tokens": 12})
+    result, (audio,) = output.result, output.files
+    assert (audio.name, audio.format, audio.sample_rate, result.sample_rate) == ("speech", "flac", RATE, RATE)
+    assert audio.samples.shape == (12 * TOKEN,)
+    assert audio.samples.dtype == np.float32
+    assert 0 < np.abs(audio.samples).max() <= 1
+    assert result.duration == output.audio_seconds == 12 / 25
+    assert result.notes == ["The speech reached max_new_tokens (12): the end may be cut off."]
+
+
+def test_nothing_to_say_is_a_token_of_silence(speak, engine, monkeypatch):
+    end = engine.tts.t3.hp.stop_speech_token
+    monkeypatch.setattr(engine.tts.t3, "inference", lambda **_: torch.tensor([[end]]))
+    output = speak(parameters={"disable_watermark": True})
+    np.testing.assert_array_equal(samples(output), np.zeros(TOKEN, np.float32))
+    assert "cut off" not in notes(output)
+
+
+def test_a_seed_is_reproducible_whoever_else_draws(speak):
+    before = torch.random.get_rng_state()
+    first = samples(speak(seed=1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.rand(100)
+    np.testing.assert_array_equal(samples(speak(seed=1)), first)
+    assert not np.array_equal(samples(speak(seed=2)), first)
+    drawn = [samples(speak(seed=None)) for _ in range(2)]
+    assert not np.array_equal(*drawn)
+
+
+# The watermark
+
+
+def test_the_watermark_is_there_unless_it_is_left_out(speak, engine):
+    assert detected(engine, samples(speak())) > 0.9
+    output = speak(parameters={"disable_watermark": True})
+    assert detected(engine, samples(output)) < 0.1
+    assert "no watermark: disable_watermark" in notes(output)
+
+
+def test_the_watermark_survives_a_dialogue(dialogue, engine):
+    assert detected(engine, samples(dialogue([("a", "one"), ("b", "two"), (None, "three")]))) > 0.9
+
+
+def test_a_watermark_that_is_unavailable_is_not_silently_off(model, speak, work_dir, monkeypatch):
+    assert "watermark" not in notes(speak())
+    monkeypatch.setattr(perth, "PerthImplicitWatermarker", None)  # as it is where pkg_resources is missing
+    engine = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    request = SpeakRequest(text=TEXT, seed=4, parameters=SHORT)
+    output = model.run(engine, request, FakeContext())
+    assert "NO watermark" in notes(output)
+    bare = samples(speak(parameters={"disable_watermark": True}))
+    np.testing.assert_array_equal(samples(output), bare)
+
+
+# Dialogues
+
+
+def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(dialogue):
+    output = dialogue([("a", "one"), (None, "two"), ("a", "three")])
+    result, audio = output.result, output.files[0]
+    assert [(turn.voice, turn.text) for turn in result.turns] == [
+        ("Ann", "one"),
+        ("default", "two"),
+        ("Ann", "three"),
+    ]
+    assert result.turns[-1].end == result.duration == output.audio_seconds == len(audio.samples) / RATE
+    for before, after in zip(result.turns, result.turns[1:], strict=False):
+        assert after.start - before.end == pytest.approx(PAUSE_SECONDS)
+    assert np.abs(audio.samples).max() <= 1
+    names = [file.name for file in output.files]
+    assert names == ["dialogue", "dialogue.json", "dialogue.srt", "dialogue.vtt"]
+    again = dialogue([("a", "one"), (None, "two"), ("a", "three")])
+    np.testing.assert_array_equal(samples(again), audio.samples)
+
+
+def test_each_voice_is_heard_once(dialogue, engine, monkeypatch):
+    heard, hear = [], engine.hear
+    monkeypatch.setattr(engine, "hear", lambda samples: heard.append(len(samples)) or hear(samples))
+    dialogue([("a", "one"), ("b", "two"), ("a", "three")])
+    assert heard == [6 * RATE, 3 * RATE]
+
+
+# What is ignored or clamped
+
+
+@pytest.mark.parametrize(
+    ("given", "note"),
+    [
+        ({"top_k": 50}, "top_k was ignored"),
+        ({"temperature": 0}, "temperature was raised from 0 to 0.05"),
+        ({"max_new_tokens": 2000}, "max_new_tokens was lowered from 2000 to 1000"),
+    ],
+)
+def test_what_cannot_be_followed_is_said(speak, engine, monkeypatch, given, note):
+    asked = {}
+
+    def inference(**arguments):
+        asked.update(arguments)
+        return torch.arange(3)[None]
+
+    monkeypatch.setattr(engine.tts.t3, "inference", inference)
+    assert note in notes(speak(parameters=given))
+    assert asked["temperature"] >= 0.05
+    assert asked["max_new_tokens"] <= 1000
+
+
+def test_a_pace_is_ignored_and_that_is_said(speak):
+    assert "speed was ignored" in notes(speak(speed=2.0))
+
+
+@pytest.mark.parametrize("seconds", [0.3, 61])
+def test_a_voice_of_the_wrong_length_is_refused(speak, seconds):
+    context = FakeContext(voices={"a": recording(seconds)})
+    with pytest.raises(InvalidAudio, match=r"Chatterbox takes 0\.5 to 60 s"):
+        speak(voice="a", context=context)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.777, 60])
+def test_a_voice_may_be_short_or_long(speak, seconds):
+    assert samples(speak(voice="a", context=FakeContext(voices={"a": recording(seconds)}))).any()
+
+
+def test_a_voice_that_is_gone_is_not_found(speak):
+    with pytest.raises(NotFound):
+        speak(voice="c")
+
+
+# Progress and cancel
+
+
+def test_progress_rises_over_steps_and_turns(dialogue):
+    context = company()
+    dialogue([("a", "a text of some length"), ("b", "another one")], context=context)
+    assert context.fractions == sorted(context.fractions)
+    assert len(context.fractions) == 1 + 2 * (25 + 10)
+    assert context.fractions[1 + 25 + 10] == 0.5
+    assert 0.9 < context.fractions[-1] <= 1.0
+    assert context.stages == ["speaking"]
+
+
+@pytest.mark.parametrize("reports", [10, 30])  # while tokens are drawn, and while sound is made of them
+def test_a_cancel_ends_it_at_the_next_step(speak, reports):
+    bar, context = t3_module.tqdm, company(cancel_after=reports)
+    with pytest.raises(Canceled):
+        speak(context=context)
+    assert len(context.reports) == reports + 1
+    assert t3_module.tqdm is bar
+    assert samples(speak()).any()
+
+
+# Loading
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    def missing(repository, **_):
+        raise LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", missing)
+    monkeypatch.setattr(hugging_face, "hub_reachable", lambda url, work_dir: False)
+
+
+def test_pretrained_means_pretrained(model, no_hub, work_dir):
+    with pytest.raises(WeightsMissing, match="ResembleAI/chatterbox"):
+        model.load("english", LoadContext("cpu", "pretrained", work_dir))
+
+
+@pytest.mark.parametrize("policy", ["auto", "tiny"])
+def test_random_weights_stand_in_and_say_so(model, no_hub, work_dir, policy, caplog):
+    assert model.load("english", LoadContext("cpu", policy, work_dir)).weights == "random"
+    assert ("RANDOM" in caplog.text) == (policy == "auto")
+
+
+def test_the_published_checkpoint_is_loaded_from_what_is_fetched_of_it(model, work_dir, tmp_path, monkeypatch):
+    tiny = build_checkpoint(work_dir / "tiny")
+    folder = tmp_path / "published"
+    folder.mkdir()
+    fetched, loaded = [], []
+
+    def download(repository, *, allow_patterns, **_):
+        fetched.append(repository)
+        for name in allow_patterns:
+            shutil.copyfile(tiny / name, folder / name)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(chatterbox_module, "load_engine", lambda path, device: loaded.append(path))
+    assert model.load("english", LoadContext("cpu", "pretrained", work_dir)).weights == "pretrained"
+    assert (fetched, loaded) == (["ResembleAI/chatterbox"], [folder])
+    assert {path.name for path in tiny.iterdir()} == set(WEIGHTS_FILES)
+
+
+def test_a_broken_engine_is_noticed(model, engine, work_dir):
+    model.check_engine(engine)
+    broken = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    with torch.no_grad():
+        broken.tts.t3.tfmr.norm.weight.fill_(torch.nan)
+    with pytest.raises(RuntimeError, match="not finite"):
+        model.check_engine(broken)
+
+
+def test_nothing_is_missing_here(model):
+    assert model.missing() is None
