@@ -12,6 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from deployments import environments as true_environments
+from tests.fake_environments import Environments
+
 # Whoever starts the tests in the background has Ctrl-C ignored, and by inheritance all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -56,3 +59,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state/audiograph.db"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environments:
+    """Environments of the test's own in place of the true ones, of which ``toys`` has a lock."""
+    monkeypatch.setattr(true_environments, "ROOT", tmp_path)
+    monkeypatch.setattr(true_environments, "FOLDER", tmp_path / ".environments")
+    monkeypatch.setattr(true_environments, "LOCKS", tmp_path / "requirements" / "environments")
+    return Environments(tmp_path)

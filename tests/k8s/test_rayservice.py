@@ -110,4 +110,13 @@ def test_what_the_dockerfile_copies_is_not_ignored() -> None:
     rules = (ROOT / "k8s" / "Dockerfile.dockerignore").read_text().splitlines()
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     copies = re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE)
-    assert {source.rstrip("/") for copy in copies for source in copy.split()} == kept
+    copied = {source.rstrip("/") for copy in copies for source in copy.split()}
+    assert kept <= copied
+    assert all(any(f"{source}/".startswith(f"{rule}/") for rule in kept) for source in copied)
+
+
+def test_the_image_has_the_environments_that_models_name(file: ServeFile) -> None:
+    named = {model.environment for model in file.application.args.models.values()} - {None}
+    assert named <= {lock.stem for lock in (ROOT / "requirements" / "environments").glob("*.txt")}
+    after = DOCKERFILE.index("-r requirements/serve.txt")  # which they lie over
+    assert DOCKERFILE.index("python scripts/environments.py") > after

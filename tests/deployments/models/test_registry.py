@@ -84,6 +84,17 @@ def test_a_model_with_its_own_environment_is_not_missed_here():
     assert registry_of(entry("Unready", deployment=options)).card("toy").missing is None
 
 
+def test_what_an_environment_lacks_is_missed_and_nothing_else(environments):
+    registry = registry_of(entry("Unready", environment="toys"))
+    fault = "its environment 'toys' is not here; run `make envs`"
+    assert registry.card("toy").missing == fault
+    assert registry.voices("toy") == []
+    with pytest.raises(ModelUnavailable, match=f"model 'toy' cannot run here: {fault}"):
+        registry.resolve(SpeakRequest(text="hi"))
+    environments.make("toys")
+    assert registry_of(entry("Unready", environment="toys")).card("toy").missing is None
+
+
 def test_model_and_variant_are_filled_in():
     request = SpeakRequest(text="hi", tags=["a"])
     resolved = registry_of().resolve(request)

@@ -315,7 +315,9 @@ def test_random_weights_stand_in_and_say_so(model, no_hub, work_dir, policy, cap
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
-def test_the_published_checkpoint_is_loaded_from_what_is_fetched_of_it(model, work_dir, tmp_path, monkeypatch):
+def test_the_published_checkpoint_is_loaded_from_what_is_fetched_of_it(
+    model, work_dir, tmp_path, monkeypatch
+):
     tiny = build_checkpoint(work_dir / "tiny")
     folder = tmp_path / "published"
     folder.mkdir()

@@ -1,4 +1,8 @@
-"""A server with API keys, with the model that README.md shows, and with replicas that come and go."""
+"""A server with API keys, with the model that README.md shows, and with replicas that come and go.
+
+Three of its models are of one class and say which version of a library they have: one in the server's own
+environment, one in that of Chatterbox, and one in an environment that is not there.
+"""
 
 from collections.abc import Iterator
 
@@ -19,13 +23,18 @@ NIMBLE = {
 }
 """Replicas come and go within seconds, where a test waits for it."""
 
+VERSIONS = {
+    "class": "tests.serve.versions:Versions",
+    "deployment": {"ray_actor_options": {"num_cpus": 0.05}},
+}
+
 SLOW = {"load_seconds": 0, "speak_seconds": 300}
 """A mock that is busy for as long as anybody wants to look, and costs nothing."""
 
 
 @pytest.fixture(scope="package")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A second one, with keys, the model that README.md shows, and a mock whose replicas come and go."""
+    """A second server; see above."""
     folder = tmp_path_factory.mktemp("guarded")
     source, entry = added_model()
     added = folder / "added"
@@ -34,7 +43,13 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         path = added.joinpath(*module.split(".")).with_suffix(".py")
         path.parent.mkdir(parents=True)
         path.write_text(source)
-    models = {**entry, "mock": {"options": SLOW, "deployment": {"autoscaling_config": NIMBLE}}}
+    models = {
+        **entry,
+        "mock": {"options": SLOW, "deployment": {"autoscaling_config": NIMBLE}},
+        "versions": VERSIONS,
+        "versions-apart": {**VERSIONS, "environment": "chatterbox"},
+        "versions-nowhere": {**VERSIONS, "environment": "nowhere"},
+    }
     args = {"auth": {"required": True}, "models": models}
     server = Server(folder / "server", args, python_path=(added,)).start()
     yield server
