@@ -42,7 +42,7 @@ def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
         client.speak("Whatever.", model="mock", voice="me")
 
 
-@pytest.mark.parametrize(("model", "rate"), [("dia", 44_100), ("higgs", 24_000)])
+@pytest.mark.parametrize(("model", "rate"), [("dia", 44_100), ("higgs", 24_000), ("chatterbox", 24_000)])
 def test_models_that_clone_take_a_recorded_voice(client: Audiograph, model: str, rate: int) -> None:
     spoken = client.speak(SAID, timeout=PATIENCE)
     client.voices.create(f"guest of {model}", spoken.artifacts[0].id, transcript=SAID)

@@ -1,6 +1,8 @@
 """Chatterbox, against the package's own `generate`, on a tiny random checkpoint."""
 
+import gc
 import shutil
+import weakref
 
 import huggingface_hub
 import numpy as np
@@ -343,6 +345,16 @@ def test_a_broken_engine_is_noticed(model, engine, work_dir):
         broken.tts.t3.tfmr.norm.weight.fill_(torch.nan)
     with pytest.raises(RuntimeError, match="not finite"):
         model.check_engine(broken)
+
+
+def test_what_has_cloned_a_voice_can_be_unloaded(model, work_dir):
+    engine = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    model.run(engine, SpeakRequest(text=TEXT, voice="a", parameters=SHORT), company())
+    parts = [weakref.ref(part) for part in (engine.tts.t3, engine.tts.s3gen, engine.tts.ve)]
+    model.unload(engine)
+    del engine
+    gc.collect()
+    assert [part() for part in parts] == [None, None, None]
 
 
 def test_nothing_is_missing_here(model):

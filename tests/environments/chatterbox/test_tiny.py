@@ -61,7 +61,7 @@ def test_it_makes_noise_as_loud_as_speech_that_ends_by_itself(engine):
         torch.manual_seed(seed)
         parameters = ChatterboxParameters(max_new_tokens=150)
         speeches.append(engine.speak("Any text.", engine.default_voice, parameters, lambda _: None))
-    assert sum(speech.complete for speech in speeches) in (2, 3)
+    assert sum(speech.complete for speech in speeches) >= 2
     for speech in speeches:
         assert np.isfinite(speech.samples).all()
         assert np.abs(speech.samples).max() <= 1
