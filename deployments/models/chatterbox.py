@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 from audiograph.errors import InvalidRequest, WeightsMissing
 from audiograph.schemas import DialogueRequest, Request, SpeakRequest, TaskName, Turn
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
-from deployments.models.chatterbox_engine import ChatterboxEngine, Speech, load_engine
+from deployments.models.chatterbox_engine import ChatterboxEngine, load_engine
 from deployments.models.chatterbox_parameters import ChatterboxParameters
 from deployments.models.hugging_face import pretrained_folder
 from deployments.models.seeding import seeded
 from deployments.models.spoken import (
     DEFAULT_VOICE,
+    Speech,
     check_spoken,
+    cut_off,
     recorded,
     turns_of,
     voices_of,
@@ -146,10 +148,7 @@ def _notes(
             "The audio has NO watermark: it is unavailable on this server, where the package resemble-perth "
             "lacks pkg_resources (setuptools older than 81); `make envs` installs both."
         )
-    cut = [str(number) for number, speech in enumerate(speeches, 1) if not speech.complete]
-    if cut:
-        what = f"Turns {', '.join(cut)}" if isinstance(request, DialogueRequest) else "The speech"
-        yield f"{what} reached max_new_tokens ({parameters.max_new_tokens}): the end may be cut off."
+    yield from cut_off(request, speeches, parameters.max_new_tokens)
 
 
 def _check_text(text: str, field: str) -> None:

@@ -4,7 +4,6 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import soundfile
 
 from deployments.models.base import Samples
 from deployments.models.chatterbox_parameters import ChatterboxParameters
-from deployments.models.spoken import expected_frames
+from deployments.models.spoken import Speech, expected_frames
 from deployments.storage.loudness import within_full_scale
 
 UNGUIDED = sys.float_info.min
@@ -23,17 +22,7 @@ all else. A token's score is ``cond + w * (cond - uncond)``, and this w is 0 in 
 SHARE_OF_TOKENS = 0.9
 """Of the time that speech takes; the rest is making sound of them."""
 FLOW_STEPS = 10
-"""In which noise becomes a spectrogram."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """What was made of a text."""
-
-    samples: Samples
-    """Mono ``[frames]`` within -1..1."""
-    complete: bool
-    """Whether it came to its own end, rather than that of its tokens."""
+"""In which noise becomes a spectrogram, each with one call of the layer that reads the time."""
 
 
 class ChatterboxEngine:
@@ -189,7 +178,10 @@ def _spare_watermark() -> None:
 
 @contextmanager
 def _each_token(report: Callable[[int], None]) -> Iterator[None]:
-    """Have `report` called before each token with its number: the package counts them by a progress bar."""
+    """Have `report` called before each token with its number: the package counts them by a progress bar.
+
+    That is a global of its module. `seeded` lets only one caller at a time get here.
+    """
     from chatterbox.models.t3 import t3
 
     def counted(numbers: Any, **_: Any) -> Iterator[int]:

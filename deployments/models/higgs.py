@@ -15,12 +15,20 @@ from audiograph.schemas import (
 )
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.models.higgs_cast import Speaker, cast
-from deployments.models.higgs_engine import HiggsEngine, Reference, Speech, load_engine
+from deployments.models.higgs_engine import HiggsEngine, Reference, load_engine
 from deployments.models.higgs_parameters import HiggsParameters
 from deployments.models.higgs_text import has_control_marks, normalized
 from deployments.models.hugging_face import pretrained_folder
 from deployments.models.seeding import seeded
-from deployments.models.spoken import SHORTEST_SECONDS, check_spoken, expected_frames, turns_of, voices_of
+from deployments.models.spoken import (
+    SHORTEST_SECONDS,
+    Speech,
+    check_spoken,
+    cut_off,
+    expected_frames,
+    turns_of,
+    voices_of,
+)
 from deployments.models.turns import SpokenPart, dialogue_output, speech_output
 from deployments.tiny.higgs import build_checkpoint
 
@@ -153,10 +161,7 @@ def _notes(
             yield "speed was ignored: Higgs Audio speaks at a pace of its own."
     if any(has_control_marks(turn.text) for turn in turns_of(request)):
         yield "<| and |> were left out of the text: they mark the model's control tokens."
-    cut = [str(number) for number, speech in enumerate(speeches, 1) if not speech.complete]
-    if cut:
-        what = f"Turns {', '.join(cut)}" if isinstance(request, DialogueRequest) else "The speech"
-        yield f"{what} reached max_new_tokens ({parameters.max_new_tokens}): the end may be cut off."
+    yield from cut_off(request, speeches, parameters.max_new_tokens)
 
 
 def _check_transcripts(parameters: HiggsParameters, voices: Sequence[str]) -> None:

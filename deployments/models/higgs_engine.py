@@ -11,6 +11,7 @@ from deployments.models.base import Samples
 from deployments.models.higgs_codec import codec_class
 from deployments.models.higgs_parameters import HiggsParameters
 from deployments.models.higgs_text import plain
+from deployments.models.spoken import Speech
 
 INSTRUCTION = "Generate audio following instruction."
 """The message of the system, as the model's authors have it."""
@@ -24,16 +25,6 @@ class Reference:
     """Mono ``[frames]`` at the engine's sample rate."""
     transcript: str
     """What is said in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """What was made of a text."""
-
-    samples: Samples
-    """Mono ``[frames]`` within -1..1."""
-    complete: bool
-    """Whether it came to its own end, rather than that of its tokens."""
 
 
 class HiggsEngine:

@@ -2,10 +2,11 @@
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from audiograph.errors import InvalidAudio, InvalidRequest
 from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
-from deployments.models.base import RunContext, VoiceSample
+from deployments.models.base import RunContext, Samples, VoiceSample
 
 FRAMES_PER_LETTER = 1.7
 """25 frames a second, in which some 15 letters are spoken."""
@@ -16,6 +17,16 @@ DEFAULT_VOICE = "default"
 """What the voice is called that the model chooses itself."""
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 60.0
 """Of a recording: nobody is known again by less, and what is longer only takes room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What was made of a text."""
+
+    samples: Samples
+    """Mono ``[frames]`` within -1..1."""
+    complete: bool
+    """Whether it came to its own end, rather than that of its tokens."""
 
 
 def turns_of(request: SpeakRequest | DialogueRequest) -> list[Turn]:
@@ -44,6 +55,17 @@ def expected_frames(text: str) -> int:
     """About how many frames of 1/25 s it takes to speak a text, for telling progress."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return 1 + round(FRAMES_PER_WIDE_LETTER * wide + FRAMES_PER_LETTER * (len(text) - wide))
+
+
+def cut_off(
+    request: SpeakRequest | DialogueRequest, speeches: Sequence[Speech], max_new_tokens: int
+) -> list[str]:
+    """A note of what did not come to its own end, if anything."""
+    cut = [str(number) for number, speech in enumerate(speeches, 1) if not speech.complete]
+    if not cut:
+        return []
+    what = f"Turns {', '.join(cut)}" if isinstance(request, DialogueRequest) else "The speech"
+    return [f"{what} reached max_new_tokens ({max_new_tokens}): the end may be cut off."]
 
 
 def recorded(voice: str, model: str, sample_rate: int, context: RunContext) -> VoiceSample:

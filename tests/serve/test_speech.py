@@ -56,6 +56,21 @@ def test_models_that_clone_take_a_recorded_voice(client: Audiograph, model: str,
     assert job.result.notes  # such as that the end may be cut off
 
 
+def test_chatterbox_speaks_in_a_recorded_voice(client: Audiograph) -> None:
+    spoken = client.speak(SAID, timeout=PATIENCE)
+    voice = client.voices.create("a voice without words", spoken.artifacts[0].id)
+    parameters = {"max_new_tokens": 50, "top_k": 50}
+    asked = {"model": "chatterbox", "voice": voice.id, "seed": 1, "parameters": parameters}
+    first, again = (client.speak("Hello there.", timeout=PATIENCE, **asked) for _ in range(2))
+    assert isinstance(first.result, SpeakResult)
+    assert (first.weights, first.result.voice, first.result.sample_rate) == ("random", voice.id, 24_000)
+    assert first.result.notes[0].startswith("top_k was ignored")
+    assert not any("watermark" in note for note in first.result.notes)
+    samples, _ = recording(client, first.artifacts[0])
+    assert 0.02 < samples.std() < 0.2
+    np.testing.assert_array_equal(recording(client, again.artifacts[0])[0], samples)
+
+
 def test_a_dialogue_says_who_speaks_when(client: Audiograph) -> None:
     turns = [("en-us", "Who is there?"), ("de", "Nur ich."), ("en-us", "Come in.")]
     job = client.dialogue(turns, timeout=PATIENCE)

@@ -28,28 +28,6 @@ def test_two_deployments_have_different_versions_of_one_library(guest: Audiograp
     assert f"\ntransformers=={apart}\n" in (LOCKS / "chatterbox.txt").read_text()
 
 
-def test_chatterbox_speaks_in_a_recorded_voice(guest: Audiograph) -> None:
-    heard = guest.speak("This is how I sound, and this is all that I say.", timeout=PATIENCE)
-    guest.voices.create("guest of chatterbox", heard.artifacts[0].id)
-    job = guest.speak(
-        "Hello there.",
-        model="chatterbox",
-        voice="guest of chatterbox",
-        seed=1,
-        parameters={"max_new_tokens": 50, "top_k": 50},
-        timeout=PATIENCE,
-    )
-    assert isinstance(job.result, SpeakResult)
-    assert (job.weights, job.result.voice, job.result.sample_rate) == (
-        "random",
-        "guest of chatterbox",
-        24_000,
-    )
-    assert job.result.duration > 0
-    assert job.result.notes[0].startswith("top_k was ignored")
-    assert not any("watermark" in note for note in job.result.notes)
-
-
 def test_where_an_environment_is_missing_its_model_says_so_and_the_others_serve(guest: Audiograph) -> None:
     model = guest.models.get("versions-nowhere")
     assert (model.available, model.replicas) == (False, [])
