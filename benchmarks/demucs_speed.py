@@ -18,7 +18,8 @@ from deployments.models.base import LoadContext
 from deployments.models.demucs import Demucs, DemucsOptions
 from deployments.storage import audio
 
-CONCURRENCY = (1, 4)
+CONCURRENCY = (1, 4, 16)
+ROUNDS, LONG_ROUNDS = 5, 2
 SECONDS = 10
 VARIANTS = ("htdemucs", "mdx")
 MODEL = Demucs(DemucsOptions())
@@ -27,7 +28,7 @@ MODEL = Demucs(DemucsOptions())
 def compare(setting: Setting) -> list[Comparison]:
     """The same songs, one after the other, as an engine takes them; from the file to all four stems.
 
-    At 16 the ratio is that of 4: songs do not share batches, their own chunks do.
+    Songs do not share batches, their own chunks do: a ratio hardly depends on how many songs there are.
     """
     torch.set_num_threads(2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -37,7 +38,7 @@ def compare(setting: Setting) -> list[Comparison]:
         for variant in VARIANTS
     }
     return [
-        in_turn(variant, engine, song, count, setting.rounds(5))
+        in_turn(variant, engine, song, count, setting.rounds(ROUNDS if count < 16 else LONG_ROUNDS))
         for variant, engine in engines.items()
         for count in CONCURRENCY
     ]

@@ -1,5 +1,6 @@
 """What Audiograph adds to a model: HTTP, the queue, the runner, Ray and storage, against the bare call."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import soundfile
 import torch
 import whisper
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audiograph import Audiograph
 from audiograph.schemas import AnalyzePitchRequest, SeparateRequest, TaskName
@@ -32,12 +32,11 @@ def compare(setting: Setting) -> list[Comparison]:
     song = write_song(setting.folder / "song.wav", SONG_SECONDS, 44_100, channels=2)
     speech = write_song(setting.folder / "speech.wav", SPEECH_SECONDS, 16_000)
     home = setting.folder / "server"
-    # Ray gives each replica here one thread; so the bare calls get one as well.
-    torch.set_num_threads(1)
+    # As many threads as the replicas have; see deployments.models.processors.
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     with (
         child_server.audiograph(home, weights="tiny", work_dir=str(home)) as url,
         Audiograph(url) as client,
-        threadpool_limits(1),
     ):
         cases: dict[str, dict[str, Call]] = {
             f"analyze_pitch, {variant}, a song of {SONG_SECONDS} s": {

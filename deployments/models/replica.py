@@ -24,6 +24,7 @@ from deployments.models.lanes import Ran
 from deployments.models.memory import device_memory, is_out_of_memory, request_too_big
 from deployments.models.metrics import ModelMetrics
 from deployments.models.outputs import discard, provenance, store_outputs
+from deployments.models.processors import use_processors
 from deployments.models.registry import configured_model
 from deployments.models.threads import Threads, ended
 from deployments.models.variants import Variants
@@ -54,6 +55,7 @@ class ModelReplica:
     def __init__(self, name: str, config: AppConfig) -> None:
         configure_logging()
         entry = config.models[name]
+        use_processors(entry)
         self._name = name
         self._entry = entry
         self._limits = config.limits

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,14 @@ from deployments.jobs.queue import JobQueue
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
+from tests.deployments.jobs import echo
 
-ROOT = Path(__file__).parents[3]
+READY_SECONDS = 60
+
+# Runners are forked from one process that has imported what they need: each is a process of its own, which
+# may be killed like any other, and starts in a tenth of the time.
+runners = multiprocessing.get_context("forkserver")
+runners.set_forkserver_preload([echo.__name__])
 
 
 @dataclass
@@ -34,20 +40,19 @@ class Farm:
     config_path: Path
     queue: JobQueue
     store: ArtifactStore
-    runners: list[subprocess.Popen[str]] = field(default_factory=list)
+    runners: list[ForkServerProcess] = field(default_factory=list)
 
-    def start_runner(self) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/clients"}
-        command = [sys.executable, "-m", "tests.deployments.jobs.echo", str(self.config_path)]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    def start_runner(self) -> ForkServerProcess:
+        ready = runners.Event()
+        process = runners.Process(target=echo.run, args=(self.config_path, ready))
+        process.start()
         self.runners.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert ready.wait(READY_SECONDS), f"the runner is not ready after {READY_SECONDS} s"
         return process
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
+    def kill(self, process: ForkServerProcess) -> None:
         process.kill()
-        process.wait()
+        process.join()
 
     def journal(self) -> list[tuple[str, str, str]]:
         """What the replicas did: (start | end | cut, job id, text)."""
@@ -116,7 +121,7 @@ def _farm(database_url: str, folder: Path, jobs: dict[str, Any]) -> Iterator[Far
         yield farm
     finally:
         for process in farm.runners:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGCONT)  # type: ignore[arg-type]  # it was started
                 farm.kill(process)
         client.destroy()

@@ -1,12 +1,12 @@
 """A model whose runs are told what to do by their request, and a process that runs its jobs.
 
-``python echo.py CONFIG.json`` starts one runner, without Ray: the model's replica is played by `EchoHandle`,
-and the graph calls it as often as the request says.
+`run` is one runner, without Ray: the model's replica is played by `EchoHandle`, and the graph calls it as
+often as the request says.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +91,15 @@ async def repeated(request: Request, models: Models) -> Outcome:
     return await models.run(request)
 
 
-async def main(config: AppConfig, journal: Path) -> None:
+def run(config_path: Path, ready: Event) -> None:
+    """Run the jobs of a configuration until killed; what the replicas do is noted beside it."""
+    config = AppConfig.model_validate_json(config_path.read_text())
+    asyncio.run(_run(config, config_path.with_suffix(".journal"), ready))
+
+
+async def _run(config: AppConfig, journal: Path, ready: Event) -> None:
     GRAPHS["speak"] = repeated
     store = ArtifactStore.open(config.storage)
-    runner = Runner(config, {"echo": EchoHandle(store, journal)})
-    await runner.start()
-    print("ready", flush=True)
+    await Runner(config, {"echo": EchoHandle(store, journal)}).start()
+    ready.set()
     await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    asyncio.run(main(AppConfig.model_validate_json(path.read_text()), path.with_suffix(".journal")))

@@ -1,0 +1,54 @@
+"""Loading and unloading by hand: memory comes back each time, and no request is lost by it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from audiograph import Audiograph
+from audiograph.schemas import DialogueRequest, Request, SpeakRequest, Turn
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+MODELS = ["pitch_analysis", "whisper", "musicgen", "hpss", "demucs", "espeak", "dia", "higgs", "mock"]
+TIMES = 10
+PATIENCE = 300
+SHORT = {"max_new_tokens": 40}
+TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
+
+SPOKEN: dict[str, Callable[[], Request]] = {
+    "espeak": lambda: SpeakRequest(model="espeak", text="Hello."),
+    "dia": lambda: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
+    "higgs": lambda: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),
+    "mock": lambda: SpeakRequest(model="mock", text="Hello."),
+}
+
+
+def memory_after(client: Audiograph, model: str, times: int) -> int:
+    """Bytes that the model's replica uses after it was loaded and unloaded so many times."""
+    for _ in range(times):
+        assert [change.changed for change in client.models.load(model).replicas] == [True]
+        assert [change.changed for change in client.models.unload(model).replicas] == [True]
+    (replica,) = client.models.get(model).replicas
+    assert replica.loaded == []
+    return replica.memory_bytes
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_memory_comes_back_however_often(client: Audiograph, model: str) -> None:
+    client.models.load(model)  # the replica is up
+    client.models.unload(model)
+    before = memory_after(client, model, 1)
+    after = memory_after(client, model, TIMES)
+    assert after < 1.05 * before, f"{before / 2**20:.0f} MiB became {after / 2**20:.0f} MiB"
+
+
+@pytest.mark.parametrize("model", list(SPOKEN))
+def test_no_request_is_lost_while_its_model_is_unloaded(client: Audiograph, model: str) -> None:
+    with ThreadPoolExecutor(TIMES) as threads:
+        jobs = [client.jobs.submit(SPOKEN[model]()) for _ in range(TIMES)]
+        unloading = [threads.submit(client.models.unload, model) for _ in range(TIMES)]
+        jobs += [client.jobs.submit(SPOKEN[model]()) for _ in range(TIMES)]
+        reports = [one.result() for one in unloading]
+    assert {client.jobs.wait(job, timeout=PATIENCE).status for job in jobs} == {"succeeded"}
+    assert {report.action for report in reports} == {"unload"}
