@@ -10,7 +10,18 @@ from audiograph.schemas import DialogueRequest, Request, SpeakRequest, Turn
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-MODELS = ["pitch_analysis", "whisper", "musicgen", "hpss", "demucs", "espeak", "dia", "higgs", "mock"]
+MODELS = [
+    "pitch_analysis",
+    "whisper",
+    "musicgen",
+    "hpss",
+    "demucs",
+    "espeak",
+    "dia",
+    "higgs",
+    "chatterbox",
+    "mock",
+]
 TIMES = 10
 PATIENCE = 300
 SHORT = {"max_new_tokens": 40}
@@ -20,6 +31,7 @@ SPOKEN: dict[str, Callable[[], Request]] = {
     "espeak": lambda: SpeakRequest(model="espeak", text="Hello."),
     "dia": lambda: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
     "higgs": lambda: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),
+    "chatterbox": lambda: SpeakRequest(model="chatterbox", text="Hello.", parameters=SHORT),
     "mock": lambda: SpeakRequest(model="mock", text="Hello."),
 }
 
