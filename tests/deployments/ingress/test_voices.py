@@ -59,6 +59,13 @@ async def test_a_voice_has_a_plain_name(client: httpx.AsyncClient, recording: st
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "name")
 
 
+async def test_an_unknown_field_is_told_with_those_that_there_are(client: httpx.AsyncClient) -> None:
+    body = {"name": "anna", "file": "file_1", "transcrpt": SAID}
+    answer = await client.post("/v1/voices", json=body)
+    assert answer.status_code == 422
+    assert "did you mean 'transcript'? known: name, file, transcript" in answer.json()["error"]["message"]
+
+
 async def submit(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
     return await client.post(
         "/v1/jobs", json={"task": "speak", "text": "Hello.", "model": "cloner", **fields}
