@@ -24,6 +24,7 @@ from deployments.ingress import (
 )
 from deployments.ingress.auth import RequireKey, check_binding
 from deployments.ingress.backpressure import Paced
+from deployments.ingress.dialects import services as services_dialect
 from deployments.ingress.keys import Keys
 from deployments.ingress.logs import HEADER, RequestLog
 from deployments.ingress.model_control import ServeModelControl
@@ -36,7 +37,7 @@ from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from deployments.storage.wanted import WantedVariants
 
-ROUTERS = (jobs, events, files, artifacts, voices, models, health, metrics)
+ROUTERS = (jobs, events, files, artifacts, voices, models, health, metrics, services_dialect)
 THREADS = 32
 EXPOSED_HEADERS = (
     HEADER,

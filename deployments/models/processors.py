@@ -12,8 +12,8 @@ def use_processors(config: ModelConfig) -> int:
     """Let this process compute with as many threads as its model is given, and say how many.
 
     To be called before PyTorch is imported. Ray gives each worker as many as it has whole CPUs, so one thread
-    to a fraction; but such a fraction only says how many replicas share the machine (most of them idle), and a
-    lone request should not leave all other processors idle. So a fraction may use them all.
+    to a fraction. But such a fraction only says how many replicas share the machine, most of them idle, and a
+    lone request should not leave all other processors idle: a fraction may use them all.
     """
     count = _whole_cpus(config) or len(os.sched_getaffinity(0))
     os.environ[_VARIABLE] = str(count)

@@ -51,6 +51,7 @@ def app_config(folder: Path, **sections: Any) -> AppConfig:
             "database_url": f"sqlite:///{folder / 'audiograph.db'}",
             "artifacts_url": str(folder / "artifacts"),
         },
+        "exports": {"folder": folder / "exports"},
         "work_dir": folder / "work",
     }
     return AppConfig.model_validate(base | sections)

@@ -85,6 +85,7 @@ class FakeQueue:
         self._keys: dict[str, tuple[str, Request]] = {}
         self.jobs: dict[str, Job] = {}
         self.requests: dict[str, Request] = {}
+        self.notes: dict[str, list[str]] = {}
         self.log: dict[str, list[JobEvent]] = {}
         self.readers = 0
 
@@ -94,11 +95,12 @@ class FakeQueue:
             if earlier != request:
                 raise IdempotencyConflict("this Idempotency-Key was used for another request")
             return self.jobs[job_id], False
-        resolved = bind_voices(self._registry.resolve(request), self._registry, self._voices)
+        binding = bind_voices(self._registry.resolve(request), self._registry, self._voices)
+        resolved = binding.request
         if sum(job.status == "queued" for job in self.jobs.values()) >= self._max_queued:
             raise QueueFull(f"{self._max_queued} jobs wait already", retry_after=2.5)
         job_id = str(uuid.uuid4())
-        self.requests[job_id] = resolved
+        self.requests[job_id], self.notes[job_id] = resolved, [*binding.notes]
         self._store.pin(job_id, file_references(resolved))
         path = f"/v1/jobs/{job_id}"
         job = Job(
@@ -182,10 +184,10 @@ class FakeQueue:
         self.jobs[job_id] = self.jobs[job_id].model_copy(update={"status": "running", "progress": fraction})
         self._append(job_id, type="progress", progress=fraction)
 
-    def finish(self, job_id: str, status: str, artifacts: Sequence[Any] = ()) -> None:
+    def finish(self, job_id: str, status: str, artifacts: Sequence[Any] = (), **changes: Any) -> None:
         """A runner's, or a cancel's, final event."""
-        changes = {"status": status, "artifacts": [*artifacts], "finished_at": datetime.now(UTC)}
-        job = self.jobs[job_id].model_copy(update=changes)
+        final = {"status": status, "artifacts": [*artifacts], "finished_at": datetime.now(UTC), **changes}
+        job = self.jobs[job_id].model_copy(update=final)
         self._append(job_id, type=status, job=job, id="final")
         self.jobs[job_id] = job
         self._store.unpin(job_id)
