@@ -17,7 +17,7 @@ from deployments.models import higgs as higgs_module
 from deployments.models import hugging_face
 from deployments.models.base import LoadContext, VoiceSample
 from deployments.models.higgs import Higgs
-from deployments.models.turns import PAUSE_SECONDS
+from deployments.storage.joins import PAUSE_SECONDS
 from deployments.tiny.higgs import STREAM_BOS, STREAM_EOS, build_checkpoint
 from tests.deployments.models.fakes import FakeContext
 
