@@ -1,7 +1,12 @@
-"""Where every failure becomes an answer: ``{"error": {"code", "message", "field"?, "details"?}}``."""
+"""Where every failure becomes an answer: ``{"error": {"code", "message", "field"?, "details"?}}``.
+
+Below the paths of `DIALECTS` it is written as the clients of another system read it.
+"""
 
 import logging
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
@@ -45,18 +50,40 @@ class ErrorAnswer(BaseModel):
     error: ErrorDetail
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an answer tells, in whatever shape."""
+
+    status: int
+    error: dict[str, Any]
+    """As the native API writes it: ``code``, ``message``, and perhaps ``field`` and ``details``."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Shape = Callable[[Failure], tuple[int, dict[str, Any]]]
+"""How a dialect tells of a failure: its HTTP status, and the body."""
+
+
+def _native(failure: Failure) -> tuple[int, dict[str, Any]]:
+    return failure.status, {"error": failure.error}
+
+
+def _detail(failure: Failure) -> tuple[int, dict[str, Any]]:
+    """The text alone, with every finding in it; what is wrong with a request is 400 here."""
+    findings = failure.error.get("details", {}).get("errors") or [failure.error]
+    status = 400 if failure.status == 422 else failure.status
+    return status, {"detail": "; ".join(finding["message"] for finding in findings)}
+
+
+DIALECTS: Mapping[str, Shape] = {"/services": _detail}
+"""By the path at which a dialect's routes begin."""
+
+
 def answer(error: Exception, scope: Scope) -> Response:
     """Any exception as the answer that tells of it. Whatever was not foreseen tells its request id alone."""
-    if isinstance(error, RequestValidationError):
-        error = explain(error)
-    if isinstance(error, AudiographError):
-        if error.status >= 500:
-            logger.warning("%s: %s", error.code, error.message)
-        return _refusal(error)
-    if isinstance(error, HTTPException):
-        return _http_error(error, scope)
-    logger.error("unexpected error in %s %s", scope.get("method", "WS"), scope["path"], exc_info=error)
-    return _refusal(unforeseen())
+    failure = _failure(error, scope)
+    status, body = _shape(scope["path"])(failure)
+    return JSONResponse(body, status, failure.headers)
 
 
 def unforeseen() -> InternalError:
@@ -65,7 +92,26 @@ def unforeseen() -> InternalError:
     return InternalError(message, details={"request_id": request_id()})
 
 
-def _refusal(error: AudiographError) -> Response:
+def _shape(path: str) -> Shape:
+    below = (shape for start, shape in DIALECTS.items() if f"{path}/".startswith(f"{start}/"))
+    return next(below, _native)
+
+
+def _failure(error: Exception, scope: Scope) -> Failure:
+    if isinstance(error, RequestValidationError):
+        error = explain(error)
+    if isinstance(error, AudiographError):
+        if error.status >= 500:
+            logger.warning("%s: %s", error.code, error.message)
+        return Failure(error.status, error.to_wire(), _headers(error))
+    if isinstance(error, HTTPException):
+        return _http_failure(error, scope)
+    logger.error("unexpected error in %s %s", scope.get("method", "WS"), scope["path"], exc_info=error)
+    broken = unforeseen()
+    return Failure(broken.status, broken.to_wire())
+
+
+def _headers(error: AudiographError) -> dict[str, str]:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
@@ -73,18 +119,17 @@ def _refusal(error: AudiographError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="audiograph"'
     if error.status == 416 and "size" in error.details:
         headers["Content-Range"] = f"bytes */{error.details['size']}"
-    return JSONResponse({"error": error.to_wire()}, error.status, headers)
+    return headers
 
 
-def _http_error(error: HTTPException, scope: Scope) -> Response:
+def _http_failure(error: HTTPException, scope: Scope) -> Failure:
     message = str(error.detail)
     if error.status_code == 404:
         message = f"there is nothing at {scope['path']!r}; /docs lists every route"
     if error.status_code == 405:
         message = f"{scope['method']} is not possible at {scope['path']!r}; /docs lists every route"
     code = _HTTP_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
-    body = {"error": {"code": code, "message": message}}
-    return JSONResponse(body, error.status_code, error.headers)
+    return Failure(error.status_code, {"code": code, "message": message}, error.headers or {})
 
 
 async def _handle(request: Request, error: Exception) -> Response:
