@@ -75,7 +75,31 @@ def _detail(failure: Failure) -> tuple[int, dict[str, Any]]:
     return status, {"detail": "; ".join(finding["message"] for finding in findings)}
 
 
-DIALECTS: Mapping[str, Shape] = {"/services": _detail}
+_OPENAI_CODES = {
+    "not_served": "model_not_found",
+    "unauthenticated": "invalid_api_key",
+    "queue_full": "rate_limit_exceeded",
+}
+_OPENAI_FIELDS = {"text": "input", "format": "response_format"}
+"""As OpenAI calls what the native API calls otherwise."""
+
+
+def _openai(failure: Failure) -> tuple[int, dict[str, Any]]:
+    """With the statuses that make its clients raise the right classes: only a model is not found."""
+    code, name = failure.error["code"], failure.error.get("field")
+    status = {"not_served": 404}.get(code, 400 if failure.status == 422 else failure.status)
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return status, {
+        "error": {
+            "message": failure.error["message"],
+            "type": "rate_limit_error" if status == 429 else kind,
+            "param": _OPENAI_FIELDS.get(name, name),
+            "code": _OPENAI_CODES.get(code, code),
+        }
+    }
+
+
+DIALECTS: Mapping[str, Shape] = {"/services": _detail, "/v1/audio": _openai}
 """By the path at which a dialect's routes begin."""
 
 

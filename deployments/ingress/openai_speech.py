@@ -1,0 +1,220 @@
+"""``POST /v1/audio/speech``, as OpenAI's clients speak it: text in, audio out while it is made."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Receive, Scope, Send
+
+from audiograph.errors import InvalidRequest, NotFound, TimeLimitExceeded
+from audiograph.schemas import Name, SpeakRequest, is_item_id
+from deployments.ingress import errors, examples
+from deployments.ingress.connection import while_connected
+from deployments.ingress.events import PING_SECONDS
+from deployments.ingress.examples import answers
+from deployments.ingress.logs import note
+from deployments.ingress.routing import NativeRoute
+from deployments.ingress.sentences import pieces
+from deployments.ingress.services import Injected, Services
+from deployments.ingress.speaking import SpeechPart, speech, tokens
+from deployments.jobs.voices import bind_voices
+from deployments.storage.encoder import CODECS
+
+router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=NativeRoute)
+
+NOTES, WEIGHTS = "x-audiograph-notes", "x-audiograph-weights"
+"""Headers: a JSON list of what was ignored or changed; and whether the voice is but random weights."""
+LISTED = 20
+"""The most voices that a message lists."""
+
+_DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
+
+
+def _name_of(voice: Any) -> Any:
+    """``{"id": …}``, as a voice of one's own is named, is its id."""
+    return voice["id"] if isinstance(voice, dict) and list(voice) == ["id"] else voice
+
+
+class SpeechBody(BaseModel):
+    """OpenAI's request for speech."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: str = Field(min_length=1, max_length=4096)
+    model: Name = Field(description="One that speaks, or an OpenAI name: then the default for speech.")
+    voice: Annotated[Name, BeforeValidator(_name_of)] = Field(
+        description="A voice's name, or ``{\"id\": name}``; OpenAI's own names mean the model's default."
+    )
+    instructions: str | None = Field(None, max_length=4096, description="Ignored, which a header tells.")
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(1.0, ge=0.25, le=4)
+    stream_format: Literal["sse", "audio"] = "audio"
+
+
+@router.post(
+    "/speech",
+    summary="Speak, for OpenAI's clients",
+    response_class=StreamingResponse,
+    responses=answers(200, "the bytes of a recording", 400, 404, 413, 429, 503, media_type="audio/mpeg"),
+)
+async def create_speech(
+    request: Request, services: Injected, body: Annotated[SpeechBody, Body(examples=[examples.SPEECH])]
+) -> Response:
+    """Speak up to 4,096 characters, sentence by sentence; the first ones are sent before the last are made.
+
+    With ``stream_format: sse`` the audio comes as events in base64. Equal requests at the same time are made
+    once. An answer that breaks off is not complete.
+    """
+    speak = await asyncio.to_thread(_resolved, services, body)
+    note(request.scope, task="speak", model=speak.model)
+    parts = services.speeches.join(_digest(request, body), lambda: _made(services, speak, body))
+    first = await while_connected(request, anext(parts))
+    headers = {WEIGHTS: first.weights, NOTES: json.dumps(_notes(body, first))}
+    rest = _with(first, parts)
+    if body.stream_format == "sse":
+        return EventSourceResponse(_as_events(rest, request, body.input), headers=headers, ping=PING_SECONDS)
+    media_type = CODECS[body.response_format].media_type
+    return _Audio(_contents(rest), headers=headers, media_type=media_type)
+
+
+class _Audio(StreamingResponse):
+    """A stream whose source ends with it, also where the client has gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is a generator
+            await super().__call__(scope, receive, send)
+
+
+async def _made(services: Services, speak: SpeakRequest, body: SpeechBody) -> AsyncIterator[SpeechPart]:
+    """All parts, within one of the places for answers without a job, and within their time."""
+    drawn = services.registry.card(speak.model or "").needs_weights
+    limit = services.config.http.max_direct_seconds
+    texts = pieces(speak.text, grouped=drawn)
+    if drawn:  # one seed for all pieces, so that the voice stays one
+        speak = speak.model_copy(update={"seed": secrets.randbits(31)})
+    try:
+        with services.direct.place():
+            async with (
+                asyncio.timeout(limit),
+                aclosing(speech(services.direct, speak, texts, body.response_format)) as parts,
+            ):
+                async for part in parts:
+                    yield part
+    except TimeoutError:
+        raise TimeLimitExceeded(
+            f"the speech was not made within {limit:g} s; a job may take longer (POST /v1/jobs)",
+            details={"time_limit": limit},
+        ) from None
+
+
+def _resolved(services: Services, body: SpeechBody) -> SpeakRequest:
+    """The request that a model of ours can serve. Blocking.
+
+    Raises:
+        NotServed: there is no such model, or it does not speak.
+        InvalidRequest: it has no such voice, or refuses the text.
+        ModelUnavailable: a package that it needs is not installed.
+    """
+    asked = SpeakRequest(text=body.input, model=_model(services, body.model), speed=body.speed)
+    resolved = services.registry.resolve(asked)
+    voice = _voice(services, resolved.model or "", body.voice)
+    if voice is not None:
+        resolved = services.registry.resolve(asked.model_copy(update={"voice": voice}))
+    bound = bind_voices(resolved, services.registry, services.voices)
+    assert isinstance(bound, SpeakRequest)
+    return bound
+
+
+def _model(services: Services, name: str) -> str | None:
+    """The model of that name, or the one that an OpenAI name stands for; None for the default."""
+    aliases = services.config.openai.models
+    undated = _DATED.sub("", name)
+    if name in services.registry.cards or undated not in aliases:
+        return name
+    return aliases[undated]
+
+
+def _voice(services: Services, model: str, name: str) -> str | None:
+    """The model's voice of that name, or the one that an OpenAI name stands for; None for its default.
+
+    Raises:
+        InvalidRequest: neither is there.
+    """
+    if _has_voice(services, model, name):
+        return name
+    aliases = services.config.openai.voices
+    if name in aliases:
+        ours = aliases[name]
+        return ours if ours and _has_voice(services, model, ours) else None
+    known = [voice.id for voice in services.registry.voices(model)]
+    if services.registry.card(model).clones_voices:
+        known += [voice.id for voice in services.voices.list()]
+    listed = ", ".join(known[:LISTED]) or "none but its default, by any of OpenAI's names"
+    more = f" and {len(known) - LISTED} more, see GET /v1/audio/voices" if len(known) > LISTED else ""
+    raise InvalidRequest(
+        f"model {model!r} has no voice {name!r}; voices: {listed}{more}",
+        field="voice",
+        details={"value": name},
+    )
+
+
+def _has_voice(services: Services, model: str, name: str) -> bool:
+    if any(voice.id == name for voice in services.registry.voices(model)):
+        return True
+    if not services.registry.card(model).clones_voices:
+        return False
+    try:
+        services.store.get(name) if is_item_id(name) else services.voices.get(name)
+    except NotFound:
+        return False
+    return True
+
+
+def _digest(request: Request, body: SpeechBody) -> str:
+    """Of who asks and for what."""
+    key = request.headers.get("authorization") or request.headers.get("x-api-key") or ""
+    return hashlib.sha256(f"{key}\n{body.model_dump_json()}".encode()).hexdigest()
+
+
+def _notes(body: SpeechBody, first: SpeechPart) -> list[str]:
+    ignored = ["instructions was ignored: models here take none."] if body.instructions else []
+    return [*ignored, *first.notes]
+
+
+async def _with(first: SpeechPart, rest: AsyncIterator[SpeechPart]) -> AsyncIterator[SpeechPart]:
+    async with aclosing(rest):  # type: ignore[type-var]  # it is a generator
+        yield first
+        async for part in rest:
+            yield part
+
+
+async def _contents(parts: AsyncIterator[SpeechPart]) -> AsyncIterator[bytes]:
+    async with aclosing(parts):  # type: ignore[type-var]
+        async for part in parts:
+            yield part.content
+
+
+async def _as_events(
+    parts: AsyncIterator[SpeechPart], request: Request, text: str
+) -> AsyncIterator[ServerSentEvent]:
+    seconds = 0.0
+    try:
+        async with aclosing(parts):  # type: ignore[type-var]
+            async for part in parts:
+                seconds += part.seconds
+                audio = base64.b64encode(part.content).decode()
+                yield ServerSentEvent(json.dumps({"type": "speech.audio.delta", "audio": audio}))
+    except Exception as error:  # the status line has gone out: only the stream itself can tell
+        yield ServerSentEvent(bytes(errors.answer(error, request.scope).body).decode(), event="error")
+        return
+    yield ServerSentEvent(json.dumps({"type": "speech.audio.done", "usage": tokens(text, seconds)}))
