@@ -123,7 +123,7 @@ def _shape(path: str) -> Shape:
 
 def _failure(error: Exception, scope: Scope) -> Failure:
     if isinstance(error, RequestValidationError):
-        error = explain(error)
+        error = explain(error, _body(scope))
     if isinstance(error, AudiographError):
         if error.status >= 500:
             logger.warning("%s: %s", error.code, error.message)
@@ -133,6 +133,12 @@ def _failure(error: Exception, scope: Scope) -> Failure:
     logger.error("unexpected error in %s %s", scope.get("method", "WS"), scope["path"], exc_info=error)
     broken = unforeseen()
     return Failure(broken.status, broken.to_wire())
+
+
+def _body(scope: Scope) -> Any:
+    """What the route takes as its body."""
+    field = scope["route"].body_field
+    return field and field.field_info.annotation
 
 
 def _headers(error: AudiographError) -> dict[str, str]:

@@ -75,9 +75,8 @@ async def create_speech(
     With ``stream_format: sse`` the audio comes as events in base64. Equal requests at the same time are made
     once. An answer that breaks off is not complete.
     """
-    speak = await asyncio.to_thread(_resolved, services, body)
-    note(request.scope, task="speak", model=speak.model)
-    parts = services.speeches.join(_digest(request, body), lambda: _made(services, speak, body))
+    note(request.scope, task="speak", model=body.model)
+    parts = services.speeches.join(_digest(request, body), lambda: _made(services, body))
     first = await while_connected(request, anext(parts))
     headers = {WEIGHTS: first.weights, NOTES: json.dumps(_notes(body, first))}
     rest = _with(first, parts)
@@ -95,19 +94,12 @@ class _Audio(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _made(services: Services, speak: SpeakRequest, body: SpeechBody) -> AsyncIterator[SpeechPart]:
-    """All parts, within one of the places for answers without a job, and within their time."""
-    drawn = services.registry.card(speak.model or "").needs_weights
+async def _made(services: Services, body: SpeechBody) -> AsyncIterator[SpeechPart]:
+    """All parts, made in one of the places for answers without a job, and within their time."""
     limit = services.config.http.max_direct_seconds
-    texts = pieces(speak.text, grouped=drawn)
-    if drawn:  # one seed for all pieces, so that the voice stays one
-        speak = speak.model_copy(update={"seed": secrets.randbits(31)})
     try:
         with services.direct.place():
-            async with (
-                asyncio.timeout(limit),
-                aclosing(speech(services.direct, speak, texts, body.response_format)) as parts,
-            ):
+            async with asyncio.timeout(limit), aclosing(_spoken(services, body)) as parts:
                 async for part in parts:
                     yield part
     except TimeoutError:
@@ -115,6 +107,22 @@ async def _made(services: Services, speak: SpeakRequest, body: SpeechBody) -> As
             f"the speech was not made within {limit:g} s; a job may take longer (POST /v1/jobs)",
             details={"time_limit": limit},
         ) from None
+
+
+async def _spoken(services: Services, body: SpeechBody) -> AsyncIterator[SpeechPart]:
+    binding = await asyncio.to_thread(_resolved, services, body)
+    request = binding.request
+    assert isinstance(request, SpeakRequest)
+    drawn = services.registry.card(request.model or "").needs_weights
+    if drawn:  # one seed for all pieces, so that the voice stays one
+        request = request.model_copy(update={"seed": secrets.randbits(31)})
+    texts = pieces(request.text, grouped=drawn)
+    try:
+        async with aclosing(speech(services.direct, request, texts, body.response_format)) as parts:
+            async for part in parts:
+                yield part
+    finally:
+        await asyncio.to_thread(services.voices.discard, binding.made)
 
 
 def _resolved(services: Services, body: SpeechBody) -> SpeakRequest:

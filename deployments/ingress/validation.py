@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from audiograph.errors import AudiographError, InvalidRequest, MalformedRequest
-from audiograph.schemas import LoadRequest, Request, TaskName
+from audiograph.schemas import Request, TaskName
 
 TASKS: tuple[str, ...] = get_args(TaskName)
 
@@ -16,17 +16,20 @@ _SHOWN = 80
 _LISTED = 10
 
 
-def explain(error: RequestValidationError) -> AudiographError:
-    """The first finding as an exception; when there are several, ``details.errors`` lists them."""
+def explain(error: RequestValidationError, body: Any = None) -> AudiographError:
+    """The first finding as an exception; when there are several, ``details.errors`` lists them.
+
+    ``body`` is the annotation of the route's body, which tells the fields that would be right.
+    """
     findings = error.errors()
     first = findings[0]
     if first["type"] == "json_invalid":
         reason, position = first["ctx"]["error"], first["loc"][-1]
         return MalformedRequest(f"the body is not valid JSON: {reason} at character {position}")
     if len(findings) == 1:
-        return InvalidRequest(_message(first), field=_field(first))
-    listed = [{"field": _field(f), "message": _message(f)} for f in findings[:_LISTED]]
-    message = f"{_message(first)} (and {len(findings) - 1} more, see details)"
+        return InvalidRequest(_message(first, body), field=_field(first))
+    listed = [{"field": _field(f), "message": _message(f, body)} for f in findings[:_LISTED]]
+    message = f"{_message(first, body)} (and {len(findings) - 1} more, see details)"
     return InvalidRequest(message, field=_field(first), details={"errors": listed})
 
 
@@ -45,10 +48,10 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _message(finding: dict[str, Any]) -> str:
+def _message(finding: dict[str, Any], body: Any) -> str:
     kind, field, value = finding["type"], _field(finding), finding.get("input")
     if kind == "extra_forbidden":
-        return unknown("field", str(finding["loc"][-1]), _known_fields(finding["loc"]))
+        return unknown("field", str(finding["loc"][-1]), _known_fields(finding["loc"], body))
     if kind == "union_tag_invalid":
         return unknown("task", str(finding["ctx"]["tag"]), TASKS)
     if kind == "union_tag_not_found":
@@ -72,13 +75,13 @@ def _path(place: Sequence[str | int]) -> Sequence[str | int]:
     return place[2:] if place[0] == "body" and len(place) > 1 and place[1] in TASKS else place[1:]
 
 
-def _known_fields(place: Sequence[str | int]) -> list[str]:
+def _known_fields(place: Sequence[str | int], body: Any) -> list[str]:
     """The fields of the object that an unknown field was found in."""
-    model = _REQUESTS.get(str(place[1]), LoadRequest)
+    model = _REQUESTS.get(str(place[1])) or _model_within(body)
     for name in _path(place)[:-1]:
-        if isinstance(name, str):
+        if model and isinstance(name, str):
             model = _model_within(model.model_fields[name].annotation) or model
-    return list(model.model_fields)
+    return list(model.model_fields) if model else []
 
 
 def _model_within(annotation: Any) -> type[BaseModel] | None:

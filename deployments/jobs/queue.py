@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from dbos import DBOSClient, EnqueueOptions
 
-from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, QueueFull
+from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, NotFound, QueueFull
 from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
 from deployments.config import JobsConfig
 from deployments.jobs import durable
 from deployments.jobs.records import JobRecords
-from deployments.jobs.voices import bind_voices
+from deployments.jobs.voices import Binding, bind_voices
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
@@ -54,7 +54,7 @@ class JobQueue:
         Returns the job, and whether it is new: the same key with the same request gives the first job again.
 
         Raises:
-            InvalidRequest, NotServed: the model cannot do this.
+            InvalidRequest, NotServed: the model cannot do this, or what is named as a voice can be none.
             NotFound: a file is not there.
             IdempotencyConflict: the key was used for another request.
             QueueFull: too many jobs wait.
@@ -65,9 +65,9 @@ class JobQueue:
             return earlier, False
         resolved = await asyncio.to_thread(self._registry.resolve, request)
         await self._refuse_if_full()
-        resolved = await asyncio.to_thread(bind_voices, resolved, self._registry, self._voices)
-        await asyncio.to_thread(self._pin, job_id, resolved)
-        await self._enqueue(job_id, resolved, digest)
+        binding = await asyncio.to_thread(bind_voices, resolved, self._registry, self._voices)
+        await asyncio.to_thread(self._pin, job_id, binding)
+        await self._enqueue(job_id, binding, digest)
         if idempotency_key:  # two at once with one key: whoever came second attached to the first's job
             await self._check_digest(job_id, digest)
         return await self.get(job_id), True
@@ -95,12 +95,18 @@ class JobQueue:
                 retry_after=5,
             )
 
-    def _pin(self, job_id: str, request: Request) -> None:
+    def _pin(self, job_id: str, binding: Binding) -> None:
+        request = binding.request
         wanted = [*file_references(request), *([request.parent_id] if request.parent_id else [])]
-        if wanted:
-            self._store.pin(job_id, wanted)
+        try:
+            if wanted:
+                self._store.pin(job_id, wanted)
+        except NotFound:
+            self._voices.discard(binding.made)
+            raise
 
-    async def _enqueue(self, job_id: str, request: Request, digest: str) -> None:
+    async def _enqueue(self, job_id: str, binding: Binding, digest: str) -> None:
+        request = binding.request
         options: EnqueueOptions = {
             "workflow_name": durable.task_of(request),
             "queue_name": durable.QUEUE,
@@ -109,7 +115,7 @@ class JobQueue:
             "priority": request.priority,
             "queue_partition_key": request.model or "",
         }
-        submission = {"request": durable.stored(request), "digest": digest}
+        submission = {"request": durable.stored(request), "digest": digest, "notes": [*binding.notes]}
         await self._client.enqueue_async(options, submission)
 
     async def get(self, job_id: str) -> Job:

@@ -1,58 +1,106 @@
 """Before a job is stored, the recorded voices that it names become artifacts, which it can pin."""
 
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from audiograph.errors import InvalidRequest, NotFound
-from audiograph.schemas import Artifact, Request, is_item_id, voices_named
+from audiograph.errors import AudiographError, InvalidRequest
+from audiograph.schemas import DialogueRequest, File, Request, voices_named
 from deployments.models.registry import Registry
-from deployments.storage.voices import VoiceStore
+from deployments.models.voices import recast
+from deployments.storage.confined import is_plain
+from deployments.storage.voices import VoiceStore, is_voice
 
 
-def bind_voices(request: Request, registry: Registry, voices: VoiceStore) -> Request:
-    """A copy of a resolved request whose recorded voices are named by their artifacts' ids. Blocking.
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A request that is ready to be stored."""
+
+    request: Request
+    """Its recorded voices are named by their artifacts' ids."""
+    notes: Sequence[str] = ()
+    """For the result: which voices are not there."""
+    made: Sequence[str] = ()
+    """Artifacts that were made for it alone."""
+
+
+def bind_voices(request: Request, registry: Registry, voices: VoiceStore) -> Binding:
+    """Find the voices of a resolved request; the default voice speaks for those that are not there. Blocking.
 
     Raises:
-        InvalidRequest: there is no such voice, or its transcript is needed and not known.
-        InvalidAudio: a file that is named as a voice cannot be one.
+        InvalidRequest: no voice can have such an id; or the model cannot clone it, for want of a transcript.
+        InvalidAudio: what is named as a voice cannot be one.
     """
-    card = registry.card(request.model or "")
-    if not card.clones_voices:
-        return request
-    built_in = {voice.id for voice in registry.voices(card.name)}
-    bound = {
-        field: _artifact(field, voice, voices)
-        for field, voice in voices_named(request).items()
-        if voice not in built_in
+    fields = _fields(request)
+    if not fields:
+        return Binding(request)
+    model = registry.model(request.model or "")
+    for voice in registry.voices(request.model or ""):
+        fields.pop(voice.id, None)
+    found = {
+        voice: _find(voice, field, voices if model.clones_voices else None) for voice, field in fields.items()
     }
-    for field, artifact in bound.items():
-        if card.needs_transcripts and not artifact.parameters.get("transcript"):
+    missing = [voice for voice, record in found.items() if record is None]
+    recordings = {voice: record for voice, record in found.items() if record is not None}
+    spoken = model.without_voices(request, missing)
+    model.check_voices(spoken, {voice: _transcript(record) for voice, record in recordings.items()})
+    files = [voice for voice, record in recordings.items() if not is_voice(record)]
+    kept = _keep(files, fields, voices)
+    ids = {voice: record.id for voice, record in recordings.items()} | kept
+    return Binding(recast(spoken, ids), [_note(voice, request) for voice in missing], [*kept.values()])
+
+
+def _fields(request: Request) -> dict[str, str]:
+    """Where each voice is named first."""
+    fields: dict[str, str] = {}
+    for field, voice in voices_named(request).items():
+        fields.setdefault(voice, field)
+    return fields
+
+
+def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:
+    with _naming(field):
+        record = voices.find(voice) if voices else None
+        if record is None and not is_plain(voice):
             raise InvalidRequest(
-                f"model {card.name!r} must know what is said in the voice {artifact.parameters['voice']!r}: "
-                "upload it with a transcript (POST /v1/voices)",
-                field=field,
+                f"{field} {voice[:80]!r} is neither the name of a voice, nor a file's id, nor a path inside "
+                "the voices folder; see GET /v1/voices",
+                details={"value": voice},
             )
-    return _with_voices(request, {field: artifact.id for field, artifact in bound.items()})
+        return record
 
 
-def _artifact(field: str, voice: str, voices: VoiceStore) -> Artifact:
+def _transcript(record: File) -> str | None:
+    """What a voice says; of a recording that is none yet, only the request itself may tell."""
+    return record.parameters.get("transcript") if is_voice(record) else None
+
+
+def _keep(files: Sequence[str], fields: Mapping[str, str], voices: VoiceStore) -> dict[str, str]:
+    """Make artifacts of recordings that are no voices yet: all of them, or none."""
+    made: dict[str, str] = {}
     try:
-        if is_item_id(voice):
-            return voices.keep(voice)
-        found = voices.get(voice).artifact
-    except NotFound as error:
-        raise InvalidRequest(str(error), field=field, details={"value": voice}) from error
-    assert found is not None
-    return found
+        for file in files:
+            with _naming(fields[file]):
+                made[file] = voices.keep(file).id
+    except AudiographError:
+        voices.discard(made.values())
+        raise
+    return made
 
 
-def _with_voices(request: Request, ids: dict[str, str]) -> Request:
-    changes: dict[str, Any] = {}
-    if "voice" in ids:
-        changes["voice"] = ids["voice"]
-    turns = getattr(request, "turns", None)
-    if turns:
-        changes["turns"] = [
-            turn.model_copy(update={"voice": ids.get(f"turns.{index}.voice", turn.voice)})
-            for index, turn in enumerate(turns)
-        ]
-    return request.model_copy(update=changes)
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    """What is wrong with a voice is wrong with the field that names it."""
+    try:
+        yield
+    except InvalidRequest as error:
+        error.field = field
+        raise
+
+
+def _note(voice: str, request: Request) -> str:
+    note = f"voice {voice!r} is not there: the default voice speaks instead"
+    if not isinstance(request, DialogueRequest):
+        return note
+    numbers = [str(number) for number, turn in enumerate(request.turns, 1) if turn.voice == voice]
+    return f"{note}, in turn{'s' * (len(numbers) > 1)} {', '.join(numbers)}"

@@ -7,7 +7,7 @@ module is imported by the runner by name, never defined beside it.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from dbos import DBOS
 from dbos import error as dbos_errors
@@ -32,6 +32,8 @@ class Submission(TypedDict):
 
     request: dict[str, Any]
     digest: str
+    notes: NotRequired[list[str]]
+    """What became of the request when it was submitted; they come first in the result's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ async def run_job(task: TaskName, submission: Submission) -> dict[str, Any]:
         await _settle(runtime, job_id, None)
         raise _failure(error, job_id, models) from error
     artifacts = await _settle(runtime, job_id, outcome)
-    return {**outcome, "artifacts": artifacts}
+    notes = [*submission.get("notes", []), *outcome["result"].get("notes", [])]
+    return {**outcome, "result": {**outcome["result"], "notes": notes}, "artifacts": artifacts}
 
 
 def _models(runtime: Runtime, job_id: str, request: Request) -> DurableModels:

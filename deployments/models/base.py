@@ -5,7 +5,7 @@ cancel, variants, memory, batching, storage, metrics and health. Nothing here ne
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from audiograph.schemas import AudioFormat, Request, Result, TaskName, Voice, Weights
 from deployments.config import WeightsPolicy
+from deployments.models.voices import check_transcripts, recast
 from deployments.storage.recording import AudioStream, Recording
 
 Engine = TypeVar("Engine")
@@ -180,10 +181,14 @@ class Model(ABC, Generic[Engine]):
     """One model family. Class attributes are read without loading anything; keep module imports light."""
 
     tasks: ClassVar[tuple[TaskName, ...]]
+    reasons_not_to: ClassVar[Mapping[TaskName, str]] = {}
+    """Why it does not serve a task that one might expect of it."""
     variants: ClassVar[tuple[str, ...]]
     default_variant: ClassVar[str]
     needs_weights: ClassVar[bool] = True
     """False for models without weights: everything then says ``weights: "none"``."""
+    checkpoint: ClassVar[str | None] = None
+    """What its authors call the weights that it is known for."""
     clones_voices: ClassVar[bool] = False
     """True for models whose requests may name recorded voices, which come by `RunContext.voice`."""
     needs_transcripts: ClassVar[bool] = False
@@ -218,6 +223,23 @@ class Model(ABC, Generic[Engine]):
         Raises:
             InvalidRequest: with the field, the value and what would be right.
         """
+
+    def without_voices(self, request: Request, missing: Collection[str]) -> Request:
+        """A copy of a checked request in which the default voice speaks for voices that are not there."""
+        return recast(request, dict.fromkeys(missing))
+
+    def check_voices(self, request: Request, transcripts: Mapping[str, str | None]) -> None:
+        """Refuse recorded voices that this model cannot clone, before a job exists.
+
+        Args:
+            request: checked, and `without_voices` that are not there.
+            transcripts: what is said in each recorded voice that it names; None where that is not known.
+
+        Raises:
+            InvalidRequest: with the field, the voice and what would be right.
+        """
+        if self.needs_transcripts:
+            check_transcripts(request, transcripts)
 
     @abstractmethod
     def load(self, variant: str, context: LoadContext) -> Loaded[Engine]:

@@ -67,8 +67,12 @@ class Dia(Model[DiaEngine]):
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("dialogue",)
+    reasons_not_to: ClassVar[Mapping[TaskName, str]] = {
+        "speak": "Dia was trained on dialogues of two; send it a dialogue of at least two turns"
+    }
     variants = ("1.6b-0626",)
     default_variant = "1.6b-0626"
+    checkpoint = WEIGHTS_REPOSITORY
     clones_voices = True
     needs_transcripts = True
 
@@ -82,6 +86,18 @@ class Dia(Model[DiaEngine]):
         check_turns(request.turns)
         check_length(script(lines_of(request.turns)))
         DiaParameters.checked(request.parameters, "dia")
+
+    def check_voices(self, request: Request, transcripts: Mapping[str, str | None]) -> None:
+        """Refuse voices of which it is not known what they say, or which say too much.
+
+        Raises:
+            InvalidRequest: naming the field, its value and what would be right.
+        """
+        assert isinstance(request, DialogueRequest)
+        said = {voice: plain(words or "") for voice, words in transcripts.items()}
+        super().check_voices(request, said)
+        heard = [said[voice] for voice in named_voices(request.turns)]
+        check_length(script([*enumerate(heard), *lines_of(request.turns)]))
 
     def load(self, variant: str, context: LoadContext) -> Loaded[DiaEngine]:
         """Load the published checkpoint and its codec, or a tiny random one, as the policy says."""

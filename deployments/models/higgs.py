@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -18,17 +18,19 @@ from deployments.models.base import LoadContext, Loaded, Model, Output, RunConte
 from deployments.models.higgs_cast import SHORTEST_SECONDS, Speaker, cast, voices_of
 from deployments.models.higgs_engine import HiggsEngine, Reference, Speech, load_engine
 from deployments.models.higgs_parameters import HiggsParameters
-from deployments.models.higgs_text import expected_frames, has_control_marks, normalized
+from deployments.models.higgs_text import expected_frames, has_control_marks, normalized, plain
 from deployments.models.hugging_face import pretrained_folder
 from deployments.models.turns import SpokenPart, dialogue_output, speech_output
+from deployments.models.voices import check_transcripts
 from deployments.tiny.higgs import build_checkpoint
 
 logger = logging.getLogger("audiograph.models")
 
 MODEL, CODEC = "eustlb/higgs-v2", "eustlb/higgs-audio-v2-tokenizer"
-"""bosonai/higgs-audio-v2-generation-3B-base and its tokenizer, in the form that transformers reads."""
+"""Its authors' checkpoint and tokenizer, in the form that transformers reads."""
 
 STAGE = "speaking"
+TELL = "say it in parameters.transcription (for a dialogue, parameters.audio_transcriptions)"
 
 
 class Higgs(Model[HiggsEngine]):
@@ -41,7 +43,8 @@ class Higgs(Model[HiggsEngine]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("v2-3B",)
     default_variant = "v2-3B"
-    clones_voices = True  # whose transcripts may come with the request, so they are looked for in `run`
+    checkpoint = "bosonai/higgs-audio-v2-generation-3B-base"
+    clones_voices = True  # whose transcripts may come with the request: see `check_voices`
 
     def check_request(self, request: Request, variant: str) -> None:
         """Refuse parameters that are unknown or out of range, and text of nothing that can be spoken."""
@@ -53,6 +56,26 @@ class Higgs(Model[HiggsEngine]):
         for number, turn in enumerate(request.turns):
             _check_text(turn.text, f"turns.{number}.text")
         _check_transcripts(parameters, voices_of(request.turns))
+
+    def without_voices(self, request: Request, missing: Collection[str]) -> Request:
+        """And without what is told of their recordings."""
+        if isinstance(request, DialogueRequest) and "audio_transcriptions" in request.parameters:
+            told = zip(voices_of(request.turns), request.parameters["audio_transcriptions"], strict=False)
+            left = [transcript for voice, transcript in told if voice not in missing]
+            parameters = {**request.parameters, "audio_transcriptions": left}
+            request = request.model_copy(update={"parameters": parameters})
+        return super().without_voices(request, missing)
+
+    def check_voices(self, request: Request, transcripts: Mapping[str, str | None]) -> None:
+        """Refuse voices of which neither the request nor the server knows what they say.
+
+        Raises:
+            InvalidRequest: naming the field, the voice and what would be right.
+        """
+        assert isinstance(request, SpeakRequest | DialogueRequest)
+        told = _transcripts(request, HiggsParameters.checked(request.parameters, "higgs"))
+        said = {voice: plain(told.get(voice) or words or "") for voice, words in transcripts.items()}
+        check_transcripts(request, said, or_else=TELL)
 
     def load(self, variant: str, context: LoadContext) -> Loaded[HiggsEngine]:
         """Load the published checkpoints, or tiny random ones, as the policy says."""

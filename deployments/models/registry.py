@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from audiograph.errors import InvalidRequest, ModelUnavailable, NotFound, NotServed
-from audiograph.schemas import Request, TaskName, Voice, voices_named
+from audiograph.errors import ModelUnavailable, NotFound, NotServed
+from audiograph.schemas import Request, TaskName, Voice
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import Model, Options
 
@@ -31,6 +31,7 @@ class ModelCard:
     variants: tuple[str, ...]
     default_variant: str
     needs_weights: bool
+    checkpoint: str | None
     clones_voices: bool
     needs_transcripts: bool
     weights_policy: WeightsPolicy
@@ -105,9 +106,16 @@ class Registry:
         if card.missing:
             raise ModelUnavailable(f"model {card.name!r} cannot run here: {card.missing}", field="model")
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
-        self._check_voices(card, resolved)
         self._models[card.name].check_request(resolved, variant)
         return resolved
+
+    def model(self, name: str) -> Model[Any]:
+        """A configured model, to ask about requests; nothing of it is loaded.
+
+        Raises:
+            NotFound: it is not configured.
+        """
+        return self._models[self.card(name).name]
 
     def voices(self, name: str) -> list[Voice]:
         """The voices that a model can name; none while a package that it needs is missing.
@@ -127,11 +135,14 @@ class Registry:
             raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
         name = name or self._default(task, fitting, variant)
         if name not in fitting:
-            fault = (
-                f"model {name!r} does not serve" if name in self.cards else f"there is no model {name!r} for"
-            )
-            raise _refused(f"{fault} task {task!r}", "model", name, "models", list(fitting))
+            raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
         return fitting[name]
+
+    def _why_not(self, name: str, task: TaskName) -> str:
+        if name not in self.cards:
+            return f"there is no model {name!r} for task {task!r}"
+        reason = self._models[name].reasons_not_to.get(task)
+        return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 
     def _default(self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None) -> str:
         """The default for the task; or, if a variant is named that only others have, the first of those."""
@@ -139,13 +150,6 @@ class Registry:
         names = [preferred, *fitting] if preferred else list(fitting)
         having = [name for name in names if variant in fitting[name].variants]
         return (having or names)[0]
-
-    def _check_voices(self, card: ModelCard, request: Request) -> None:
-        known = [voice.id for voice in self.voices(card.name)]
-        for field, voice in voices_named(request).items():
-            if voice not in known and not card.clones_voices:
-                fault = f"model {card.name!r} has no voice {voice!r}"
-                raise _refused(fault, field, voice, "voices", known, cls=InvalidRequest)
 
 
 def model_class(name: str, config: ModelConfig) -> type[Model[Any]]:
@@ -219,6 +223,7 @@ def _card(name: str, model: Model[Any], config: AppConfig) -> ModelCard:
         variants=model.variants,
         default_variant=default_variant,
         needs_weights=model.needs_weights,
+        checkpoint=model.checkpoint,
         clones_voices=model.clones_voices,
         needs_transcripts=model.needs_transcripts,
         weights_policy=entry.weights or config.weights,
@@ -235,13 +240,11 @@ def _refused(
     fault: str,
     field: str,
     value: str,
-    kind: Literal["tasks", "models", "variants", "voices"],
+    kind: Literal["tasks", "models", "variants"],
     right: Sequence[str],
-    *,
-    cls: type[InvalidRequest] = NotServed,
-) -> InvalidRequest:
+) -> NotServed:
     details = {"value": value, kind: list(right)}
-    return cls(f"{fault}; {_listed(kind, right)}", field=field, details=details)
+    return NotServed(f"{fault}; {_listed(kind, right)}", field=field, details=details)
 
 
 def _listed(what: str, names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -7,7 +7,10 @@ parameters. So a job that has it pinned needs nothing else, whatever becomes of 
 import logging
 import tempfile
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +19,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
-from audiograph.schemas import Artifact, VoiceInfo
+from audiograph.schemas import Artifact, File, VoiceInfo, is_item_id
 from deployments.config import LimitsConfig, VoicesConfig
 from deployments.storage import audio
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.confined import within
 from deployments.storage.loudness import leveled, within_full_scale
 from deployments.storage.names import checked_text
 from deployments.storage.tables import VOICE_HOLDER, Pin, Voice
@@ -76,6 +80,26 @@ class VoiceStore:
         """
         with self._store.local(file) as path:
             return self._kept(path, file, None)
+
+    def discard(self, kept: Iterable[str]) -> None:
+        """Delete what `keep` prepared for a request that was refused after all."""
+        for artifact_id in kept:
+            with suppress(NotFound, Conflict):
+                self._store.delete(artifact_id)
+
+    def find(self, voice: str) -> File | None:
+        """What a request means by a voice: a voice's artifact, or a recording to `keep`; None if nothing.
+
+        Raises:
+            InvalidRequest: no voice can have that id.
+            InvalidAudio: it is a file of the folder that cannot be a voice.
+        """
+        if is_item_id(voice):
+            return next(iter(self._store.get_many([voice])), None)
+        try:
+            return self.get(voice).artifact
+        except NotFound:
+            return None
 
     def get(self, name: str) -> VoiceInfo:
         """A voice by its id.
@@ -134,15 +158,11 @@ class VoiceStore:
         """
         if self._config.folder is None:
             return None
-        folder = self._config.folder.resolve()
         try:
-            path = (folder / name).resolve()
-            is_there = path.is_file()
-        except (ValueError, OSError) as error:  # NUL, or a name longer than any
+            path = within(self._config.folder, name)
+        except ValueError as error:
             raise _outside(name) from error
-        if not path.is_relative_to(folder) or ".." in Path(name).parts or Path(name).is_absolute():
-            raise _outside(name)
-        return path if is_there else None
+        return path if path.is_file() else None
 
     def _folder_names(self) -> list[str]:
         if self._config.folder is None:
@@ -209,6 +229,11 @@ class VoiceStore:
         except InvalidAudio as error:
             logger.warning("%s in the voices folder is no voice: %s", name, error)
             return None
+
+
+def is_voice(record: File) -> TypeGuard[Artifact]:
+    """Whether a recording has been prepared as a voice already."""
+    return isinstance(record, Artifact) and record.job_id is None and TAG in record.tags
 
 
 def _forget(session: Session, name: str) -> None:

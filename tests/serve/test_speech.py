@@ -38,8 +38,12 @@ def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
     client.voices.delete("me")
     with pytest.raises(NotFound):
         client.voices.get("me")
-    with pytest.raises(InvalidRequest, match="me"):
-        client.speak("Whatever.", model="mock", voice="me")
+    job = client.speak("Whatever.", model="mock", voice="me", timeout=PATIENCE)
+    assert isinstance(job.result, SpeakResult)
+    assert job.result.voice == "tone"
+    assert "voice 'me' is not there: the default voice speaks instead" in job.result.notes
+    with pytest.raises(InvalidRequest, match="voices folder"):
+        client.speak("Whatever.", model="mock", voice="../me")
 
 
 @pytest.mark.parametrize(("model", "rate"), [("dia", 44_100), ("higgs", 24_000)])

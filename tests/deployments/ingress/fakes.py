@@ -85,6 +85,7 @@ class FakeQueue:
         self._keys: dict[str, tuple[str, Request]] = {}
         self.jobs: dict[str, Job] = {}
         self.requests: dict[str, Request] = {}
+        self.notes: dict[str, list[str]] = {}
         self.log: dict[str, list[JobEvent]] = {}
         self.readers = 0
 
@@ -94,11 +95,12 @@ class FakeQueue:
             if earlier != request:
                 raise IdempotencyConflict("this Idempotency-Key was used for another request")
             return self.jobs[job_id], False
-        resolved = bind_voices(self._registry.resolve(request), self._registry, self._voices)
+        binding = bind_voices(self._registry.resolve(request), self._registry, self._voices)
+        resolved = binding.request
         if sum(job.status == "queued" for job in self.jobs.values()) >= self._max_queued:
             raise QueueFull(f"{self._max_queued} jobs wait already", retry_after=2.5)
         job_id = str(uuid.uuid4())
-        self.requests[job_id] = resolved
+        self.requests[job_id], self.notes[job_id] = resolved, [*binding.notes]
         self._store.pin(job_id, file_references(resolved))
         path = f"/v1/jobs/{job_id}"
         job = Job(

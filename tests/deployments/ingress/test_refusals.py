@@ -69,7 +69,7 @@ D = {"task": "dialogue", "turns": [{"text": "a"}]}
         (S | {"speed": 9}, 422, "speed", "4"),
         (S | {"seed": -1}, 422, "seed", "not -1"),
         (S | {"seed": 2**32}, 422, "seed", str(2**32)),
-        (S | {"voice": "nobody"}, 422, "voice", "en-us, en-gb"),
+        (S | {"voice": "../nobody"}, 422, "voice", "neither the name of a voice"),
         (S | {"format": "mp4"}, 422, "format", "'flac'"),
         (S | {"parameters": [1]}, 422, "parameters", "dictionary"),
         (S | {"parameters": {"x" * 65: 1}}, 422, None, "64"),

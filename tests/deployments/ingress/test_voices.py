@@ -59,6 +59,13 @@ async def test_a_voice_has_a_plain_name(client: httpx.AsyncClient, recording: st
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "name")
 
 
+async def test_an_unknown_field_is_told_with_those_that_there_are(client: httpx.AsyncClient) -> None:
+    body = {"name": "anna", "file": "file_1", "transcrpt": SAID}
+    answer = await client.post("/v1/voices", json=body)
+    assert answer.status_code == 422
+    assert "did you mean 'transcript'? known: name, file, transcript" in answer.json()["error"]["message"]
+
+
 async def submit(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
     return await client.post(
         "/v1/jobs", json={"task": "speak", "text": "Hello.", "model": "cloner", **fields}
@@ -85,13 +92,18 @@ async def test_every_turn_may_name_its_own(
     assert [turn.voice for turn in request.turns] == [anna["artifact"]["id"], None]
 
 
-async def test_a_voice_that_is_not_there_is_refused(client: httpx.AsyncClient, recording: str) -> None:
-    answer = await submit(client, voice="bert")
-    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "voice")
-    assert "'bert'" in answer.json()["error"]["message"]
-    turns = [{"text": "Hello."}, {"text": "Hi.", "voice": "bert"}]
-    answer = await client.post("/v1/jobs", json={"task": "dialogue", "turns": turns, "model": "cloner"})
-    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "turns.1.voice")
+@pytest.mark.parametrize("model", ["cloner", "speaker"])
+async def test_the_default_voice_speaks_for_one_that_is_not_there(
+    client: httpx.AsyncClient, queue: Any, model: str
+) -> None:
+    job_id = (await submit(client, model=model, voice="men/bert.wav")).json()["id"]
+    assert queue.requests[job_id].voice is None
+    assert queue.notes[job_id] == ["voice 'men/bert.wav' is not there: the default voice speaks instead"]
+
+
+@pytest.mark.parametrize("trick", PATH_TRICKS)
+async def test_what_no_voice_can_be_called_is_refused(client: httpx.AsyncClient, trick: str) -> None:
+    assert (await submit(client, model="speaker", voice=trick)).status_code in (400, 422)
 
 
 async def test_a_model_that_needs_a_transcript_says_so(client: httpx.AsyncClient, recording: str) -> None:

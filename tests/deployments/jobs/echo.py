@@ -70,6 +70,7 @@ class EchoHandle:
             "echo.txt", request["text"].encode(), "text/plain", provenance=made
         )
         result = {"task": "speak", "voice": "echo", "duration": 1.0, "sample_rate": 8000, "channels": 1}
+        result["notes"] = ["the model's own"]
         return {
             "type": "result",
             "result": result,

@@ -20,6 +20,8 @@ from deployments.jobs.janitor import Janitor
 from deployments.jobs.records import JobRecords
 from deployments.storage.artifacts import Provenance
 from tests.deployments.jobs.conftest import Farm, MakeFarm
+from tests.deployments.jobs.echo import Echo
+from tests.sounds import speech_like, wav_bytes
 
 
 async def events_of(farm: Farm, job_id: str, after: str | None = None) -> list[JobEvent]:
@@ -132,6 +134,19 @@ async def test_a_canceled_running_job_gives_its_slot_to_the_next(make_farm: Make
         await farm.queue.cancel(second.id)
 
 
+async def test_a_fallback_is_told_with_the_result_through_any_crash(farm: Farm) -> None:
+    runner = farm.start_runner()
+    job = await farm.submit(voice="nobody", delay=0.5, key="k")
+    await farm.until_started(job.id)
+    farm.kill(runner)
+    farm.start_runner()
+    done = await farm.queue.wait(job.id, 20)
+    assert (done.status, done.attempts) == ("succeeded", 2)
+    told = "voice 'nobody' is not there: the default voice speaks instead"
+    assert done.result.notes == [told, "the model's own"]
+    assert (await farm.submit(voice="nobody", delay=0.5, key="k")).id == job.id
+
+
 async def test_the_same_key_gives_the_same_job(farm: Farm) -> None:
     first = await farm.submit("once", key="k")
     assert (await farm.submit("once", key="k")).id == first.id
@@ -193,6 +208,20 @@ async def test_what_cannot_be_served_is_refused_before_a_job_exists(farm: Farm) 
     with pytest.raises(NotFound, match="file_gone"):
         await farm.queue.submit(SpeakRequest(text="hello", parent_id="file_gone"))
     assert (await farm.queue.list()).data == []
+
+
+async def test_a_recording_kept_for_a_request_goes_when_it_is_refused(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Echo, "clones_voices", True)
+    with farm.store.writer() as writer:
+        writer.write(wav_bytes(speech_like(seconds=2.0), sample_rate=16_000))
+        file = writer.commit_file("take.wav", "audio/wav", None)
+    with pytest.raises(NotFound, match="file_gone"):
+        await farm.submit(voice=file.id, parent_id="file_gone")
+    assert farm.store.usage().items == 1
+    await farm.submit(voice=file.id)
+    assert farm.store.usage().items == 2
 
 
 async def test_a_file_is_pinned_while_its_job_lives(farm: Farm, tmp_path: Path) -> None:

@@ -132,18 +132,6 @@ def test_a_variant_that_only_another_model_has_names_that_model():
             "variant",
             {"value": "huge", "variants": ["small", "medium", "large"]},
         ),
-        (
-            SpeakRequest(text="hi", voice="carl"),
-            InvalidRequest,
-            "voice",
-            {"value": "carl", "voices": ["anna", "ben"]},
-        ),
-        (
-            DialogueRequest(turns=[{"text": "hi", "voice": "anna"}, {"text": "ho", "voice": "carl"}]),
-            InvalidRequest,
-            "turns.1.voice",
-            {"value": "carl", "voices": ["anna", "ben"]},
-        ),
         (SpeakRequest(text="small"), InvalidRequest, "text", {}),
     ],
 )
@@ -155,6 +143,12 @@ def test_a_request_that_cannot_be_served_is_refused_with_what_would_be_right(req
     assert (told.value.field, told.value.details) == (field, details)
     for name in details.get(next(reversed(details), ""), []):
         assert name in told.value.message
+
+
+def test_a_model_may_say_why_it_does_not_serve_a_task():
+    registry = registry_of({"dia": {"class": "deployments.models.dia:Dia"}, "toy": {"class": f"{TOYS}:Toy"}})
+    with pytest.raises(NotServed, match=r"does not serve task 'speak': .*at least two turns; models: toy$"):
+        registry.resolve(SpeakRequest(text="hi", model="dia"))
 
 
 def test_a_message_does_not_list_a_hundred_names():
