@@ -150,38 +150,29 @@ class HttpConfig(Settings):
         32,
         ge=1,
         le=1000,
-        description="Answers made without a job at a time; beyond it, 429 with Retry-After.",
+        description="Answers made without a job at a time; beyond it, 429.",
     )
     max_direct_seconds: float = Field(
         540, gt=0, description="That one may take: less than the 600 s after which OpenAI's clients give up."
     )
 
 
+OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+OPENAI_VOICES = (
+    *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer", "verse"),
+    *("marin", "cedar"),
+)
+
+
 class OpenAIConfig(Settings):
     """Names by which OpenAI's clients ask for what is here: they then need another base URL, and no more."""
 
     models: dict[str, str | None] = Field(
-        default_factory=lambda: dict.fromkeys(("tts-1", "tts-1-hd", "gpt-4o-mini-tts")),
+        default_factory=lambda: dict.fromkeys(OPENAI_MODELS),
         description="Their models, also with a date behind the name, and ours; the task's default if null.",
     )
     voices: dict[str, str | None] = Field(
-        default_factory=lambda: dict.fromkeys(
-            [
-                "alloy",
-                "ash",
-                "ballad",
-                "coral",
-                "echo",
-                "fable",
-                "nova",
-                "onyx",
-                "sage",
-                "shimmer",
-                "verse",
-                "marin",
-                "cedar",
-            ]
-        ),
+        default_factory=lambda: dict.fromkeys(OPENAI_VOICES),
         description="Their voices, and ours; a model's default if null or not among its own.",
     )
 

@@ -4,9 +4,8 @@ import asyncio
 import base64
 import hashlib
 import json
-import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -16,28 +15,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from audiograph.errors import InvalidRequest, NotFound, TimeLimitExceeded
-from audiograph.schemas import Name, SpeakRequest, is_item_id
+from audiograph.errors import TimeLimitExceeded
+from audiograph.schemas import Name, SpeakRequest
 from deployments.ingress import errors, examples
 from deployments.ingress.connection import while_connected
 from deployments.ingress.events import PING_SECONDS
 from deployments.ingress.examples import answers
 from deployments.ingress.logs import note
+from deployments.ingress.openai_names import model_named, voice_named
 from deployments.ingress.routing import NativeRoute
 from deployments.ingress.sentences import pieces
 from deployments.ingress.services import Injected, Services
-from deployments.ingress.speaking import SpeechPart, speech, tokens
-from deployments.jobs.voices import bind_voices
+from deployments.ingress.speaking import Parts, SpeechPart, speech, tokens
+from deployments.jobs.voices import Binding, bind_voices
 from deployments.storage.encoder import CODECS
 
 router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=NativeRoute)
 
 NOTES, WEIGHTS = "x-audiograph-notes", "x-audiograph-weights"
 """Headers: a JSON list of what was ignored or changed; and whether the voice is but random weights."""
-LISTED = 20
-"""The most voices that a message lists."""
-
-_DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4})$")
 
 
 def _name_of(voice: Any) -> Any:
@@ -94,7 +90,7 @@ class _Audio(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _made(services: Services, body: SpeechBody) -> AsyncIterator[SpeechPart]:
+async def _made(services: Services, body: SpeechBody) -> Parts:
     """All parts, made in one of the places for answers without a job, and within their time."""
     limit = services.config.http.max_direct_seconds
     try:
@@ -109,7 +105,7 @@ async def _made(services: Services, body: SpeechBody) -> AsyncIterator[SpeechPar
         ) from None
 
 
-async def _spoken(services: Services, body: SpeechBody) -> AsyncIterator[SpeechPart]:
+async def _spoken(services: Services, body: SpeechBody) -> Parts:
     binding = await asyncio.to_thread(_resolved, services, body)
     request = binding.request
     assert isinstance(request, SpeakRequest)
@@ -125,7 +121,7 @@ async def _spoken(services: Services, body: SpeechBody) -> AsyncIterator[SpeechP
         await asyncio.to_thread(services.voices.discard, binding.made)
 
 
-def _resolved(services: Services, body: SpeechBody) -> SpeakRequest:
+def _resolved(services: Services, body: SpeechBody) -> Binding:
     """The request that a model of ours can serve. Blocking.
 
     Raises:
@@ -133,59 +129,12 @@ def _resolved(services: Services, body: SpeechBody) -> SpeakRequest:
         InvalidRequest: it has no such voice, or refuses the text.
         ModelUnavailable: a package that it needs is not installed.
     """
-    asked = SpeakRequest(text=body.input, model=_model(services, body.model), speed=body.speed)
+    asked = SpeakRequest(text=body.input, model=model_named(services, body.model), speed=body.speed)
     resolved = services.registry.resolve(asked)
-    voice = _voice(services, resolved.model or "", body.voice)
+    voice = voice_named(services, resolved.model or "", body.voice)
     if voice is not None:
         resolved = services.registry.resolve(asked.model_copy(update={"voice": voice}))
-    bound = bind_voices(resolved, services.registry, services.voices)
-    assert isinstance(bound, SpeakRequest)
-    return bound
-
-
-def _model(services: Services, name: str) -> str | None:
-    """The model of that name, or the one that an OpenAI name stands for; None for the default."""
-    aliases = services.config.openai.models
-    undated = _DATED.sub("", name)
-    if name in services.registry.cards or undated not in aliases:
-        return name
-    return aliases[undated]
-
-
-def _voice(services: Services, model: str, name: str) -> str | None:
-    """The model's voice of that name, or the one that an OpenAI name stands for; None for its default.
-
-    Raises:
-        InvalidRequest: neither is there.
-    """
-    if _has_voice(services, model, name):
-        return name
-    aliases = services.config.openai.voices
-    if name in aliases:
-        ours = aliases[name]
-        return ours if ours and _has_voice(services, model, ours) else None
-    known = [voice.id for voice in services.registry.voices(model)]
-    if services.registry.card(model).clones_voices:
-        known += [voice.id for voice in services.voices.list()]
-    listed = ", ".join(known[:LISTED]) or "none but its default, by any of OpenAI's names"
-    more = f" and {len(known) - LISTED} more, see GET /v1/audio/voices" if len(known) > LISTED else ""
-    raise InvalidRequest(
-        f"model {model!r} has no voice {name!r}; voices: {listed}{more}",
-        field="voice",
-        details={"value": name},
-    )
-
-
-def _has_voice(services: Services, model: str, name: str) -> bool:
-    if any(voice.id == name for voice in services.registry.voices(model)):
-        return True
-    if not services.registry.card(model).clones_voices:
-        return False
-    try:
-        services.store.get(name) if is_item_id(name) else services.voices.get(name)
-    except NotFound:
-        return False
-    return True
+    return bind_voices(resolved, services.registry, services.voices)
 
 
 def _digest(request: Request, body: SpeechBody) -> str:
@@ -199,25 +148,23 @@ def _notes(body: SpeechBody, first: SpeechPart) -> list[str]:
     return [*ignored, *first.notes]
 
 
-async def _with(first: SpeechPart, rest: AsyncIterator[SpeechPart]) -> AsyncIterator[SpeechPart]:
-    async with aclosing(rest):  # type: ignore[type-var]  # it is a generator
+async def _with(first: SpeechPart, rest: Parts) -> Parts:
+    async with aclosing(rest):
         yield first
         async for part in rest:
             yield part
 
 
-async def _contents(parts: AsyncIterator[SpeechPart]) -> AsyncIterator[bytes]:
-    async with aclosing(parts):  # type: ignore[type-var]
+async def _contents(parts: Parts) -> AsyncGenerator[bytes, None]:
+    async with aclosing(parts):
         async for part in parts:
             yield part.content
 
 
-async def _as_events(
-    parts: AsyncIterator[SpeechPart], request: Request, text: str
-) -> AsyncIterator[ServerSentEvent]:
+async def _as_events(parts: Parts, request: Request, text: str) -> AsyncGenerator[ServerSentEvent, None]:
     seconds = 0.0
     try:
-        async with aclosing(parts):  # type: ignore[type-var]
+        async with aclosing(parts):
             async for part in parts:
                 seconds += part.seconds
                 audio = base64.b64encode(part.content).decode()

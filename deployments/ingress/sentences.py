@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # the marks of other scripts are meant
 """Long text in pieces that can be spoken one after the other: sentences, or a few of them at a time."""
 
 import re
@@ -38,7 +39,7 @@ def pieces(text: str, *, grouped: bool) -> list[str]:
 
     Args:
         text: what shall be said.
-        grouped: several sentences at a time, after the first, for voices that are not quite the same each time.
+        grouped: several sentences at a time, after the first: for voices that vary from run to run.
     """
     first, *rest = _speakable([part for sentence in sentences(text) for part in _parts(sentence)])
     return [first, *(_groups(rest) if grouped else rest)]
@@ -47,8 +48,8 @@ def pieces(text: str, *, grouped: bool) -> list[str]:
 def sentences(text: str) -> list[str]:
     """The sentences of a text, without the blanks around them.
 
-    An end is a mark with a blank behind it (or a Chinese or Japanese one), or an empty line; not the dot of an
-    abbreviation or of a number, nor any mark before a small letter.
+    An end is a mark with a blank behind it (or a Chinese or Japanese one), or an empty line; but neither the
+    dot of an abbreviation or of a number, nor any mark before a small letter.
     """
     found, start = [], 0
     for match in _END.finditer(text):

@@ -4,7 +4,7 @@ OpenAI's clients send a request that takes too long up to three times, and no ke
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
@@ -19,7 +19,9 @@ class Shared(Generic[Part]):
     def __init__(self) -> None:
         self._making: dict[str, _Making[Part]] = {}
 
-    async def join(self, key: str, make: Callable[[], AsyncIterator[Part]]) -> AsyncIterator[Part]:
+    async def join(
+        self, key: str, make: Callable[[], AsyncGenerator[Part, None]]
+    ) -> AsyncGenerator[Part, None]:
         """The parts that ``make`` gives, called for the first who comes with this key.
 
         It runs on by itself, however slowly they are read, and is canceled when the last reader leaves. What
@@ -41,15 +43,15 @@ class Shared(Generic[Part]):
 
 
 class _Making(Generic[Part]):
-    def __init__(self, source: AsyncIterator[Part]) -> None:
+    def __init__(self, source: AsyncGenerator[Part, None]) -> None:
         self.readers = 0
         self._made: list[Part] = []
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._make(source))
         self._task.add_done_callback(lambda _: self._tell())
 
-    async def _make(self, source: AsyncIterator[Part]) -> None:
-        async with aclosing(source):  # type: ignore[type-var]  # every source is a generator
+    async def _make(self, source: AsyncGenerator[Part, None]) -> None:
+        async with aclosing(source):
             async for part in source:
                 self._made.append(part)
                 self._tell()
@@ -59,7 +61,7 @@ class _Making(Generic[Part]):
         self._news.set()
         self._news = asyncio.Event()
 
-    async def parts(self) -> AsyncIterator[Part]:
+    async def parts(self) -> AsyncGenerator[Part, None]:
         position = 0
         while True:
             news, finished = self._news, self._task.done()

@@ -1,7 +1,7 @@
 """Speech while it is made: a text's pieces one after the other, joined and encoded."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +30,12 @@ class SpeechPart:
     weights: str = "none"
 
 
+Parts = AsyncGenerator[SpeechPart, None]
+
+
 async def speech(
     models: DirectModels, request: SpeakRequest, texts: Sequence[str], sound_format: SoundFormat
-) -> AsyncIterator[SpeechPart]:
+) -> Parts:
     """Speak the pieces of a text, each as soon as the one before it has been spoken; one of them at least.
 
     Raises:

@@ -90,7 +90,8 @@ class DurableModels:
             result = await result_of(events, self._relay)
         except AudiographError as error:
             raise self.failed(error) from None
-        return Outcome(**result)  # type: ignore[typeddict-item]  # the replica's contract
+        outcome: Outcome = Outcome(**result)  # type: ignore[typeddict-item]  # the replica's contract
+        return outcome
 
     async def _relay(self, event: Event) -> None:
         await self._emit(event["type"], **{key: value for key, value in event.items() if key != "type"})

@@ -89,9 +89,11 @@ class Encoder:
         # bitexact: the same samples give the same bytes, without the library's name and chance numbers.
         options = {"fflags": "+bitexact", **codec.muxer_options}
         self._container = av.open(target, "w", format=codec.muxer, options=options)
-        self._stream: AudioStream = self._container.add_stream(
+        stream = self._container.add_stream(
             codec.name, rate=self._rate, layout=self._layout, options=dict(codec.options)
         )
+        assert isinstance(stream, AudioStream)
+        self._stream = stream
         if codec.bits_per_channel:
             self._stream.bit_rate = codec.bits_per_channel * channels
         self._frames = 0

@@ -63,4 +63,4 @@ def _ready(graph: Graph, channels: int) -> Iterator[Block]:
         except (av.BlockingIOError, av.EOFError):  # it wants more, or has told everything
             return
         assert isinstance(frame, AudioFrame)
-        yield frame.to_ndarray().reshape(-1, channels)
+        yield frame.to_ndarray().astype(np.float32, copy=False).reshape(-1, channels)
