@@ -5,7 +5,8 @@ errors here, and the call may be tried again on another.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from ray.exceptions import ActorUnavailableError, RayActorError, TaskCancelledError
@@ -33,7 +34,7 @@ Event = dict[str, Any]
 class ModelHandle(Protocol):
     """The streaming call of a model's deployment."""
 
-    def stream(self, call: dict[str, Any]) -> AsyncIterator[Event]:
+    def stream(self, call: dict[str, Any]) -> AsyncGenerator[Event, None]:
         """The events of one run; closing the iterator cancels it."""
         ...
 
@@ -44,7 +45,7 @@ class ServeModel:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle.options(method_name="run", stream=True)
 
-    async def stream(self, call: dict[str, Any]) -> AsyncIterator[Event]:
+    async def stream(self, call: dict[str, Any]) -> AsyncGenerator[Event, None]:
         """The events of one run; closing the iterator cancels the run on its replica."""
         response = self._handle.remote(call)
         finished = False
@@ -58,7 +59,7 @@ class ServeModel:
 
 
 async def result_of(
-    events: AsyncIterator[Event], emit: Callable[[Event], Awaitable[None]] | None = None
+    events: AsyncGenerator[Event, None], emit: Callable[[Event], Awaitable[None]] | None = None
 ) -> Event:
     """The result of a run, without its ``type``; events before it go to ``emit``.
 
@@ -67,13 +68,14 @@ async def result_of(
         InternalError: it ended without a result.
     """
     result: Event | None = None
-    async for event in events:
-        if event["type"] == "error":
-            raise error_from_wire(event["error"])
-        if event["type"] == "result":
-            result = {key: value for key, value in event.items() if key != "type"}
-        elif emit:
-            await emit(event)
+    async with aclosing(events):
+        async for event in events:
+            if event["type"] == "error":
+                raise error_from_wire(event["error"])
+            if event["type"] == "result":
+                result = {key: value for key, value in event.items() if key != "type"}
+            elif emit:
+                await emit(event)
     if result is None:
         raise InternalError("the model's replica ended without a result")
     return result

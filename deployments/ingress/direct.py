@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ class Spoken:
 class DirectModels(Protocol):
     """Runs without jobs, a bounded number at a time."""
 
-    def place(self) -> Any:
+    def place(self) -> AbstractContextManager[None]:
         """A context manager that holds one of the places for as long as an answer is made.
 
         Raises:
@@ -103,9 +103,7 @@ class ServeModels:
             "attempt": attempt,
             "return_audio": True,
         }
-        async with aclosing(self._handles[request.model or ""].stream(call)) as events:  # type: ignore[type-var]
-            made = await result_of(events)
-        return _spoken(made)
+        return _spoken(await result_of(self._handles[request.model or ""].stream(call)))
 
 
 def _spoken(made: Mapping[str, Any]) -> Spoken:

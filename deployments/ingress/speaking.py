@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from audiograph.errors import InternalError
 from audiograph.schemas import SpeakRequest
 from deployments.ingress.direct import DirectModels, Spoken
 from deployments.models.threads import Threads
-from deployments.storage.encoder import SoundFormat, StreamEncoder
+from deployments.storage.encoder import SoundFormat, StreamEncoder, encoded
 from deployments.storage.joins import faded, pause
 from deployments.storage.loudness import within_full_scale
 
@@ -38,14 +38,19 @@ async def speech(
 ) -> Parts:
     """Speak the pieces of a text, each as soon as the one before it has been spoken; one of them at least.
 
+    A single one comes as a whole file; of several, nobody knows how long they will be together.
+
     Raises:
         AudiographError: the model refused or failed; what was given before is then not all.
     """
     first = await models.speak(request.model_copy(update={"text": texts[0]}))
     rate = first.sample_rate
+    told = SpeechPart(b"", len(first.samples) / rate, first.result.notes, first.weights)
+    if len(texts) == 1:
+        yield replace(told, content=await THREADS.run(encoded, _fit(first), sound_format, rate))
+        return
     encoder = await THREADS.run(StreamEncoder, sound_format, rate)
-    content = await THREADS.run(encoder.encode, _fit(first))
-    yield SpeechPart(content, len(first.samples) / rate, first.result.notes, first.weights)
+    yield replace(told, content=await THREADS.run(encoder.encode, _fit(first)))
     for text in texts[1:]:
         spoken = await models.speak(request.model_copy(update={"text": text}))
         samples = np.concatenate([pause(rate), _fit(_at(spoken, rate))])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from io import RawIOBase
+from io import BytesIO, RawIOBase
 from typing import IO, Literal
 
 import av
@@ -116,6 +116,15 @@ class Encoder:
             frame.pts = self._frames
             self._frames += frame.samples
             self._container.mux(self._stream.encode(frame))
+
+
+def encoded(samples: Block, sound_format: SoundFormat, sample_rate: int) -> bytes:
+    """Mono samples ``[frames]`` as a whole file, whose headers know how long it is."""
+    file = BytesIO()
+    encoder = Encoder(file, sound_format, sample_rate, channels=1)
+    encoder.write(samples[:, None])
+    encoder.close()
+    return file.getvalue()
 
 
 class StreamEncoder:

@@ -11,7 +11,7 @@ FADE_SECONDS = 0.005
 def faded(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Mono samples ``[frames]`` with their ends faded, so that what comes before and after may be silence."""
     length = min(round(FADE_SECONDS * sample_rate), len(samples) // 2)
-    ramp = np.linspace(0, 1, length, dtype=np.float32)
+    ramp = np.sin(np.linspace(0, np.pi / 2, length, dtype=np.float32)) ** 2
     shaped = samples.copy()
     shaped[:length] *= ramp
     shaped[len(samples) - length :] *= ramp[::-1]

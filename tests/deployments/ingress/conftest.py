@@ -45,6 +45,7 @@ def app_config(folder: Path, **sections: Any) -> AppConfig:
             "listener": {"class": f"{HERE}:Listener"},
             "speaker": {"class": f"{HERE}:Speaker"},
             "cloner": {"class": f"{HERE}:Cloner"},
+            "drawer": {"class": f"{HERE}:Drawer"},
             "absent": {"class": f"{HERE}:Absent"},
         },
         "storage": {

@@ -68,6 +68,12 @@ class Cloner(NoEngine):
     needs_transcripts = True
 
 
+class Drawer(NoEngine):
+    tasks = ("speak",)
+    variants = ("default",)
+    default_variant = "default"
+
+
 class Absent(NoEngine):
     tasks = ("describe",)
     variants = ("default",)
@@ -227,9 +233,10 @@ class FakeModels:
 
 
 class FakeDirect:
-    """Speaks tones, as long as the text: a tenth of a second for each word, at most so many at a time.
+    """Speaks tones: a tenth of a second for each word.
 
-    ``gates``: a piece waits for the event of its first word, if there is one. ``breaks``: what a piece raises.
+    ``places``: answers at a time. By the first word of a piece: ``gates`` has the event that it waits for,
+    and ``breaks`` what it raises.
     """
 
     rate = 24_000
@@ -256,7 +263,7 @@ class FakeDirect:
         self.asked.append(request)
         word = request.text.split()[0].strip(".")
         try:
-            while word in self.gates and not self.gates[word].is_set():
+            while word in self.gates and not self.gates[word].is_set():  # noqa: ASYNC110  # by a thread
                 await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             self.canceled.append(word)
@@ -269,7 +276,7 @@ class FakeDirect:
             sample_rate=self.rate,
             channels=1,
             voice="tone",
-            notes=["hummed – not sung"],
+            notes=["hummed ♪"],
         )
         return Spoken(samples, self.rate, result, "random")
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # the marks of other scripts are meant
 """Where text is cut to be spoken piece by piece."""
 
 import pytest
