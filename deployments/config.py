@@ -103,6 +103,16 @@ class VoicesConfig(Settings):
         return self.model_copy(update={"folder": self.folder and root / self.folder})
 
 
+class ExportsConfig(Settings):
+    """Files that callers want on the server's own machine."""
+
+    folder: Path = Field(Path("state/exports"), description="They may name paths below it, and no others.")
+
+    def resolved(self, root: Path) -> "ExportsConfig":
+        """A copy whose folder is absolute, a relative one being under ``root``."""
+        return self.model_copy(update={"folder": root / self.folder})
+
+
 class JobsConfig(Settings):
     """The durable queue and its runners."""
 
@@ -219,6 +229,7 @@ class AppConfig(Settings):
     defaults: dict[TaskName, str] = Field(default_factory=dict, description="Model by task, over that order.")
     storage: StorageConfig = StorageConfig()
     voices: VoicesConfig = VoicesConfig()
+    exports: ExportsConfig = ExportsConfig()
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
     auth: AuthConfig = AuthConfig()
@@ -244,6 +255,7 @@ class AppConfig(Settings):
             update={
                 "storage": self.storage.resolved(base),
                 "voices": self.voices.resolved(base),
+                "exports": self.exports.resolved(base),
                 "work_dir": base / self.work_dir,
             }
         )

@@ -20,12 +20,13 @@ from deployments.ingress import (
     jobs,
     metrics,
     models,
-    openai_speech,
     openapi,
     voices,
 )
 from deployments.ingress.auth import RequireKey, check_binding
 from deployments.ingress.backpressure import Paced
+from deployments.ingress.dialects import openai_speech
+from deployments.ingress.dialects import services as services_dialect
 from deployments.ingress.direct import ServeModels
 from deployments.ingress.keys import Keys
 from deployments.ingress.logs import HEADER, RequestLog
@@ -39,7 +40,7 @@ from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from deployments.storage.wanted import WantedVariants
 
-ROUTERS = (jobs, events, files, artifacts, voices, models, openai_speech, health, metrics)
+ROUTERS = (jobs, events, files, artifacts, voices, models, health, metrics, services_dialect, openai_speech)
 THREADS = 32
 EXPOSED_HEADERS = (
     HEADER,

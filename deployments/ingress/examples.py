@@ -153,8 +153,6 @@ NOT_READY = {
 }
 METRICS = 'audiograph_jobs{status="running",task="transcribe"} 3.0\n'
 
-SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "response_format": "mp3"}
-
 _FILE_ID = FILE["id"]
 REQUESTS: dict[str, Any] = {
     "transcribe": {

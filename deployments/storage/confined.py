@@ -52,5 +52,5 @@ def relative_to(folder: Path, path: str) -> str:
 
 
 def _is_short(path: str) -> bool:
-    sizes = [len(part.encode(errors="replace")) for part in path.split("/")]
-    return max(sizes) <= MAX_NAME_BYTES and sum(sizes) <= MAX_PATH_BYTES
+    encoded = path.encode(errors="replace")
+    return len(encoded) <= MAX_PATH_BYTES and max(map(len, encoded.split(b"/"))) <= MAX_NAME_BYTES

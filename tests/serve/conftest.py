@@ -50,6 +50,8 @@ class Server:
                 "database_url": f"sqlite:///{self._folder / 'audiograph.db'}",
                 "artifacts_url": str(self._folder / "artifacts"),
             },
+            "voices": {"folder": str(self.voices)},
+            "exports": {"folder": str(self.exports)},
             "weights": "tiny",
             "work_dir": str(self._folder / "work"),
         }
@@ -71,6 +73,16 @@ class Server:
     def artifacts(self) -> Path:
         """Where it keeps files and artifacts, unfinished ones too."""
         return self._folder / "artifacts"
+
+    @property
+    def voices(self) -> Path:
+        """Its folder of recorded voices."""
+        return self._folder / "voices"
+
+    @property
+    def exports(self) -> Path:
+        """Where callers may have it write files."""
+        return self._folder / "exports"
 
     @property
     def log(self) -> str:

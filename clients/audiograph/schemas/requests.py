@@ -99,7 +99,10 @@ class SpeakRequest(Request):
 
     task: Literal["speak"] = "speak"
     text: str = Field(min_length=1, max_length=20_000)
-    voice: Name | None = Field(None, description="One of the model's voices; its default if absent.")
+    voice: Name | None = Field(
+        None,
+        description="One of the model's, or a recorded one; its default if absent, or if it is not there.",
+    )
     speed: float = Field(1.0, ge=0.25, le=4, description="1 is the voice's natural pace.")
     seed: Seed | None = None
     format: AudioFormat = "wav"

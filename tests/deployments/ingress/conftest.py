@@ -45,13 +45,13 @@ def app_config(folder: Path, **sections: Any) -> AppConfig:
             "listener": {"class": f"{HERE}:Listener"},
             "speaker": {"class": f"{HERE}:Speaker"},
             "cloner": {"class": f"{HERE}:Cloner"},
-            "drawer": {"class": f"{HERE}:Drawer"},
             "absent": {"class": f"{HERE}:Absent"},
         },
         "storage": {
             "database_url": f"sqlite:///{folder / 'audiograph.db'}",
             "artifacts_url": str(folder / "artifacts"),
         },
+        "exports": {"folder": folder / "exports"},
         "work_dir": folder / "work",
     }
     return AppConfig.model_validate(base | sections)

@@ -196,10 +196,10 @@ class FakeQueue:
         self.jobs[job_id] = self.jobs[job_id].model_copy(update={"status": "running", "progress": fraction})
         self._append(job_id, type="progress", progress=fraction)
 
-    def finish(self, job_id: str, status: str, artifacts: Sequence[Any] = ()) -> None:
+    def finish(self, job_id: str, status: str, artifacts: Sequence[Any] = (), **changes: Any) -> None:
         """A runner's, or a cancel's, final event."""
-        changes = {"status": status, "artifacts": [*artifacts], "finished_at": datetime.now(UTC)}
-        job = self.jobs[job_id].model_copy(update=changes)
+        final = {"status": status, "artifacts": [*artifacts], "finished_at": datetime.now(UTC), **changes}
+        job = self.jobs[job_id].model_copy(update=final)
         self._append(job_id, type=status, job=job, id="final")
         self.jobs[job_id] = job
         self._store.unpin(job_id)

@@ -19,7 +19,7 @@ from audiograph.errors import InvalidRequest, ModelUnavailable, TimeLimitExceede
 from deployments.ingress.keys import Keys
 from deployments.ingress.services import Services
 from deployments.storage.joins import PAUSE_SECONDS
-from tests.deployments.ingress.conftest import Served
+from tests.deployments.ingress.conftest import HERE, Served
 from tests.deployments.ingress.fakes import FakeDirect
 from tests.sounds import speech_like, wav_bytes
 
@@ -114,6 +114,7 @@ async def test_the_model_is_asked_piece_by_piece(client: httpx.AsyncClient, dire
     }
 
 
+@pytest.mark.parametrize("sections", [{"models": {"drawer": {"class": f"{HERE}:Drawer"}}}])
 async def test_a_model_that_draws_has_one_seed_and_longer_pieces(
     client: httpx.AsyncClient, direct: FakeDirect
 ) -> None:

@@ -17,12 +17,13 @@ from starlette.types import Receive, Scope, Send
 
 from audiograph.errors import TimeLimitExceeded
 from audiograph.schemas import Name, SpeakRequest
-from deployments.ingress import errors, examples
+from deployments.ingress import errors
 from deployments.ingress.connection import while_connected
+from deployments.ingress.dialects import openai_examples as examples
+from deployments.ingress.dialects.openai_examples import answers
+from deployments.ingress.dialects.openai_names import model_named, voice_named
 from deployments.ingress.events import PING_SECONDS
-from deployments.ingress.examples import answers
 from deployments.ingress.logs import note
-from deployments.ingress.openai_names import model_named, voice_named
 from deployments.ingress.routing import NativeRoute
 from deployments.ingress.sentences import pieces
 from deployments.ingress.services import Injected, Services
@@ -61,7 +62,7 @@ class SpeechBody(BaseModel):
     "/speech",
     summary="Speak, for OpenAI's clients",
     response_class=StreamingResponse,
-    responses=answers(200, "the bytes of a recording", 400, 404, 413, 429, 503, media_type="audio/mpeg"),
+    responses=answers("the bytes of a recording", "audio/mpeg"),
 )
 async def create_speech(
     request: Request, services: Injected, body: Annotated[SpeechBody, Body(examples=[examples.SPEECH])]
