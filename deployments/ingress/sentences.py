@@ -98,7 +98,7 @@ def _speakable(parts: Sequence[str]) -> list[str]:
 
 
 def _is_speakable(text: str) -> bool:
-    return any(character.isalnum() for character in text)
+    return any(character.isalpha() or character.isdecimal() for character in text)
 
 
 def _groups(parts: Sequence[str]) -> list[str]:

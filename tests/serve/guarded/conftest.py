@@ -23,6 +23,17 @@ SLOW = {"load_seconds": 0, "speak_seconds": 300}
 """A mock that is busy for as long as anybody wants to look, and costs nothing."""
 
 
+LIMITS = {"max_direct": 2, "max_direct_seconds": 15}
+"""For answers that are made without a job."""
+
+MUMBLER = {
+    "class": "deployments.models.mock:Mock",
+    "options": {"load_seconds": 0, "speak_seconds": 9},
+    "deployment": {"ray_actor_options": {"num_cpus": 0.05}},
+}
+"""Says one sentence within the time limit, and not a second one."""
+
+
 @pytest.fixture(scope="package")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A second one, with keys, the model that README.md shows, and a mock whose replicas come and go."""
@@ -34,8 +45,12 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         path = added.joinpath(*module.split(".")).with_suffix(".py")
         path.parent.mkdir(parents=True)
         path.write_text(source)
-    models = {**entry, "mock": {"options": SLOW, "deployment": {"autoscaling_config": NIMBLE}}}
-    args = {"auth": {"required": True}, "models": models}
+    models = {
+        **entry,
+        "mock": {"options": SLOW, "deployment": {"autoscaling_config": NIMBLE}},
+        "mumbler": MUMBLER,
+    }
+    args = {"auth": {"required": True}, "models": models, "http": LIMITS}
     server = Server(folder / "server", args, python_path=(added,)).start()
     yield server
     server.stop()
