@@ -7,7 +7,7 @@ value out of range is refused with its path, by ``graphs.app`` before anything s
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -156,6 +156,35 @@ class HttpConfig(Settings):
     max_wait_seconds: float = Field(
         60, ge=0, description="The longest that Prefer: wait=n may hold a request."
     )
+    max_direct: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="Answers made without a job at a time; beyond it, 429.",
+    )
+    max_direct_seconds: float = Field(
+        540, gt=0, description="That one may take: less than the 600 s after which OpenAI's clients give up."
+    )
+
+
+OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+OPENAI_VOICES = (
+    *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer", "verse"),
+    *("marin", "cedar"),
+)
+
+
+class OpenAIConfig(Settings):
+    """Names by which OpenAI's clients ask for what is here: they then need another base URL, and no more."""
+
+    models: dict[str, str | None] = Field(
+        default_factory=lambda: dict.fromkeys(OPENAI_MODELS),
+        description="Their models, also with a date behind the name, and ours; the task's default if null.",
+    )
+    voices: dict[str, str | None] = Field(
+        default_factory=lambda: dict.fromkeys(OPENAI_VOICES),
+        description="Their voices, and ours; a model's default if null or not among its own.",
+    )
 
 
 class ModelConfig(Settings):
@@ -222,11 +251,19 @@ class AppConfig(Settings):
     jobs: JobsConfig = JobsConfig()
     auth: AuthConfig = AuthConfig()
     http: HttpConfig = HttpConfig()
+    openai: OpenAIConfig = OpenAIConfig()
     ingress: dict[str, Any] = Field(default_factory=dict, description="Ray Serve's options of the ingress.")
     runner: dict[str, Any] = Field(default_factory=dict, description="Ray Serve's options of the runner.")
     work_dir: Path = Field(
         Path("state"), description="Tiny checkpoints and other files that can be made again."
     )
+
+    @model_validator(mode="after")
+    def _aliased_models_exist(self) -> Self:
+        for name, model in self.openai.models.items():
+            if model is not None and model not in self.models:
+                raise ValueError(f"openai.models.{name}: no model {model!r} is configured")
+        return self
 
     def resolved(self, root: Path) -> "AppConfig":
         """A copy with absolute paths, relative ones being under ``root``: workers start in other folders."""

@@ -10,6 +10,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.middleware.cors import CORSMiddleware
 
 from deployments.config import AppConfig
+from deployments.handles import ServeModel
 from deployments.ingress import (
     artifacts,
     errors,
@@ -24,7 +25,9 @@ from deployments.ingress import (
 )
 from deployments.ingress.auth import RequireKey, check_binding
 from deployments.ingress.backpressure import Paced
+from deployments.ingress.dialects import openai_speech
 from deployments.ingress.dialects import services as services_dialect
+from deployments.ingress.direct import ServeModels
 from deployments.ingress.keys import Keys
 from deployments.ingress.logs import HEADER, RequestLog
 from deployments.ingress.model_control import ServeModelControl
@@ -37,7 +40,7 @@ from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from deployments.storage.wanted import WantedVariants
 
-ROUTERS = (jobs, events, files, artifacts, voices, models, health, metrics, services_dialect)
+ROUTERS = (jobs, events, files, artifacts, voices, models, health, metrics, services_dialect, openai_speech)
 THREADS = 32
 EXPOSED_HEADERS = (
     HEADER,
@@ -47,6 +50,8 @@ EXPOSED_HEADERS = (
     "Location",
     "Preference-Applied",
     "Retry-After",
+    openai_speech.NOTES,
+    openai_speech.WEIGHTS,
 )
 """What a page of another origin may read beside the body."""
 
@@ -87,7 +92,12 @@ def build_services(config: AppConfig, handles: Mapping[str, DeploymentHandle]) -
     recorded = VoiceStore(store, config.voices, config.limits)
     queue = JobQueue(config.jobs, registry, store, recorded, durable.connect(config.storage.database_url))
     control = ServeModelControl(registry, handles, WantedVariants(store.database))
-    return Services(config, registry, store, recorded, queue, control)
+    direct = ServeModels(
+        {name: ServeModel(handle) for name, handle in handles.items()},
+        places=config.http.max_direct,
+        tries=config.jobs.step_attempts,
+    )
+    return Services(config, registry, store, recorded, queue, control, direct)
 
 
 @serve.ingress()

@@ -17,7 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audiograph.errors import AudiographError, InternalError
+from audiograph.errors import (
+    AudiographError,
+    InternalError,
+    OutOfMemory,
+    TimeLimitExceeded,
+    WeightsMissing,
+)
 from deployments.ingress.validation import explain
 from deployments.logs import request_id
 
@@ -75,7 +81,31 @@ def _detail(failure: Failure) -> tuple[int, dict[str, Any]]:
     return status, {"detail": "; ".join(finding["message"] for finding in findings)}
 
 
-DIALECTS: Mapping[str, Shape] = {"/services": _detail}
+_OPENAI_CODES = {
+    "not_served": "model_not_found",
+    "unauthenticated": "invalid_api_key",
+    "queue_full": "rate_limit_exceeded",
+}
+_OPENAI_FIELDS = {"text": "input", "format": "response_format"}
+"""As OpenAI calls what the native API calls otherwise."""
+
+
+def _openai(failure: Failure) -> tuple[int, dict[str, Any]]:
+    """With the statuses that make its clients raise the right classes: only a model is not found."""
+    code, name = failure.error["code"], failure.error.get("field") or ""
+    status = {"not_served": 404}.get(code, 400 if failure.status == 422 else failure.status)
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return status, {
+        "error": {
+            "message": failure.error["message"],
+            "type": "rate_limit_error" if status == 429 else kind,
+            "param": _OPENAI_FIELDS.get(name, name) or None,
+            "code": _OPENAI_CODES.get(code, code),
+        }
+    }
+
+
+DIALECTS: Mapping[str, Shape] = {"/services": _detail, "/v1/audio": _openai}
 """By the path at which a dialect's routes begin."""
 
 
@@ -121,6 +151,8 @@ def _headers(error: AudiographError) -> dict[str, str]:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, OutOfMemory | TimeLimitExceeded | WeightsMissing):
+        headers["x-should-retry"] = "false"  # OpenAI's clients would, twice, at all that is 5xx
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="audiograph"'
     if error.status == 416 and "size" in error.details:

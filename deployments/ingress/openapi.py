@@ -26,6 +26,7 @@ Upload audio to `/v1/files`, submit a request to `/v1/jobs`, follow it, and fetc
         {"name": "jobs", "description": "Durable work: submitted once, done once, through any crash."},
         {"name": "files", "description": "Uploads, streamed to storage and measured by decoding."},
         {"name": "artifacts", "description": "What jobs made, and where it came from."},
+        {"name": "openai", "description": "For OpenAI's clients, who read errors in a shape of their own."},
         {"name": "models", "description": "What is configured, and what is loaded where."},
         {
             "name": "services",

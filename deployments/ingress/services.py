@@ -1,6 +1,6 @@
 """What the routes work with: one `Services` per application, handed to each route by `Injected`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 from fastapi import Depends
@@ -8,6 +8,9 @@ from starlette.requests import HTTPConnection
 
 from audiograph.schemas import LoadReport, Replica
 from deployments.config import AppConfig
+from deployments.ingress.direct import DirectModels
+from deployments.ingress.shared import Shared
+from deployments.ingress.speaking import SpeechPart
 from deployments.jobs.queue import JobQueue
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
@@ -44,6 +47,9 @@ class Services:
     voices: VoiceStore
     queue: JobQueue
     models: ModelControl
+    direct: DirectModels
+    speeches: Shared[SpeechPart] = field(default_factory=Shared)
+    """Those that are being made for OpenAI's clients."""
 
 
 async def _of(connection: HTTPConnection) -> Services:

@@ -1,12 +1,12 @@
 """For routes that answer with what a job made: the caller waits for it, and takes it along when leaving."""
 
-import asyncio
 from contextlib import suppress
 
 from starlette.requests import Request
 
 from audiograph.errors import Canceled, Conflict, TimeLimitExceeded, error_from_wire
 from audiograph.schemas import Job
+from deployments.ingress.connection import while_connected
 from deployments.jobs.queue import JobQueue
 
 
@@ -29,23 +29,10 @@ async def succeeded(job: Job, request: Request, queue: JobQueue, seconds: float)
 
 
 async def _wait(job: Job, request: Request, queue: JobQueue, seconds: float) -> Job:
-    waiting = asyncio.create_task(queue.wait(job.id, seconds))
-    leaving = asyncio.create_task(_until_gone(request))
     try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            raise Canceled(f"the caller of job {job.id} is gone")
-        job = await waiting
+        job = await while_connected(request, queue.wait(job.id, seconds))
     finally:
-        waiting.cancel()
-        leaving.cancel()
-        await asyncio.gather(waiting, leaving, return_exceptions=True)
         if not job.finished:
             with suppress(Conflict):  # it has finished in this very moment
                 await queue.cancel(job.id)
     return job
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from dbos import DBOS, DBOSConfig
 from ray.serve.handle import DeploymentHandle
 
 from deployments.config import AppConfig
+from deployments.handles import ModelHandle, ServeModel
 from deployments.jobs import durable, workflow
 from deployments.jobs.janitor import Janitor
 from deployments.jobs.lease import Every, Leases, new_executor_id, take_over
 from deployments.jobs.records import JobRecords
-from deployments.jobs.steps import ModelHandle
 from deployments.logs import configure_logging
 from deployments.storage.artifacts import ArtifactStore
 
@@ -21,25 +20,6 @@ logger = logging.getLogger("audiograph.jobs")
 
 POLL_SECONDS = 0.1
 """How often a runner looks for queued jobs; each look costs it some 4 ms of processor time."""
-
-
-class ServeModel:
-    """A model's deployment as a step calls it; see `deployments.jobs.steps.ModelHandle`."""
-
-    def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle = handle.options(method_name="run", stream=True)
-
-    async def stream(self, call: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The events of one run; closing the iterator cancels the run on its replica."""
-        response = self._handle.remote(call)
-        finished = False
-        try:
-            async for event in response:
-                yield event
-            finished = True
-        finally:
-            if not finished:
-                response.cancel()
 
 
 class Runner:

@@ -1,51 +1,31 @@
 """One durable step: a request runs on a model's replica, its events go to the job's stream.
 
-The replica streams plain dictionaries (see `deployments.models.replica`); a replica that dies raises one of
-Ray's errors here, and the step is tried again on another.
+A replica that dies raises one of Ray's errors here, and the step is tried again on another.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from dbos import DBOS, StepOptions
 from dbos import error as dbos_errors
-from ray.exceptions import ActorUnavailableError, RayActorError, TaskCancelledError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from audiograph.errors import (
-    AudiographError,
-    InternalError,
-    ModelUnavailable,
-    TimeLimitExceeded,
-    error_from_wire,
-)
+from audiograph.errors import AudiographError, TimeLimitExceeded
 from audiograph.schemas import Request
 from deployments.config import JobsConfig
+from deployments.handles import (
+    BACKOFF,
+    FIRST_PAUSE_SECONDS,
+    REPLICA_DIED,
+    Event,
+    ModelHandle,
+    gave_up,
+    result_of,
+)
 from deployments.jobs.durable import EVENTS, stored
 from graphs.graph import Outcome
-
-logger = logging.getLogger("audiograph.jobs")
-
-REPLICA_DIED = (
-    RayActorError,
-    ActorUnavailableError,
-    BackPressureError,
-    DeploymentUnavailableError,
-    TaskCancelledError,
-)
-"""What a caller sees when a replica is killed, drained or restarting: another try may well succeed."""
-
-
-class ModelHandle(Protocol):
-    """The streaming call of a model's deployment."""
-
-    def stream(self, call: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The events of one run; closing the iterator cancels it."""
-        ...
 
 
 class StepFailed(Exception):
@@ -84,8 +64,8 @@ class DurableModels:
             "name": f"model:{request.model}",
             "retries_allowed": True,
             "max_attempts": self._config.step_attempts,
-            "interval_seconds": 0.5,
-            "backoff_rate": 2.0,
+            "interval_seconds": FIRST_PAUSE_SECONDS,
+            "backoff_rate": BACKOFF,
             "should_retry": lambda error: isinstance(error, REPLICA_DIED),
             "preemptible": True,
             "timeout_seconds": max(0.001, self._deadline - time.monotonic()),
@@ -96,18 +76,7 @@ class DurableModels:
             message = f"the job ran for longer than its limit of {self._time_limit:g} s"
             raise self.failed(TimeLimitExceeded(message, details={"time_limit": self._time_limit})) from None
         except dbos_errors.DBOSMaxStepRetriesExceeded as error:
-            raise self.failed(self._gave_up(request, error)) from None
-
-    def _gave_up(self, request: Request, error: dbos_errors.DBOSMaxStepRetriesExceeded) -> ModelUnavailable:
-        logger.error("no replica of %s survived", request.model, extra={"audio_job_id": self._job_id})
-        return ModelUnavailable(
-            f"replicas of model {request.model!r} died or were not to be had in {self._config.step_attempts} "
-            "tries; the server's log says why",
-            details={
-                "tries": self._config.step_attempts,
-                "reasons": sorted({type(e).__name__ for e in error.errors}),
-            },
-        )
+            raise self.failed(gave_up(request.model, error.errors, self._job_id)) from None
 
     def failed(self, error: AudiographError) -> StepFailed:
         """The error, with where the job was when it happened."""
@@ -116,18 +85,16 @@ class DurableModels:
     async def _attempt_run(self, request: dict[str, Any]) -> Outcome:
         await self._begin_attempt()
         call = {"task": request["task"], "request": request, "job_id": self._job_id, "attempt": self._attempt}
-        outcome: Outcome | None = None
-        async for event in self._handles[request["model"]].stream(call):
-            kind = event.pop("type")
-            if kind == "error":
-                raise self.failed(error_from_wire(event["error"]))
-            if kind == "result":
-                outcome = Outcome(**event)  # type: ignore[typeddict-item]  # the replica's contract
-            else:
-                await self._emit(kind, **event)
-        if outcome is None:
-            raise self.failed(InternalError("the model's replica ended without a result"))
+        events = self._handles[request["model"]].stream(call)
+        try:
+            result = await result_of(events, self._relay)
+        except AudiographError as error:
+            raise self.failed(error) from None
+        outcome: Outcome = Outcome(**result)  # type: ignore[typeddict-item]  # the replica's contract
         return outcome
+
+    async def _relay(self, event: Event) -> None:
+        await self._emit(event["type"], **{key: value for key, value in event.items() if key != "type"})
 
     async def _begin_attempt(self) -> None:
         """Count an attempt at the job: one for each execution, one more each time a step is tried again."""

@@ -16,9 +16,10 @@ from dbos._serialization import PortableWorkflowError  # how a replayed step's e
 from audiograph.errors import AudiographError, InternalError
 from audiograph.schemas import ANY_REQUEST, Request, TaskName
 from deployments.config import JobsConfig
+from deployments.handles import ModelHandle
 from deployments.jobs.durable import MAX_RECOVERIES
 from deployments.jobs.records import JobRecords
-from deployments.jobs.steps import DurableModels, ModelHandle, StepFailed
+from deployments.jobs.steps import DurableModels, StepFailed
 from deployments.storage.artifacts import ArtifactStore
 from graphs.graph import Outcome
 from graphs.registry import GRAPHS

@@ -210,6 +210,13 @@ class Model(ABC, Generic[Engine]):
         """The voices that ``voice`` may name; empty if the model has none to name."""
         return []
 
+    def own_speed(self, speed: float) -> float:
+        """The speed that ``run`` gives its speech by itself, where so much is asked of ``speak``.
+
+        What is missing is made up for afterwards, by stretching what was spoken; the pitch stays.
+        """
+        return 1.0
+
     def check_request(self, request: Request, variant: str) -> None:
         """Refuse what this model cannot do, before a job exists.
 

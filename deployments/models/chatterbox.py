@@ -44,6 +44,7 @@ class Chatterbox(Model[ChatterboxEngine]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("english",)
     default_variant = "english"
+    checkpoint = WEIGHTS_REPOSITORY
     clones_voices = True
 
     @classmethod
@@ -139,8 +140,6 @@ def _notes(
     *,
     has_watermark: bool,
 ) -> Iterator[str]:
-    if isinstance(request, SpeakRequest) and request.speed != 1:
-        yield "speed was ignored: Chatterbox speaks at a pace of its own."
     if parameters.disable_watermark:
         yield "The audio has no watermark: disable_watermark is set."
     elif not has_watermark:

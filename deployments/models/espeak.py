@@ -88,6 +88,11 @@ class EspeakSpeech(Model[EspeakProcesses]):
             for voice in espeak().voices.values()
         ]
 
+    def own_speed(self, speed: float) -> float:
+        """As far as the library's range reaches."""
+        natural = self.options.words_per_minute
+        return min(max(speed, SLOWEST / natural), FASTEST / natural)
+
     def check_request(self, request: Request, variant: str) -> None:
         """Refuse parameters that are unknown or out of range, and text of nothing but blanks.
 
@@ -119,12 +124,11 @@ class EspeakSpeech(Model[EspeakProcesses]):
         """
         if isinstance(request, DialogueRequest):
             return self._dialogue(engine, request, context)
-        pace, notes = _pace(self.options.words_per_minute * request.speed)
-        parameters = _parameters(request.parameters, pace)
+        pace = self.options.words_per_minute * self.own_speed(request.speed)
+        parameters = _parameters(request.parameters, round(pace))
         turn = Turn(text=request.text, voice=request.voice)
         part = self._spoken(engine, turn, parameters, self.options.max_seconds, Span(context))
-        notes = [*_notes([request.text], request.seed), *notes]
-        return speech_output(part, engine.sample_rate, request.format, notes)
+        return speech_output(part, engine.sample_rate, request.format, _notes([request.text], request.seed))
 
     def _dialogue(self, engine: EspeakProcesses, request: DialogueRequest, context: RunContext) -> Output:
         parameters = _parameters(request.parameters, self.options.words_per_minute)
@@ -186,13 +190,6 @@ def _known(engine: EspeakProcesses, voice: str) -> str:
 def _parameters(given: Mapping[str, Any], words_per_minute: int) -> dict[str, int]:
     """As the library takes them."""
     return EspeakParameters.checked(given, "espeak").model_dump() | {"rate": words_per_minute}
-
-
-def _pace(words_per_minute: float) -> tuple[int, list[str]]:
-    pace = round(min(max(words_per_minute, SLOWEST), FASTEST))
-    if SLOWEST <= words_per_minute <= FASTEST:
-        return pace, []
-    return pace, [f"speed was clamped: {words_per_minute:.0f} words a minute became {pace}"]
 
 
 def _texts(request: SpeakRequest | DialogueRequest) -> dict[str, str]:

@@ -180,8 +180,6 @@ def _notes(
             yield "audio_transcriptions was ignored: it is for dialogues; transcription is for speech."
         if parameters.transcription and request.voice is None:
             yield "transcription was ignored: no voice is named."
-        if request.speed != 1:
-            yield "speed was ignored: Higgs Audio speaks at a pace of its own."
     if any(has_control_marks(turn.text) for turn in turns_of(request)):
         yield "<| and |> were left out of the text: they mark the model's control tokens."
     yield from cut_off(request, speeches, parameters.max_new_tokens)

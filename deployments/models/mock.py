@@ -59,15 +59,12 @@ class Mock(Model[None]):
         if isinstance(request, DialogueRequest):
             return self._dialogue(request, context)
         part = self._speak(Turn(text=request.text, voice=request.voice), Span(context))
-        notes = _notes(request.parameters, speed=request.speed, seed=request.seed)
-        return speech_output(part, SAMPLE_RATE, request.format, notes)
+        return speech_output(part, SAMPLE_RATE, request.format, _notes(request.parameters, request.seed))
 
     def _dialogue(self, request: DialogueRequest, context: RunContext) -> Output:
         turns_and_spans = zip(request.turns, spans(context, len(request.turns)), strict=True)
         parts = [self._speak(turn, span) for turn, span in turns_and_spans]
-        return dialogue_output(
-            parts, SAMPLE_RATE, request.format, _notes(request.parameters, seed=request.seed)
-        )
+        return dialogue_output(parts, SAMPLE_RATE, request.format, _notes(request.parameters, request.seed))
 
     def _speak(self, turn: Turn, span: Span) -> SpokenPart:
         steps = math.ceil(self.options.speak_seconds / STEP_SECONDS)
@@ -87,6 +84,6 @@ def _tone() -> Samples:
     return tone
 
 
-def _notes(parameters: dict[str, Any], *, seed: int | None, speed: float = 1.0) -> list[str]:
-    ignored = [*parameters, *(["seed"] if seed is not None else []), *(["speed"] if speed != 1 else [])]
+def _notes(parameters: dict[str, Any], seed: int | None) -> list[str]:
+    ignored = [*parameters, *(["seed"] if seed is not None else [])]
     return [f"{name} was ignored: nothing is generated" for name in ignored]

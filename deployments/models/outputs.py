@@ -1,15 +1,23 @@
-"""A run's files become artifacts, in the replica: audio never travels any further than to storage."""
+"""A run's files become artifacts, in the replica: audio travels no further than to storage.
+
+But for callers who wait for a few seconds of it, and want nothing stored: see `carried`.
+"""
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from sqlalchemy import delete
 
+from audiograph.errors import InternalError
 from audiograph.schemas import Artifact, Request
 from deployments.models.base import AudioOutput, FileOutput, Output
 from deployments.models.context import ReplicaContext
 from deployments.storage import audio
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.decode import Block
+from deployments.storage.recording import Recording
 from deployments.storage.tables import Pin
 
 CHUNK_BYTES = 1 << 20
@@ -57,6 +65,32 @@ def discard(store: ArtifactStore, ids: list[str]) -> None:
         session.execute(delete(Pin).where(Pin.item_id.in_(ids)))
     for artifact_id in ids:
         store.delete(artifact_id)
+
+
+def frames_of(file: AudioOutput) -> Block:
+    """All samples of a file that fits into memory, ``[frames, channels]``."""
+    if isinstance(file.samples, Recording):
+        return np.concatenate([*file.samples.blocks(), np.zeros((0, file.samples.channels), np.float32)])
+    return np.atleast_2d(file.samples).T
+
+
+def carried(output: Output) -> dict[str, Any]:
+    """A run's first audio as plain data, which any version of any library can read.
+
+    ``samples`` are the bytes of float32, little-endian, ``[frames, channels]``.
+
+    Raises:
+        InternalError: it made none.
+    """
+    for file in output.files:
+        if isinstance(file, AudioOutput):
+            frames = frames_of(file)
+            return {
+                "samples": frames.astype("<f4").tobytes(),
+                "sample_rate": file.sample_rate,
+                "channels": frames.shape[1],
+            }
+    raise InternalError("the model made no audio")
 
 
 def _store(store: ArtifactStore, file: AudioOutput | FileOutput, origin: Provenance) -> Artifact:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,9 +23,10 @@ from deployments.models.context import Event, ReplicaContext
 from deployments.models.lanes import Ran
 from deployments.models.memory import device_memory, is_out_of_memory, request_too_big
 from deployments.models.metrics import ModelMetrics
-from deployments.models.outputs import discard, provenance, store_outputs
+from deployments.models.outputs import carried, discard, provenance, store_outputs
 from deployments.models.processors import use_processors
 from deployments.models.registry import configured_model
+from deployments.models.speed import at_speed, missing_speed
 from deployments.models.threads import Threads, ended
 from deployments.models.variants import Variants
 from deployments.storage.artifacts import ArtifactStore
@@ -96,7 +97,9 @@ class ModelReplica:
         """Serve one request.
 
         Args:
-            call: ``task``, ``request`` (with model and variant filled in), ``job_id``, ``attempt``.
+            call: ``task``, ``request`` (with model and variant filled in), ``job_id``, ``attempt``; with
+                ``return_audio`` nothing is stored, and the result has ``audio`` in place of ``artifacts``,
+                as `deployments.models.outputs.carried` tells.
 
         Yields:
             ``{"type": "progress", "progress", "stage", "eta_seconds"}``, at most four a second;
@@ -208,13 +211,18 @@ class ModelReplica:
         if not self._variants.has(variant):
             context.progress(0.0, "loading")
         ran = await self._batcher.submit(variant, task, request, context)
-        artifacts = await self._store_files(request, task, ran, context)
+        if (speed := missing_speed(self._model, request)) != 1:
+            ran = replace(ran, output=await self._storing.run(at_speed, ran.output, speed))
+        if call.get("return_audio"):
+            made: Event = {"audio": await self._storing.run(carried, ran.output)}
+        else:
+            made = {"artifacts": await self._store_files(request, task, ran, context)}
         audio_seconds = ran.output.audio_seconds
         self._metrics.ran(variant, task, ran.timings, audio_seconds)
         return {
             "type": "result",
             "result": ran.output.result.model_dump(mode="json"),
-            "artifacts": artifacts,
+            **made,
             "weights": ran.weights,
             "timings": {**asdict(ran.timings), "audio_seconds": audio_seconds},
         }
@@ -235,7 +243,7 @@ class ModelReplica:
         while not events.empty():
             event = events.get_nowait()
             if event and event["type"] == "result":
-                await self._discard(event["artifacts"])
+                await self._discard(event.get("artifacts", []))
 
     async def _discard(self, artifacts: list[str]) -> None:
         try:

@@ -8,11 +8,8 @@ import numpy as np
 from audiograph.schemas import AudioFormat, DialogueResult, SpeakResult, SpokenTurn
 from deployments.models.base import AudioOutput, FileOutput, Output, RunContext, Samples
 from deployments.models.transcripts import Cue, to_srt, to_vtt
+from deployments.storage.joins import faded, pause
 from deployments.storage.loudness import leveled, within_full_scale
-
-PAUSE_SECONDS = 0.25
-FADE_SECONDS = 0.005
-"""Of both ends of a turn: long enough for no click, too short to be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,14 @@ def joined(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list
 
     All are brought to one loudness; if a peak then passes full scale, they are turned down alike.
     """
-    pause = np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)
+    breath = pause(sample_rate)
     pieces: list[Samples] = []
     turns: list[SpokenTurn] = []
     frames = 0
     for part in parts:
         if pieces:
-            pieces.append(pause)
-            frames += len(pause)
+            pieces.append(breath)
+            frames += len(breath)
         spoken = faded(leveled(part.samples, sample_rate), sample_rate)
         pieces.append(spoken)
         start, frames = frames, frames + len(spoken)
@@ -66,16 +63,6 @@ def joined(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list
             SpokenTurn(voice=part.voice, text=part.text, start=start / sample_rate, end=frames / sample_rate)
         )
     return within_full_scale(np.concatenate(pieces)), turns
-
-
-def faded(samples: Samples, sample_rate: int) -> Samples:
-    """The same with its ends faded in and out, so that what comes before and after may be silence."""
-    length = min(round(FADE_SECONDS * sample_rate), len(samples) // 2)
-    ramp = np.linspace(0, 1, length, dtype=np.float32)
-    shaped = samples.copy()
-    shaped[:length] *= ramp
-    shaped[len(samples) - length :] *= ramp[::-1]
-    return shaped
 
 
 def speech_output(

@@ -54,9 +54,10 @@ def test_the_commands(server: Server, folder: Path) -> None:
 
 
 def test_the_programs(server: Server, folder: Path) -> None:
-    programs = [block for block in blocks("python") if "with Audiograph(" in block]
-    assert len(programs) == 2
+    programs = [block for block in blocks("python") if "Audiograph(" in block or "OpenAI(" in block]
+    assert len(programs) == 3
     for program in programs:
         run([sys.executable, "-c", program.replace(USUAL_URL, server.url)], server, folder)
     assert (folder / "spoken.wav").exists()
+    assert (folder / "streamed.mp3").stat().st_size > 1_000
     assert {path.suffix for path in (folder / "out").iterdir()} >= {".json", ".txt", ".srt", ".vtt"}

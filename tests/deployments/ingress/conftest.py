@@ -21,7 +21,7 @@ from deployments.ingress.services import Services
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.voices import VoiceStore
-from tests.deployments.ingress.fakes import FakeModels, FakeQueue
+from tests.deployments.ingress.fakes import FakeDirect, FakeModels, FakeQueue
 
 HERE = "tests.deployments.ingress.fakes"
 
@@ -64,7 +64,7 @@ def make_services(config: AppConfig, max_queued: int = 100) -> Services:
     registry = Registry.from_config(config)
     voices = VoiceStore(store, config.voices, config.limits)
     queue: Any = FakeQueue(registry, store, voices, max_queued)
-    return Services(config, registry, store, voices, queue, FakeModels())
+    return Services(config, registry, store, voices, queue, FakeModels(), FakeDirect())
 
 
 def stored_files(folder: Path) -> list[Path]:

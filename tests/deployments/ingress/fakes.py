@@ -1,8 +1,10 @@
 """Stand-ins for what the ingress stands on: models without engines, a queue in memory, replicas on paper."""
 
 import asyncio
+import threading
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,14 +18,18 @@ from audiograph.schemas import (
     Replica,
     ReplicaChange,
     Request,
+    SpeakRequest,
+    SpeakResult,
     Voice,
     file_references,
 )
+from deployments.ingress.direct import Spoken
 from deployments.jobs.voices import bind_voices
 from deployments.models.base import LoadContext, Loaded, Model, Output
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
+from tests.sounds import tone
 
 
 class NoEngine(Model[None]):
@@ -60,6 +66,12 @@ class Cloner(NoEngine):
     needs_weights = False
     clones_voices = True
     needs_transcripts = True
+
+
+class Drawer(NoEngine):
+    tasks = ("speak",)
+    variants = ("default",)
+    default_variant = "default"
 
 
 class Absent(NoEngine):
@@ -218,6 +230,55 @@ class FakeModels:
         self.asked.append((action, name, variant))
         change = ReplicaChange(replica="r1", changed=True, variants=[variant or "tiny"], bytes=10)
         return LoadReport(model=name, action=action, variant=variant, replicas=[change], bytes=10)
+
+
+class FakeDirect:
+    """Speaks tones: a tenth of a second for each word.
+
+    ``places``: answers at a time. By the first word of a piece: ``gates`` has the event that it waits for,
+    and ``breaks`` what it raises.
+    """
+
+    rate = 24_000
+
+    def __init__(self) -> None:
+        self.places = 4
+        self.taken = 0
+        self.asked: list[SpeakRequest] = []
+        self.canceled: list[str] = []
+        self.gates: dict[str, threading.Event] = {}
+        self.breaks: dict[str, Exception] = {}
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        if self.taken >= self.places:
+            raise QueueFull("all places are taken", retry_after=2)
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+    async def speak(self, request: SpeakRequest) -> Spoken:
+        self.asked.append(request)
+        word = request.text.split()[0].strip(".")
+        try:
+            while word in self.gates and not self.gates[word].is_set():  # noqa: ASYNC110  # by a thread
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.canceled.append(word)
+            raise
+        if word in self.breaks:
+            raise self.breaks[word]
+        samples = tone(440, seconds=0.1 * len(request.text.split()), sample_rate=self.rate)[0]
+        result = SpeakResult(
+            duration=len(samples) / self.rate,
+            sample_rate=self.rate,
+            channels=1,
+            voice="tone",
+            notes=["hummed ♪"],
+        )
+        return Spoken(samples, self.rate, result, "random")
 
 
 def stored_id(record: File | dict[str, Any]) -> str:

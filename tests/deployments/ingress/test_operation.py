@@ -137,7 +137,7 @@ async def test_every_route_is_documented(app: FastAPI, client: httpx.AsyncClient
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     ]
-    assert len(operations) == 31
+    assert len(operations) == 32
     for name, operation in operations:
         assert operation["summary"], name
         assert operation["description"], name
@@ -146,7 +146,8 @@ async def test_every_route_is_documented(app: FastAPI, client: httpx.AsyncClient
             if status != "204":
                 assert all("example" in content for content in response["content"].values()), (name, status)
             if status >= "400" and (name, status) != ("get /ready", "503"):
-                shape = "/ServiceError" if operation["tags"] == ["services"] else "/ErrorAnswer"
+                shapes = {"services": "/ServiceError", "openai": "/OpenAIError"}
+                shape = shapes.get(operation["tags"][0], "/ErrorAnswer")
                 assert response["content"]["application/json"]["schema"]["$ref"].endswith(shape), name
 
 

@@ -17,7 +17,7 @@ from deployments.models import higgs as higgs_module
 from deployments.models import hugging_face
 from deployments.models.base import LoadContext, VoiceSample
 from deployments.models.higgs import Higgs
-from deployments.models.turns import PAUSE_SECONDS
+from deployments.storage.joins import PAUSE_SECONDS
 from deployments.tiny.higgs import STREAM_BOS, STREAM_EOS, build_checkpoint
 from tests.deployments.models.fakes import FakeContext
 
@@ -288,12 +288,9 @@ def test_a_dialogue_is_reproducible(engine):
 
 
 def test_what_is_ignored_is_said(engine):
-    output = speak(
-        engine, "a <|eot_id|> b", speed=2.0, parameters={"transcription": "t", "audio_transcriptions": ["u"]}
-    )
+    output = speak(engine, "a <|eot_id|> b", parameters={"transcription": "t", "audio_transcriptions": ["u"]})
     assert "audio_transcriptions was ignored" in notes(output)
     assert "transcription was ignored: no voice" in notes(output)
-    assert "speed was ignored" in notes(output)
     assert "<| and |> were left out" in notes(output)
     assert "transcription was ignored: a dialogue" in notes(
         dialogue(engine, [(None, "x")], parameters={"transcription": "t"})

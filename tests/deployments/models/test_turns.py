@@ -5,7 +5,8 @@ import pyloudnorm
 import pytest
 
 from audiograph.schemas import DialogueResult
-from deployments.models.turns import PAUSE_SECONDS, SpokenPart, dialogue_files, joined
+from deployments.models.turns import SpokenPart, dialogue_files, joined
+from deployments.storage.joins import PAUSE_SECONDS
 from tests.sounds import speech_like, tone
 
 RATE = 24_000

@@ -250,10 +250,6 @@ def test_what_cannot_be_followed_is_said(speak, engine, monkeypatch, given, note
     assert asked["max_new_tokens"] <= 1000
 
 
-def test_a_pace_is_ignored_and_that_is_said(speak):
-    assert "speed was ignored" in notes(speak(speed=2.0))
-
-
 @pytest.mark.parametrize("seconds", [0.3, 61])
 def test_a_voice_of_the_wrong_length_is_refused(speak, seconds):
     context = FakeContext(voices={"a": recording(seconds)})

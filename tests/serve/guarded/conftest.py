@@ -31,6 +31,16 @@ VERSIONS = {
 SLOW = {"load_seconds": 0, "speak_seconds": 300}
 """A mock that is busy for as long as anybody wants to look, and costs nothing."""
 
+LIMITS = {"max_direct": 2, "max_direct_seconds": 15}
+"""For answers that are made without a job."""
+
+MUMBLER = {
+    "class": "deployments.models.mock:Mock",
+    "options": {"load_seconds": 0, "speak_seconds": 9},
+    "deployment": {"ray_actor_options": {"num_cpus": 0.05}},
+}
+"""Says one sentence within the time limit, and not a second one."""
+
 
 @pytest.fixture(scope="package")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -49,8 +59,9 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         "versions": VERSIONS,
         "versions-apart": {**VERSIONS, "environment": "chatterbox"},
         "versions-nowhere": {**VERSIONS, "environment": "nowhere"},
+        "mumbler": MUMBLER,
     }
-    args = {"auth": {"required": True}, "models": models}
+    args = {"auth": {"required": True}, "models": models, "http": LIMITS}
     server = Server(folder / "server", args, python_path=(added,)).start()
     yield server
     server.stop()

@@ -22,7 +22,7 @@ def wait_for_replicas(client: Audiograph, count: object) -> None:
 
 
 def test_replicas_come_and_go_with_the_work(guest: Audiograph) -> None:
-    assert guest.models.get("mock").replicas == []
+    wait_for_replicas(guest, 0)
     jobs = [guest.jobs.submit("speak", text="Take your time.", model="mock") for _ in range(JOBS)]
     wait_for_replicas(guest, NIMBLE["max_replicas"])
     assert {guest.jobs.get(job).status for job in jobs} == {"running"}
