@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from deployments.config import AppConfig, StorageConfig
+from deployments.config import AppConfig, ExportsConfig, StorageConfig
 from deployments.storage.database import Database
 from deployments.storage.tables import Base, Runner, Tag, WantedVariant
 from deployments.storage.wanted import WantedVariants
@@ -187,7 +187,8 @@ def test_relative_paths_are_resolved_under_a_folder(tmp_path: Path) -> None:
 
 def test_absolute_paths_and_urls_stay_as_they_are(tmp_path: Path) -> None:
     storage = StorageConfig(database_url="postgresql://u@h/d", artifacts_url="s3://bucket/x")
-    config = AppConfig(models={}, storage=storage, work_dir=Path("/var/lib/audiograph"))
+    exports = ExportsConfig(folder=Path("/var/exports"))
+    config = AppConfig(models={}, storage=storage, exports=exports, work_dir=Path("/var/lib/audiograph"))
     assert config.resolved(tmp_path) == config
     in_folder = StorageConfig(database_url="sqlite:////var/x.db", artifacts_url="/var/artifacts")
     assert in_folder.resolved(tmp_path) == in_folder
