@@ -63,11 +63,10 @@ def _message(finding: dict[str, Any], body: Any) -> str:
 
 
 def _field(finding: dict[str, Any]) -> str | None:
-    """``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns[0].text"``."""
+    """``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns.0.text"``."""
     if finding["type"].startswith("union_tag"):
         return "task"
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _path(finding["loc"]))
-    return path.lstrip(".") or None
+    return ".".join(map(str, _path(finding["loc"]))) or None
 
 
 def _path(place: Sequence[str | int]) -> Sequence[str | int]:

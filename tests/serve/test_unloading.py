@@ -22,7 +22,7 @@ MODELS = [
     "chatterbox",
     "mock",
 ]
-TIMES = 10
+TIMES, FEW = 10, 5
 PATIENCE = 300
 SHORT = {"max_new_tokens": 40}
 TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
@@ -57,10 +57,10 @@ def test_memory_comes_back_however_often(client: Audiograph, model: str) -> None
 
 @pytest.mark.parametrize("model", list(SPOKEN))
 def test_no_request_is_lost_while_its_model_is_unloaded(client: Audiograph, model: str) -> None:
-    with ThreadPoolExecutor(TIMES) as threads:
-        jobs = [client.jobs.submit(SPOKEN[model]()) for _ in range(TIMES)]
-        unloading = [threads.submit(client.models.unload, model) for _ in range(TIMES)]
-        jobs += [client.jobs.submit(SPOKEN[model]()) for _ in range(TIMES)]
+    with ThreadPoolExecutor(FEW) as threads:
+        jobs = [client.jobs.submit(SPOKEN[model]()) for _ in range(FEW)]
+        unloading = [threads.submit(client.models.unload, model) for _ in range(FEW)]
+        jobs += [client.jobs.submit(SPOKEN[model]()) for _ in range(FEW)]
         reports = [one.result() for one in unloading]
     assert {client.jobs.wait(job, timeout=PATIENCE).status for job in jobs} == {"succeeded"}
     assert {report.action for report in reports} == {"unload"}

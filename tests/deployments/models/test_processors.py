@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from deployments.config import ModelConfig
-from deployments.models.processors import use_processors
+from deployments.models.processors import SPIN, THREADS, use_processors
 
 ALL = len(os.sched_getaffinity(0))
 
@@ -23,10 +23,12 @@ ALL = len(os.sched_getaffinity(0))
     ],
 )
 def test_a_fraction_is_no_limit(deployment, threads, monkeypatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it, and put back after the test
+    monkeypatch.setenv(THREADS, "1")  # as Ray sets it, and put back after the test
+    monkeypatch.setenv(SPIN, "7")  # whoever sets it knows better
     entry = ModelConfig.model_validate({"class": "some.module:Model", "deployment": deployment})
     assert use_processors(entry) == threads
-    assert os.environ["OMP_NUM_THREADS"] == str(threads)
+    assert os.environ[THREADS] == str(threads)
+    assert os.environ[SPIN] == "7"
 
 
 def test_torch_follows() -> None:

@@ -19,7 +19,7 @@ from deployments.models import chatterbox as chatterbox_module
 from deployments.models import hugging_face
 from deployments.models.base import LoadContext, VoiceSample
 from deployments.models.chatterbox import WEIGHTS_FILES
-from deployments.models.turns import PAUSE_SECONDS
+from deployments.storage.joins import PAUSE_SECONDS
 from deployments.tiny.chatterbox import build_checkpoint
 from tests.deployments.models.fakes import FakeContext
 
