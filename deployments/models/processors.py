@@ -8,10 +8,11 @@ THREADS = "OMP_NUM_THREADS"
 SPIN, SPINS = "GOMP_SPINCOUNT", 1000
 """Read by PyTorch, and by NumPy's linear algebra, when they are imported.
 
-A thread that has done its share of an operation looks so often whether the others have, before it sleeps. GNU's
-OpenMP takes this number by itself where a process has more threads than there are processors, and else 300 times
-as many; it does not know of other processes. Replicas that share processors would wait for each other's waiting:
-many small operations then took ten times as long as on one thread. A lone replica loses nothing by it.
+A thread that has done its share of an operation looks so often whether the others have, before it sleeps.
+GNU's OpenMP takes this number by itself where a process has more threads than there are processors, and else
+300 times as many; it does not know of other processes. Replicas that share processors would wait for each
+other's waiting: many small operations then took ten times as long as on one thread. A lone replica loses
+nothing by it.
 """
 
 
