@@ -2,10 +2,12 @@
 
 import io
 import socket
+import tempfile
 import threading
 import time
 import wave
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from audiograph.schemas import Artifact
-from deployments.config import AppConfig
+from deployments.config import AppConfig, HttpConfig
 from deployments.ingress.app import create_app
 from deployments.ingress.services import Services
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.database import Database
 from deployments.storage.voices import VoiceStore
 from tests.deployments.ingress.fakes import FakeDirect, FakeModels, FakeQueue
 
@@ -57,10 +60,23 @@ def app_config(folder: Path, **sections: Any) -> AppConfig:
     return AppConfig.model_validate(base | sections)
 
 
+@cache
+def _empty_database() -> bytes:
+    """An SQLite file with all tables: it is copied sooner than it is made."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        database = Database(f"sqlite:///{path}")
+        database.migrate()
+        database.close()
+        return path.read_bytes()
+
+
 def make_services(config: AppConfig, max_queued: int = 100) -> Services:
     """Real storage and registry, fake queue and models."""
+    path = Path(config.storage.database_url.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_empty_database())
     store = ArtifactStore.open(config.storage)
-    store.database.migrate()
     registry = Registry.from_config(config)
     voices = VoiceStore(store, config.voices, config.limits)
     queue: Any = FakeQueue(registry, store, voices, max_queued)
@@ -88,9 +104,20 @@ def queue(services: Services) -> Any:
     return services.queue
 
 
+@cache
+def _shared_app() -> FastAPI:
+    with tempfile.TemporaryDirectory() as folder:
+        return create_app(make_services(app_config(Path(folder))))
+
+
 @pytest.fixture
 def app(services: Services) -> FastAPI:
-    return create_app(services)
+    """The application, one for all tests that do not configure it: to make its routes takes long."""
+    if services.config.auth.required or services.config.http != HttpConfig():
+        return create_app(services)
+    app = _shared_app()
+    app.state.services = services
+    return app
 
 
 @pytest.fixture
