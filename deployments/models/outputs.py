@@ -4,6 +4,7 @@ But for callers who wait for a few seconds of it, and want nothing stored: see `
 """
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from deployments.storage.recording import Recording
 from deployments.storage.tables import Pin
 
 CHUNK_BYTES = 1 << 20
+AT_A_TIME = 2
+"""Files of a run that are encoded at a time: four stems of a song are worth more than one processor."""
 
 
 def provenance(request: Request, task: str, job_id: str, weights: str) -> Provenance:
@@ -48,10 +51,17 @@ def store_outputs(
     Raises:
         Canceled: the job was canceled meanwhile.
     """
+
+    def store_one(file: AudioOutput | FileOutput) -> str:
+        context.check()
+        return _store(store, file, origin).id
+
+    with ThreadPoolExecutor(AT_A_TIME, "outputs") as threads:
+        storing = [threads.submit(store_one, file) for file in output.files]
+    stored += [one.result() for one in storing if one.exception() is None]
     try:
-        for file in output.files:
-            context.check()
-            stored.append(_store(store, file, origin).id)
+        for one in storing:
+            one.result()
         context.check()
     except BaseException:
         discard(store, stored)
