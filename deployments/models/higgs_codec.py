@@ -7,6 +7,7 @@ for every one; so where it is missing, this module has that function, by the sam
 
 import math
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -18,12 +19,14 @@ from typing import Any
 ZEROS, ROLLOFF = 6, 0.99
 """Of torchaudio's filter: zero crossings on either side, and its cutoff (1 is the Nyquist frequency)."""
 
+_importing = threading.Lock()
+"""One stand-in at a time: who is done takes it away."""
 _CODEC = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"
 
 
 def codec_class() -> Any:
     """transformers' ``HiggsAudioV2TokenizerModel``."""
-    with _torchaudio():
+    with _importing, _torchaudio():
         return import_module(_CODEC).HiggsAudioV2TokenizerModel
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, delete, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from deployments.storage.blobs import Blobs
 from deployments.storage.database import Database
@@ -88,8 +88,7 @@ class Collector:
         """
         with self._database.session() as session:
             self._database.lock(session, _SHRINKING)
-            excess = _stored_bytes(session) - max_bytes
-            last_uses = _least_used(session, excess) if excess > 0 else {}
+            last_uses = _least_used(session, max_bytes)
             query = select(Item.id, Item.sha256, Item.used_at).where(Item.sha256.in_(last_uses))
             items = session.execute(query.order_by(Item.id).with_for_update()).all()
             pinned = _pinned_among(session, [item.id for item in items])
@@ -99,18 +98,23 @@ class Collector:
         return list(removed.values())
 
 
-def _stored_bytes(session: Session) -> int:
+def _stored_bytes() -> ScalarSelect[int]:
     """Bytes of the blobs that have an item; the others are about to go."""
-    query = select(func.coalesce(func.sum(Blob.bytes), 0)).where(exists().where(Item.sha256 == Blob.sha256))
-    return int(session.scalar(query) or 0)
+    blob, item = aliased(Blob), aliased(Item)
+    total = func.coalesce(func.sum(blob.bytes), 0)
+    return select(total).where(exists().where(item.sha256 == blob.sha256)).scalar_subquery()
 
 
-def _least_used(session: Session, excess: int) -> dict[str, float]:
-    """Last use by digest of unpinned blobs, the least recently used first, until the excess is covered."""
+def _least_used(session: Session, max_bytes: int) -> dict[str, float]:
+    """Last use by digest of unpinned blobs, the least recently used first, until the others fit the budget.
+
+    In one statement, so that what is stored and what can go are seen at one moment: items that others remove
+    between the two would count as stored, and more would go than has to.
+    """
     pinned = select(Item.sha256).join(Pin, Pin.item_id == Item.id)
     last_use = func.max(Item.used_at)
     query = (
-        select(Blob.sha256, Blob.bytes, last_use)
+        select(Blob.sha256, Blob.bytes, last_use, _stored_bytes())
         .join(Item, Item.sha256 == Blob.sha256)
         .where(Blob.sha256.not_in(pinned))
         .group_by(Blob.sha256, Blob.bytes)
@@ -118,10 +122,11 @@ def _least_used(session: Session, excess: int) -> dict[str, float]:
         .limit(AT_ONCE)
     )
     chosen: dict[str, float] = {}
-    for sha256, size, used_at in session.execute(query):
-        if excess > 0:
+    going = 0
+    for sha256, size, used_at, stored in session.execute(query):
+        if stored - going > max_bytes:
             chosen[sha256] = used_at
-            excess -= size
+            going += size
     return chosen
 
 

@@ -213,18 +213,18 @@ def test_two_collectors_do_not_remove_the_same_excess_twice(
     made = [put(b"%d" % number * 100) for number in range(3)]
     for artifact, hours in zip(made, (3, 2, 1), strict=True):
         age(store, artifact, hours * HOUR)
-    stored_bytes = collect._stored_bytes
+    least_used = collect._least_used
     seconds: list[threading.Thread] = []
 
-    def let_another_collect(session: Session) -> int:
-        before = stored_bytes(session)
+    def let_another_collect(session: Session, max_bytes: int) -> dict[str, float]:
+        found = least_used(session, max_bytes)
         if not seconds:
             seconds.append(threading.Thread(target=store.collect, args=(None, 200)))
             seconds[0].start()
             seconds[0].join(timeout=0.5)  # it has to wait for us, so this runs out
-        return before
+        return found
 
-    monkeypatch.setattr(collect, "_stored_bytes", let_another_collect)
+    monkeypatch.setattr(collect, "_least_used", let_another_collect)
     store.collect(None, 200)
     seconds[0].join()
     assert kept(store, *made) == [False, True, True]

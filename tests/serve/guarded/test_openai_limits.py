@@ -1,5 +1,6 @@
 """What OpenAI's own client makes of keys, too many requests at a time, and answers that take too long."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,6 +37,8 @@ def test_answers_have_limits(official: OpenAI, guest: Audiograph) -> None:
     guest.models.load("mock")
     with ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(too_slow, official, text) for text in ("One.", "Another one.")]
+        while ongoing(guest, "mock") < 2 and not any(one.done() for one in slow):
+            time.sleep(0.1)  # both places are taken
         impatient = official.with_options(max_retries=0)
         with pytest.raises(openai.RateLimitError) as caught:
             while not all(one.done() for one in slow):
@@ -49,6 +52,10 @@ def test_answers_have_limits(official: OpenAI, guest: Audiograph) -> None:
 def test_an_answer_that_takes_too_long_breaks_off(official: OpenAI, guest: Audiograph) -> None:
     guest.models.load("mumbler")
     assert broken_off(official) > 10_000
+
+
+def ongoing(guest: Audiograph, model: str) -> int:
+    return sum(replica.ongoing for replica in guest.models.get(model).replicas)
 
 
 def broken_off(official: OpenAI) -> int:
