@@ -1,6 +1,5 @@
 """What Audiograph adds to a model: HTTP, the queue, the runner, Ray and storage, against the bare call."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from deployments import child_server
 from deployments.models.base import LoadContext, Options, Output
 from deployments.models.demucs import Demucs, DemucsOptions
 from deployments.models.pitch_analysis import METHODS, PitchAnalysis
+from deployments.models.processors import all_processors
 from deployments.models.whisper_jobs import TEMPERATURE_LADDER
 from deployments.tiny.whisper import build_checkpoint
 
@@ -33,7 +33,7 @@ def compare(setting: Setting) -> list[Comparison]:
     speech = write_song(setting.folder / "speech.wav", SPEECH_SECONDS, 16_000)
     home = setting.folder / "server"
     # As many threads as the replicas have; see deployments.models.processors.
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(all_processors())
     with (
         child_server.audiograph(home, weights="tiny", work_dir=str(home)) as url,
         Audiograph(url) as client,

@@ -7,7 +7,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from audiograph.errors import Canceled
-from deployments.models.threads import ended
+from deployments.threads import ended
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from deployments.models.threads import ended
+from deployments.threads import ended
 
 Part = TypeVar("Part")
 

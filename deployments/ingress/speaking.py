@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from audiograph.errors import InternalError
 from audiograph.schemas import SpeakRequest
 from deployments.ingress.direct import DirectModels, Spoken
-from deployments.models.threads import Threads
 from deployments.storage.encoder import SoundFormat, StreamEncoder, encoded
 from deployments.storage.joins import faded, pause
 from deployments.storage.loudness import within_full_scale
+from deployments.threads import Threads
 
 THREADS = Threads("speech-encoder", 4)
 """One second of speech is encoded in a few milliseconds."""

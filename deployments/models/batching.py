@@ -21,8 +21,8 @@ from deployments.models.in_flight import LaneIntake
 from deployments.models.lanes import Batch, Lane, Ran, Work
 from deployments.models.loading import Variant
 from deployments.models.memory import Memory, is_out_of_memory, request_too_big
-from deployments.models.threads import Threads
 from deployments.models.variants import Variants
+from deployments.threads import Threads
 
 logger = logging.getLogger("audiograph.models")
 

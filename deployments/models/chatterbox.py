@@ -1,11 +1,10 @@
 """Speech and dialogue with Resemble AI's Chatterbox (2025): English, in any voice that it hears."""
 
 import importlib.util
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from audiograph.errors import InvalidRequest, WeightsMissing
+from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, Request, SpeakRequest, TaskName, Turn
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.models.chatterbox_engine import ChatterboxEngine, load_engine
@@ -22,9 +21,8 @@ from deployments.models.spoken import (
     voices_of,
 )
 from deployments.models.turns import SpokenPart, dialogue_output, spans, speech_output
+from deployments.models.weights import by_policy
 from deployments.tiny.chatterbox import build_checkpoint
-
-logger = logging.getLogger("audiograph.models")
 
 WEIGHTS_REPOSITORY = "ResembleAI/chatterbox"
 WEIGHTS_FILES = ("ve.safetensors", "t3_cfg.safetensors", "s3gen.safetensors", "tokenizer.json", "conds.pt")
@@ -69,16 +67,16 @@ class Chatterbox(Model[ChatterboxEngine]):
 
     def load(self, variant: str, context: LoadContext) -> Loaded[ChatterboxEngine]:
         """Load the published checkpoint, or a tiny random one, as the policy says."""
-        if context.policy != "tiny":
-            try:
-                folder = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir, files=WEIGHTS_FILES)
-                return Loaded(load_engine(folder, context.device), "pretrained")
-            except WeightsMissing as error:
-                if context.policy == "pretrained":
-                    raise
-                logger.warning("%s Going on with RANDOM weights, which make noise.", error)
-        folder = build_checkpoint(context.work_dir / "tiny")
-        return Loaded(load_engine(folder, context.device, tiny=True), "random")
+
+        def pretrained() -> ChatterboxEngine:
+            folder = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir, files=WEIGHTS_FILES)
+            return load_engine(folder, context.device)
+
+        def tiny() -> ChatterboxEngine:
+            folder = build_checkpoint(context.work_dir / "tiny")
+            return load_engine(folder, context.device, tiny=True)
+
+        return by_policy(context, pretrained, tiny)
 
     def run(
         self, engine: ChatterboxEngine, request: SpeakRequest | DialogueRequest, context: RunContext

@@ -1,21 +1,19 @@
 """Source separation with Demucs: songs into vocals, drums, bass and other."""
 
 import importlib.util
-import logging
 import random
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from audiograph.errors import InvalidRequest, ModelUnavailable, WeightsMissing
+from audiograph.errors import InvalidRequest, ModelUnavailable
 from audiograph.schemas import Request, SeparateRequest, TaskName
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext
 from deployments.models.demucs_separator import Settings, separate
 from deployments.models.demucs_weights import pretrained_repository
 from deployments.models.stems import StemWriter, check_stems, decode_mixture, stems_asked
+from deployments.models.weights import by_policy
 from deployments.tiny.demucs import build_repository
-
-logger = logging.getLogger("audiograph.models")
 
 FOUR_STEMS = ("drums", "bass", "other", "vocals")
 SIX_STEMS = (*FOUR_STEMS, "guitar", "piano")
@@ -86,16 +84,11 @@ class Demucs(Model[Any]):
             WeightsMissing: the policy is ``pretrained`` and the checkpoints are neither here nor to be had.
         """
         _check_quantized(variant)
-        if context.policy != "tiny":
-            try:
-                repository = pretrained_repository(variant, context.work_dir)
-                return Loaded(_load(variant, repository, context.device), "pretrained")
-            except WeightsMissing as error:
-                if context.policy == "pretrained":
-                    raise
-                logger.warning("%s Going on with RANDOM weights, which separate nothing.", error)
-        repository = build_repository(variant, context.work_dir / "tiny")
-        return Loaded(_load(variant, repository, context.device), "random")
+        return by_policy(
+            context,
+            lambda: _load(variant, pretrained_repository(variant, context.work_dir), context.device),
+            lambda: _load(variant, build_repository(variant, context.work_dir / "tiny"), context.device),
+        )
 
     def run(self, engine: Any, request: SeparateRequest, context: RunContext) -> Output:
         """Separate a file of any length, chunk by chunk, from disk to disk."""

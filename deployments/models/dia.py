@@ -1,13 +1,12 @@
 """Dialogues of two speakers in one recording, with Nari Labs' Dia 1.6B (2025) as transformers has it."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from audiograph.errors import InvalidRequest, WeightsMissing
+from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, DialogueResult, Request, TaskName, Turn
 from deployments.models.base import (
     AudioOutput,
@@ -33,9 +32,8 @@ from deployments.models.dia_script import (
 from deployments.models.hugging_face import pretrained_folder
 from deployments.models.parameters import Parameters
 from deployments.models.turns import dialogue_files
+from deployments.models.weights import by_policy
 from deployments.tiny.dia import CODEC, build_checkpoint
-
-logger = logging.getLogger("audiograph.models")
 
 STAGE = "speaking"
 WEIGHTS_REPOSITORY = "nari-labs/Dia-1.6B-0626"
@@ -100,17 +98,17 @@ class Dia(Model[DiaEngine]):
 
     def load(self, variant: str, context: LoadContext) -> Loaded[DiaEngine]:
         """Load the published checkpoint and its codec, or a tiny random one, as the policy says."""
-        if context.policy != "tiny":
-            try:
-                weights = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir)
-                codec = pretrained_folder(CODEC_REPOSITORY, context.work_dir)
-                return Loaded(DiaEngine.from_folders(weights, codec, context.device), "pretrained")
-            except WeightsMissing as error:
-                if context.policy == "pretrained":
-                    raise
-                logger.warning("%s Going on with RANDOM weights, which make noise.", error)
-        folder = build_checkpoint(context.work_dir / "tiny")
-        return Loaded(DiaEngine.from_folders(folder, folder / CODEC, context.device), "random")
+
+        def pretrained() -> DiaEngine:
+            weights = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir)
+            codec = pretrained_folder(CODEC_REPOSITORY, context.work_dir)
+            return DiaEngine.from_folders(weights, codec, context.device)
+
+        def tiny() -> DiaEngine:
+            folder = build_checkpoint(context.work_dir / "tiny")
+            return DiaEngine.from_folders(folder, folder / CODEC, context.device)
+
+        return by_policy(context, pretrained, tiny)
 
     def run(self, engine: DiaEngine, request: DialogueRequest, context: RunContext) -> Output:
         """Speak all turns at once, as what follows on the recordings of the voices.

@@ -1,11 +1,10 @@
 """Speech and dialogue with Higgs Audio v2 (Boson AI, 2025): expressive, in any voice that it hears."""
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from audiograph.errors import InvalidRequest, WeightsMissing
+from audiograph.errors import InvalidRequest
 from audiograph.schemas import (
     DialogueRequest,
     Request,
@@ -31,9 +30,8 @@ from deployments.models.spoken import (
 )
 from deployments.models.turns import SpokenPart, dialogue_output, speech_output
 from deployments.models.voices import check_transcripts
+from deployments.models.weights import by_policy
 from deployments.tiny.higgs import build_checkpoint
-
-logger = logging.getLogger("audiograph.models")
 
 MODEL, CODEC = "eustlb/higgs-v2", "eustlb/higgs-audio-v2-tokenizer"
 """Its authors' checkpoint and tokenizer, in the form that transformers reads."""
@@ -88,16 +86,16 @@ class Higgs(Model[HiggsEngine]):
 
     def load(self, variant: str, context: LoadContext) -> Loaded[HiggsEngine]:
         """Load the published checkpoints, or tiny random ones, as the policy says."""
-        if context.policy != "tiny":
-            try:
-                model, codec = (pretrained_folder(name, context.work_dir) for name in (MODEL, CODEC))
-                return Loaded(load_engine(model, codec, context.device), "pretrained")
-            except WeightsMissing as error:
-                if context.policy == "pretrained":
-                    raise
-                logger.warning("%s Going on with RANDOM weights, which make noise.", error)
-        folder = build_checkpoint(context.work_dir / "tiny")
-        return Loaded(load_engine(folder / "model", folder / "codec", context.device), "random")
+
+        def pretrained() -> HiggsEngine:
+            model, codec = (pretrained_folder(name, context.work_dir) for name in (MODEL, CODEC))
+            return load_engine(model, codec, context.device)
+
+        def tiny() -> HiggsEngine:
+            folder = build_checkpoint(context.work_dir / "tiny")
+            return load_engine(folder / "model", folder / "codec", context.device)
+
+        return by_policy(context, pretrained, tiny)
 
     def run(
         self, engine: HiggsEngine, request: SpeakRequest | DialogueRequest, context: RunContext

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from audiograph.schemas import Request
 from deployments.models.base import Output
 from deployments.models.context import ReplicaContext
-from deployments.models.threads import ended
+from deployments.threads import ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Music from text, and from a melody or a beginning, with Meta's MusicGen (Copet et al. 2023)."""
 
-import logging
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from audiograph.errors import AudiographError, Canceled, InvalidAudio, InvalidRequest, WeightsMissing
+from audiograph.errors import AudiographError, Canceled, InvalidAudio, InvalidRequest
 from audiograph.schemas import GenerateMusicRequest, MusicResult, Request, TaskName
 from deployments.models.base import (
     AudioOutput,
@@ -29,9 +28,8 @@ from deployments.models.musicgen_composer import WINDOW_FRAMES, Composer, Order
 from deployments.models.musicgen_engine import MAX_TEXT_TOKENS, MusicEngine
 from deployments.models.musicgen_melody import SAMPLE_RATE as MELODY_RATE
 from deployments.models.musicgen_sampling import Sampling
+from deployments.models.weights import by_policy
 from deployments.tiny.musicgen import build_checkpoint
-
-logger = logging.getLogger("audiograph.models")
 
 STAGE = "composing"
 
@@ -88,18 +86,18 @@ class MusicGen(Model[MusicEngine]):
 
     def load(self, variant: str, context: LoadContext) -> Loaded[MusicEngine]:
         """Load the published checkpoint, or a tiny random one, as the policy says."""
-        if context.policy != "tiny":
-            try:
-                folder = pretrained_folder(f"facebook/musicgen-{variant}", context.work_dir)
-                return Loaded(_engine(folder, variant, context.device), "pretrained")
-            except WeightsMissing as error:
-                if context.policy == "pretrained":
-                    raise
-                logger.warning("%s Going on with RANDOM weights, which make noise.", error)
-        folder = build_checkpoint(
-            context.work_dir / "tiny", melody="melody" in variant, stereo="stereo" in variant
-        )
-        return Loaded(_engine(folder, variant, context.device), "random")
+
+        def pretrained() -> MusicEngine:
+            folder = pretrained_folder(f"facebook/musicgen-{variant}", context.work_dir)
+            return _engine(folder, variant, context.device)
+
+        def tiny() -> MusicEngine:
+            folder = build_checkpoint(
+                context.work_dir / "tiny", melody="melody" in variant, stereo="stereo" in variant
+            )
+            return _engine(folder, variant, context.device)
+
+        return by_policy(context, pretrained, tiny)
 
     def run_in_flight(self, engine: MusicEngine, intake: Intake) -> None:
         """Compose for all who come, a column of tokens for each of them in a step."""

@@ -23,10 +23,15 @@ def use_processors(config: ModelConfig) -> int:
     to a fraction. But such a fraction only says how many replicas share the machine, most of them idle, and a
     lone request should not leave all other processors idle: a fraction may use them all.
     """
-    count = _whole_cpus(config) or len(os.sched_getaffinity(0))
+    count = _whole_cpus(config) or all_processors()
     os.environ[THREADS] = str(count)
     os.environ.setdefault(SPIN, str(SPINS))
     return count
+
+
+def all_processors() -> int:
+    """How many this process may use, where the system tells (it is Linux that does); else all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _whole_cpus(config: ModelConfig) -> int:

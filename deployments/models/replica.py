@@ -27,10 +27,10 @@ from deployments.models.outputs import carried, discard, provenance, store_outpu
 from deployments.models.processors import use_processors
 from deployments.models.registry import configured_model
 from deployments.models.speed import at_speed, missing_speed
-from deployments.models.threads import Threads, ended
 from deployments.models.variants import Variants
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.wanted import WantedVariants
+from deployments.threads import Threads, ended
 
 logger = logging.getLogger("audiograph.models")
 

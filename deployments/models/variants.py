@@ -16,7 +16,7 @@ from audiograph.schemas import LoadedVariant
 from deployments.models.base import Engine, LoadContext, Model
 from deployments.models.loading import Loader, Variant
 from deployments.models.memory import Memory, out_of_memory
-from deployments.models.threads import Threads
+from deployments.threads import Threads
 
 logger = logging.getLogger("audiograph.models")
 

@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import httpx
 
 from audiograph.errors import WeightsMissing
+from deployments.models.base import Engine, LoadContext, Loaded
 
 logger = logging.getLogger("audiograph.models")
 
@@ -38,6 +39,24 @@ _answers: dict[str, tuple[bool, float]] = {}
 
 class Unfetched(Exception):
     """Why a published file could not be had, as a clause."""
+
+
+def by_policy(
+    context: LoadContext, pretrained: Callable[[], Engine], tiny: Callable[[], Engine]
+) -> Loaded[Engine]:
+    """An engine with published weights, or with tiny random ones, as the context's policy says.
+
+    Raises:
+        WeightsMissing: the policy is ``pretrained``, and that is what loading them raised.
+    """
+    if context.policy != "tiny":
+        try:
+            return Loaded(pretrained(), "pretrained")
+        except WeightsMissing as error:
+            if context.policy == "pretrained":
+                raise
+            logger.warning("%s Going on with RANDOM weights, whose results mean nothing.", error)
+    return Loaded(tiny(), "random")
 
 
 def hub_reachable(url: str, work_dir: Path) -> bool:

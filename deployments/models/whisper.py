@@ -1,21 +1,19 @@
 """Speech to text with Whisper: language detection, segments, word times, translation into English."""
 
 import importlib.util
-import logging
 import re
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from audiograph.errors import InvalidRequest, WeightsMissing
+from audiograph.errors import InvalidRequest
 from audiograph.schemas import Request, TaskName, TranscribeRequest
 from deployments.models.base import Intake, LoadContext, Loaded, Model, Options
+from deployments.models.weights import by_policy
 from deployments.models.whisper_flight import Flight
 from deployments.models.whisper_languages import LANGUAGES, language_code
 from deployments.models.whisper_weights import pretrained_checkpoint
 from deployments.tiny.whisper import build_checkpoint
-
-logger = logging.getLogger("audiograph.models")
 
 ROWS_ON_CPU, ROWS_ON_GPU = 8, 16
 ENCODED_ON_GPU = 8
@@ -68,14 +66,9 @@ class Whisper(Model[Any]):
 
     def load(self, variant: str, context: LoadContext) -> Loaded[Any]:
         """Load the published checkpoint, or a tiny random one, as the policy says."""
-        if context.policy != "tiny":
-            try:
-                return Loaded(_load_pretrained(variant, context), "pretrained")
-            except WeightsMissing as error:
-                if context.policy == "pretrained":
-                    raise
-                logger.warning("%s Going on with RANDOM weights, which transcribe nothing.", error)
-        return Loaded(_load_tiny(variant, context), "random")
+        return by_policy(
+            context, lambda: _load_pretrained(variant, context), lambda: _load_tiny(variant, context)
+        )
 
     def run_in_flight(self, engine: Any, intake: Intake) -> None:
         """Transcribe what comes, windows of all requests together.

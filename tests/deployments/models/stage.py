@@ -9,8 +9,8 @@ from deployments.config import LimitsConfig
 from deployments.models.base import LoadContext
 from deployments.models.batching import Batcher
 from deployments.models.context import ReplicaContext
-from deployments.models.threads import Threads
 from deployments.models.variants import Variants
+from deployments.threads import Threads
 from tests.deployments.models.toy_models import ToyMemory
 
 

@@ -6,8 +6,8 @@ import pytest
 from audiograph.errors import ModelUnavailable, OutOfMemory, WeightsMissing
 from deployments.models.base import LoadContext
 from deployments.models.memory import ResidentMemory
-from deployments.models.threads import Threads
 from deployments.models.variants import Variants
+from deployments.threads import Threads
 from tests.deployments.models.toy_models import ENGINES, OutOfMemoryError, Toy, ToyMemory, Unready, Weighty
 
 MIB = 2**20
