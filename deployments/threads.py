@@ -1,8 +1,8 @@
-"""Blocking work beside an event loop: threads that are waited for, whatever happens to the one who waits."""
+"""Work that is waited for, whatever happens to the one who waits: blocking in threads, and any other."""
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -24,9 +24,16 @@ class Threads:
         """
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
-        await ended(future)
-        return future.result()
+        return await finished(
+            loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
+        )
+
+
+async def finished(work: Awaitable[T]) -> T:
+    """The outcome of work that goes on to its end, whatever happens to the one who waits; see `ended`."""
+    future = asyncio.ensure_future(work)
+    await ended(future)
+    return future.result()
 
 
 async def ended(future: asyncio.Future[Any]) -> None:

@@ -10,7 +10,6 @@ from audiograph.errors import InvalidAudio, InvalidRequest
 from audiograph.schemas import Artifact, DialogueRequest, Job, Request, SpeakRequest, Turn, voices_named
 from audiograph.schemas.requests import Name, Parameters, Seed
 from deployments.config import AppConfig
-from deployments.ingress.logs import note
 from deployments.ingress.services import Services
 from deployments.ingress.validation import shown
 from deployments.ingress.waiting import succeeded
@@ -94,9 +93,7 @@ async def made(asked: Request, output_filepath: str, services: Services, http: H
     )
     asked = asked.model_copy(update={"format": target.format})
     asked, notes = await asyncio.to_thread(_without_invalid_voices, asked, services)
-    job, _ = await services.queue.submit(asked)
-    note(http.scope, audio_job_id=job.id, task=job.task)
-    job = await succeeded(job, http, services.queue, services.config.jobs.time_limit_seconds)
+    job = await succeeded(asked, http, services.queue, services.config.jobs.time_limit_seconds)
     audio = next(artifact for artifact in job.artifacts if artifact.media_type.startswith("audio/"))
     await asyncio.to_thread(_write, services, audio, target)
     return _message(job, audio, notes)
