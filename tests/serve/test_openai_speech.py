@@ -179,6 +179,7 @@ def test_a_client_that_goes_away_ends_the_run(official: OpenAI, client: Audiogra
     with official.audio.speech.with_streaming_response.create(
         model="mock", voice="alloy", input="And so it went on. " * 200
     ) as answer:
-        next(answer.iter_bytes())
+        content = answer.iter_bytes()  # kept: the answer is closed with it
+        next(content)
         wait_for(ongoing=1, looks=1)
     wait_for(ongoing=0, looks=10)
