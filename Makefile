@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
+# Where what is compiled may not be kept, each of a server's processes compiles torch and all else anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup envs demo serve test check format bench lock clean

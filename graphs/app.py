@@ -35,6 +35,8 @@ MODEL_OPTIONS = {
         "max_replicas": 1,
         "target_ongoing_requests": 16,
         "downscale_to_zero_delay_s": 600,
+        # The first job waits up to so long until Ray sees that there must be a replica; by default, up to 10.
+        "metrics_interval_s": 2,
     },
     "health_check_timeout_s": 120,
 }
@@ -80,7 +82,9 @@ def _in_environment(model: ModelConfig) -> dict[str, Any]:
 
 def _deployment(cls: type, name: str, defaults: dict[str, Any], given: dict[str, Any]) -> serve.Deployment:
     options = {**defaults, **given}
-    options["ray_actor_options"] = {**defaults["ray_actor_options"], **given.get("ray_actor_options", {})}
+    for nested in ("ray_actor_options", "autoscaling_config"):
+        if nested in options:
+            options[nested] = {**defaults.get(nested, {}), **given.get(nested, {})}
     if "num_replicas" in given:  # Serve takes either a number of replicas or a range of them
         options.pop("autoscaling_config", None)
     return serve.deployment(cls).options(name=name, **options)

@@ -42,7 +42,9 @@ def test_a_model_runs_in_the_python_of_its_environment(tmp_path: Path, environme
     made = deployment(tmp_path, environment="toys", deployment=given)
     assert runtime_env(made) == {"env_vars": {"A": "1"}, "py_executable": str(python_of("toys"))}
     assert made.ray_actor_options["num_cpus"] == 0.3
-    assert made._deployment_config.autoscaling_config.min_replicas == 1
+    scaling = made._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.target_ongoing_requests) == (1, 16)  # what is not given is ours
+    assert scaling.metrics_interval_s == 2
 
 
 def test_a_path_with_blanks_stays_one_word_for_the_shell(

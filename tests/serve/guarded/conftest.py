@@ -20,6 +20,7 @@ NIMBLE = {
     "downscale_delay_s": 2,
     "downscale_to_zero_delay_s": 4,
     "look_back_period_s": 2,
+    "metrics_interval_s": 1,
 }
 """Replicas come and go within seconds, where a test waits for it."""
 
