@@ -84,6 +84,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # Ray's own 15 would let any other program starve the server
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",  # at its 0.1 a tenth of a core goes into looking
         "RAY_AUTH_MODE": "token",  # Ray's ports are open to the network; none answers without its token
         **haproxy.environment(folder),
     }

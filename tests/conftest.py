@@ -1,10 +1,16 @@
-"""What many tests need: real databases, each fresh and empty."""
+"""What many tests need: real databases, each fresh, and processes that start at once."""
 
+import contextlib
+import multiprocessing
 import shutil
 import signal
+import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,6 +24,27 @@ from tests.fake_environments import Environments
 # Whoever starts the tests in the background has Ctrl-C ignored, and by inheritance all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+Migrate = Callable[[str], None]
+"""Makes the tables of the database at a URL, and leaves no connection to it open."""
+
+_preloaded = ["pytest"]  # it is the main module of these tests, which every process imports
+
+
+def preload(module: str) -> None:
+    """Have forked processes find a module imported already. To be called before any of them starts."""
+    _preloaded.append(module)
+    multiprocessing.set_forkserver_preload(_preloaded)
+
+
+@pytest.fixture(scope="session")
+def forked() -> ForkServerContext:
+    """Processes of their own, which may be killed like any other, forked from one that has done the imports.
+
+    That one starts here, before a test changes the environment for itself.
+    """
+    forkserver.ensure_running()
+    return multiprocessing.get_context("forkserver")
+
 
 @pytest.hookimpl(optionalhook=True)  # called where xdist runs tests in parallel
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -25,6 +52,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.workers import ByServer
 
     return ByServer(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    from tests.workers import servers_first
+
+    servers_first(items)
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +79,55 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh, empty PostgreSQL database, dropped after the test."""
+    with _postgres_database(postgres_server) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _postgres_database(server: str, template: str = "template1") -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+def migrated_postgres(postgres_server: str) -> Iterator[Callable[[Migrate], str]]:
+    """Gives the URL of a fresh PostgreSQL database with its tables, dropped after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda migrate: stack.enter_context(
+            _postgres_database(postgres_server, _postgres_template(postgres_server, migrate))
+        )
+
+
+@cache
+def _postgres_template(server: str, migrate: Migrate) -> str:
+    """Name of a database that is migrated once: it is copied sooner than it is made."""
+    name = f"template_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    migrate(urlunsplit(urlsplit(server)._replace(path=f"/{name}")))
+    return name
+
+
+def migrated_sqlite(path: Path, migrate: Migrate) -> str:
+    """The URL of a fresh SQLite database with its tables at a path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_sqlite_template(migrate))
+    return f"sqlite:///{path}"
+
+
+@cache
+def _sqlite_template(migrate: Migrate) -> bytes:
+    """The file of a database that is migrated once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        migrate(f"sqlite:///{path}")
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.read_bytes()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

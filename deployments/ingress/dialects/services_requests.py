@@ -1,6 +1,9 @@
 """The bodies of ``/services/{model}`` as native requests, and what becomes of them."""
 
 import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -19,6 +22,7 @@ from deployments.storage.exports import Export, export
 Checked = TypeVar("Checked")
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 
+_TURN = re.compile(r"\bturns\.(\d+)\.(text|voice)\b")
 _SEED: TypeAdapter[int | None] = TypeAdapter(Seed | None)
 _VOICE: TypeAdapter[str | None] = TypeAdapter(Name | None)
 
@@ -75,7 +79,7 @@ def dialogue_request(model: str, body: DialogueBody, config: AppConfig) -> Dialo
     """
     seed, parameters = _parameters(body)
     turns = [
-        Turn(text=part.text, voice=_voice(part.voice_id, f"inputs[{index}].voice_id", config))
+        Turn(text=part.text, voice=_voice(part.voice_id, f"inputs.{index}.voice_id", config))
         for index, part in enumerate(body.inputs)
     ]
     return DialogueRequest(model=model, turns=turns, seed=seed, parameters=parameters)
@@ -92,11 +96,27 @@ async def made(asked: Request, output_filepath: str, services: Services, http: H
         export, services.config.exports.folder, output_filepath, "output_filepath"
     )
     asked = asked.model_copy(update={"format": target.format})
-    asked, notes = await asyncio.to_thread(_without_invalid_voices, asked, services)
-    job = await succeeded(asked, http, services.queue, services.config.jobs.time_limit_seconds)
+    with _fields_as_asked():
+        asked, notes = await asyncio.to_thread(_without_invalid_voices, asked, services)
+        job = await succeeded(asked, http, services.queue, services.config.jobs.time_limit_seconds)
     audio = next(artifact for artifact in job.artifacts if artifact.media_type.startswith("audio/"))
     await asyncio.to_thread(_write, services, audio, target)
     return _message(job, audio, notes)
+
+
+@contextmanager
+def _fields_as_asked() -> Iterator[None]:
+    """Refusals name the native API's fields; the caller knows those of a `DialogueBody`."""
+    try:
+        yield
+    except InvalidRequest as error:
+        message, field = _as_asked(error.message), _as_asked(error.field or "")
+        raise InvalidRequest(message, field=field or None, details=error.details) from error
+
+
+def _as_asked(text: str) -> str:
+    names = {"text": "text", "voice": "voice_id"}
+    return _TURN.sub(lambda found: f"inputs.{found[1]}.{names[found[2]]}", text)
 
 
 def _write(services: Services, audio: Artifact, target: Export) -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,14 @@ from deployments.jobs import durable
 from deployments.jobs.queue import JobQueue
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
+from deployments.storage.database import Database
 from deployments.storage.voices import VoiceStore
+from tests.conftest import Migrate, migrated_sqlite, preload
 from tests.deployments.jobs import echo
 
 READY_SECONDS = 60
 
-# Runners are forked from one process that has imported what they need: each is a process of its own, which
-# may be killed like any other, and starts in a tenth of the time.
-runners = multiprocessing.get_context("forkserver")
-runners.set_forkserver_preload([echo.__name__])
+preload(echo.__name__)  # of which runners are made
 
 
 @dataclass
@@ -40,11 +38,12 @@ class Farm:
     config_path: Path
     queue: JobQueue
     store: ArtifactStore
+    forked: ForkServerContext
     runners: list[ForkServerProcess] = field(default_factory=list)
 
     def start_runner(self) -> ForkServerProcess:
-        ready = runners.Event()
-        process = runners.Process(target=echo.run, args=(self.config_path, ready))
+        ready = self.forked.Event()
+        process = self.forked.Process(target=echo.run, args=(self.config_path, ready))
         process.start()
         self.runners.append(process)
         assert ready.wait(READY_SECONDS), f"the runner is not ready after {READY_SECONDS} s"
@@ -82,16 +81,24 @@ MakeFarm = Callable[..., Farm]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database of each kind in turn, with Audiograph's tables and DBOS's."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
+        return migrated_sqlite(tmp_path / "state.db", _migrate)
+    made: Callable[[Migrate], str] = request.getfixturevalue("migrated_postgres")
+    return made(_migrate)
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    database.migrate()
+    database.close()
+    durable.migrate(url)
 
 
 @pytest.fixture
-async def make_farm(database_url: str, tmp_path: Path) -> AsyncIterator[MakeFarm]:
+async def make_farm(database_url: str, tmp_path: Path, forked: ForkServerContext) -> AsyncIterator[MakeFarm]:
     with contextlib.ExitStack() as stack:
-        yield lambda **jobs: stack.enter_context(_farm(database_url, tmp_path, jobs))
+        yield lambda **jobs: stack.enter_context(_farm(database_url, tmp_path, forked, jobs))
 
 
 @pytest.fixture
@@ -100,7 +107,7 @@ def farm(make_farm: MakeFarm) -> Farm:
 
 
 @contextlib.contextmanager
-def _farm(database_url: str, folder: Path, jobs: dict[str, Any]) -> Iterator[Farm]:
+def _farm(database_url: str, folder: Path, forked: ForkServerContext, jobs: dict[str, Any]) -> Iterator[Farm]:
     args = {
         "models": {"echo": {"class": "tests.deployments.jobs.echo:Echo"}},
         "storage": {"database_url": database_url, "artifacts_url": str(folder / "artifacts")},
@@ -110,13 +117,10 @@ def _farm(database_url: str, folder: Path, jobs: dict[str, Any]) -> Iterator[Far
     config_path = folder / "config.json"
     config_path.write_text(json.dumps(args))
     store = ArtifactStore.open(config.storage)
-    store.database.migrate()
-    durable.migrate(database_url)
     voices = VoiceStore(store, config.voices, config.limits)
     client = durable.connect(database_url)
-    farm = Farm(
-        config, config_path, JobQueue(config.jobs, Registry.from_config(config), store, voices, client), store
-    )
+    queue = JobQueue(config.jobs, Registry.from_config(config), store, voices, client)
+    farm = Farm(config, config_path, queue, store, forked)
     try:
         yield farm
     finally:

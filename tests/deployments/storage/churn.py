@@ -1,21 +1,26 @@
-"""A process that puts, reads and deletes the same few contents again and again, as fast as it can.
+"""What processes do to a store at the same time as others."""
 
-Run beside others of its kind: ``python churn.py DATABASE_URL ARTIFACTS_URL SEED TURNS``. Fails if an item
-that exists cannot be read whole.
-"""
-
+import os
 import random
-import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 from audiograph.errors import NotFound
 from deployments.config import StorageConfig
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.database import Database
 
 CONTENTS = [b"", b"a" * 10, b"b" * 3_000_000]
 
 
-def churn(store: ArtifactStore, seed: int, turns: int) -> None:
-    """Put, read, and delete; now and then collect as well."""
+def churn(config: StorageConfig, scratch: Path, seed: int, turns: int) -> None:
+    """Put, read and delete the same few contents as fast as possible; now and then collect as well.
+
+    Fails if an item that exists cannot be read whole.
+    """
+    store = _open(config, scratch)
     chance = random.Random(seed)
     for _ in range(turns):
         content = chance.choice(CONTENTS)
@@ -33,7 +38,20 @@ def churn(store: ArtifactStore, seed: int, turns: int) -> None:
         raise AssertionError("a deleted item is still there")
 
 
-if __name__ == "__main__":
-    database_url, artifacts_url, seed, turns = sys.argv[1:]
-    opened = ArtifactStore.open(StorageConfig(database_url=database_url, artifacts_url=artifacts_url))
-    churn(opened, int(seed), int(turns))
+def hang_in_mid_write(config: StorageConfig, scratch: Path, told: Connection) -> None:
+    """Tell where a half-written file is, and never finish it."""
+    with _open(config, scratch).writer() as writer:
+        writer.write(b"x" * 5_000_000)
+        told.send(writer.path)
+        time.sleep(600)
+
+
+def migrate(database_url: str) -> None:
+    """Make the tables."""
+    Database(database_url).migrate()
+
+
+def _open(config: StorageConfig, scratch: Path) -> ArtifactStore:
+    """The store of a process whose temporary files go to a folder."""
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    return ArtifactStore.open(config)

@@ -9,6 +9,10 @@ import pytest
 from audiograph.schemas import Artifact
 from deployments.config import StorageConfig
 from deployments.storage.artifacts import ArtifactStore, Provenance
+from deployments.storage.database import Database
+from tests.conftest import Migrate, migrated_sqlite, preload
+
+preload("tests.deployments.storage.churn")  # and all that the processes of these tests run
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,43 +43,44 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=["sqlite and a folder", "postgresql and an object store"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> StorageConfig:
-    """Each kind of database and each kind of content; they know nothing of each other."""
+    """Each kind of database, migrated, and each kind of content; they know nothing of each other."""
     if request.param == "sqlite and a folder":
-        database_url, content = f"sqlite:///{tmp_path}/state/audiograph.db", "local"
+        database_url, content = migrated_sqlite(tmp_path / "state" / "audiograph.db", migrate), "local"
     else:
-        database_url, content = request.getfixturevalue("postgres_url"), "remote"
+        made: Callable[[Migrate], str] = request.getfixturevalue("migrated_postgres")
+        database_url, content = made(migrate), "remote"
     request.getfixturevalue("scratch")  # not before: a PostgreSQL that starts now outlives this test's folder
     return StorageConfig(database_url=database_url, artifacts_url=_artifacts_url(content, tmp_path))
 
 
+def migrate(url: str) -> None:
+    """Make Audiograph's own tables."""
+    database = Database(url)
+    database.migrate()
+    database.close()
+
+
 @pytest.fixture
 def store(config: StorageConfig) -> ArtifactStore:
-    store = ArtifactStore.open(config)
-    store.database.migrate()
-    return store
+    return ArtifactStore.open(config)
 
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path) -> ArtifactStore:
     """For what does not depend on the kind of database or content."""
-    store = ArtifactStore.open(
-        StorageConfig(
-            database_url=f"sqlite:///{tmp_path}/audiograph.db", artifacts_url=str(tmp_path / "artifacts")
-        )
+    database_url = migrated_sqlite(tmp_path / "audiograph.db", migrate)
+    return ArtifactStore.open(
+        StorageConfig(database_url=database_url, artifacts_url=str(tmp_path / "artifacts"))
     )
-    store.database.migrate()
-    return store
 
 
 @pytest.fixture
 def memory_store(tmp_path: Path) -> ArtifactStore:
     """Content in fsspec's memory: an object store without folders."""
-    database_url = f"sqlite:///{tmp_path}/audiograph.db"
-    store = ArtifactStore.open(
+    database_url = migrated_sqlite(tmp_path / "audiograph.db", migrate)
+    return ArtifactStore.open(
         StorageConfig(database_url=database_url, artifacts_url=f"memory://bucket/{tmp_path.name}")
     )
-    store.database.migrate()
-    return store
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from deployments.storage import collect
 from deployments.storage.artifacts import ArtifactStore, Collected, Provenance, Usage
 from deployments.storage.remote_content import ABANDONED_SECONDS
 from deployments.storage.tables import Item
+from tests.conftest import Migrate
+from tests.deployments.storage.conftest import migrate
 
 HOUR = 3600.0
 NOTHING = Collected(items=0, blobs=0, bytes=0)
@@ -138,11 +140,11 @@ def test_the_budget_takes_all_items_of_a_content(
 
 @pytest.mark.parametrize("use", ["read", "pin"])
 def test_what_is_used_at_the_last_moment_is_spared(
-    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
+    migrated_postgres: Callable[[Migrate], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:
     """Between the choice of a blob and the lock on its items. (SQLite has one writer at a time.)"""
-    store = ArtifactStore.open(StorageConfig(database_url=postgres_url, artifacts_url=str(tmp_path)))
-    store.database.migrate()
+    database_url = migrated_postgres(migrate)
+    store = ArtifactStore.open(StorageConfig(database_url=database_url, artifacts_url=str(tmp_path)))
     made = store.put_artifact("x", b"x" * 100, "text/plain", provenance=Provenance())
     age(store, made, HOUR)
     least_used = collect._least_used

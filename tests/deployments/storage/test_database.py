@@ -5,6 +5,7 @@ import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from deployments.config import AppConfig, ExportsConfig, StorageConfig
 from deployments.storage.database import Database
 from deployments.storage.tables import Base, Runner, Tag, WantedVariant
 from deployments.storage.wanted import WantedVariants
+from tests.deployments.storage import churn
 
 ROOT = Path(__file__).parents[3]
 
@@ -60,20 +62,13 @@ def test_migrating_again_changes_nothing_and_leaves_other_tables_alone(database:
     assert differences(database) == []
 
 
-MIGRATE = "import sys; from deployments.storage.database import Database; Database(sys.argv[1]).migrate()"
-
-
-def test_processes_may_migrate_at_once(database_url: str) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, database_url],
-            env={"PYTHONPATH": f"{ROOT}/clients:{ROOT}"},
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(4)
-    ]
-    errors = [process.communicate()[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, errors
+def test_processes_may_migrate_at_once(database_url: str, forked: ForkServerContext) -> None:
+    processes = [forked.Process(target=churn.migrate, args=(database_url,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
     assert set(Base.metadata.tables) <= set(inspect(Database(database_url).engine).get_table_names())
 
 

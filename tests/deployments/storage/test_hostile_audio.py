@@ -134,7 +134,7 @@ def visited() -> Iterator[tuple[str, list[str]]]:
             """Keep quiet."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", paths
     server.shutdown()

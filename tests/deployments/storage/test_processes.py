@@ -1,15 +1,16 @@
 """Many threads and processes at once, processes that are killed, and how much memory they take."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from audiograph.schemas import Artifact
 from deployments.config import StorageConfig
 from deployments.storage.artifacts import ArtifactStore, Usage
+from tests.deployments.storage import churn
 
 EMPTY = Usage(items=0, blobs=0, bytes=0)
 
@@ -32,41 +33,41 @@ def test_threads_that_put_and_delete_the_same_content(
 
 
 def test_processes_that_put_delete_and_collect_the_same_content(
-    store: ArtifactStore, config: StorageConfig, files_on_disk: Files
+    store: ArtifactStore,
+    config: StorageConfig,
+    scratch: Path,
+    files_on_disk: Files,
+    forked: ForkServerContext,
 ) -> None:
-    script = Path(__file__).with_name("churn.py")
-    arguments = [sys.executable, str(script), config.database_url, config.artifacts_url]
-    processes = [subprocess.Popen([*arguments, str(seed), "20"], stderr=subprocess.PIPE) for seed in range(3)]
-    errors = [process.communicate()[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    processes = [forked.Process(target=churn.churn, args=(config, scratch, seed, 20)) for seed in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
     store.collect(None, None)
     assert store.usage() == EMPTY
     assert files_on_disk() == []
 
 
-HANG_IN_MID_WRITE = """
-import sys, time
-from deployments.config import StorageConfig
-from deployments.storage.artifacts import ArtifactStore
-store = ArtifactStore.open(StorageConfig(database_url=sys.argv[1], artifacts_url=sys.argv[2]))
-with store.writer() as writer:
-    writer.write(b"x" * 5_000_000)
-    print(writer.path, flush=True)
-    time.sleep(600)
-"""
-
-
 def test_a_writer_that_is_killed_leaves_no_item_and_its_file_is_cleared(
-    store: ArtifactStore, config: StorageConfig, files_on_disk: Files
+    store: ArtifactStore,
+    config: StorageConfig,
+    scratch: Path,
+    files_on_disk: Files,
+    forked: ForkServerContext,
 ) -> None:
-    command = [sys.executable, "-c", HANG_IN_MID_WRITE, config.database_url, config.artifacts_url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        half_written = Path(process.stdout.readline().strip())
+    told, tells = forked.Pipe(duplex=False)
+    process = forked.Process(target=churn.hang_in_mid_write, args=(config, scratch, tells))
+    process.start()
+    tells.close()  # so that what dies without a word is not waited for
+    try:
+        half_written = told.recv()
         store.collect(None, None)
         assert files_on_disk() == [half_written]  # its writer lives
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    finally:
+        process.kill()
+        process.join()
     assert store.usage() == EMPTY
     assert files_on_disk() == [half_written]
     store.collect(None, None)

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
-from deployments.config import LimitsConfig, StorageConfig, VoicesConfig
+from deployments.config import LimitsConfig, VoicesConfig
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.loudness import LOUDNESS
 from deployments.storage.voices import VoiceStore
@@ -19,13 +19,6 @@ from tests.sounds import speech_like, wav_bytes
 
 RATE = 16_000
 SAID = "What is said in it."
-
-
-@pytest.fixture
-def store(config: StorageConfig) -> ArtifactStore:
-    store = ArtifactStore.open(config)
-    store.database.migrate()
-    return store
 
 
 @pytest.fixture

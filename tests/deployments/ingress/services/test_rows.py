@@ -73,6 +73,15 @@ async def test_dia_needs_two_inputs(client: httpx.AsyncClient, runner: Runner) -
     assert (await converse(client, "mock", inputs=TURNS[:1])).status_code == 200
 
 
+async def test_a_refusal_names_the_input(client: httpx.AsyncClient, runner: Runner) -> None:
+    wordless = [TURNS[0], {"text": "♪", "voice_id": "men/bert.wav"}]
+    answer = await converse(client, "higgs", inputs=wordless)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("inputs.1.text has nothing")
+    answer = await converse(client, "dia", inputs=[*TURNS, {"text": "Hm.", "voice_id": "carl"}])
+    assert answer.json()["detail"].startswith("inputs.2.voice_id: Dia knows two speakers")
+
+
 async def test_a_model_is_loaded_and_unloaded(client: httpx.AsyncClient, services: Services) -> None:
     for action in ("load", "unload"):
         answer = await client.post(f"/services/higgs/v1/{action}-model")
