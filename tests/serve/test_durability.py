@@ -41,7 +41,7 @@ def wait_for_some(client: Audiograph, ids: list[str], share: float) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while _finished(client, ids) < share * len(ids):
         assert time.monotonic() < deadline, f"too slow: {_statuses(client, ids)}"
-        time.sleep(1.0)  # each look costs the server something
+        time.sleep(2.0)  # each look costs the server something
 
 
 def _statuses(client: Audiograph, ids: list[str]) -> Counter[str]:

@@ -106,7 +106,7 @@ def test_jobs_are_listed_newest_first_page_by_page(client: Audiograph, server: S
     paged: list[str] = []
     query: dict[str, str | int] = {"limit": 1, "task": "speak"}
     for _ in made:
-        page = httpx.get(f"{server.url}/v1/jobs", params=query).json()
+        page = httpx.get(f"{server.url}/v1/jobs", params=query, timeout=60).json()
         paged += [job["id"] for job in page["data"]]
         query["cursor"] = page["next_cursor"]
     assert paged == newest

@@ -100,7 +100,7 @@ def test_what_does_not_exist_is_named(client: Audiograph) -> None:
 
 def test_jobs_are_in_the_metrics(client: Audiograph, server: Server) -> None:
     client.speak("Count me.", timeout=PATIENCE)
-    families = text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text)
+    families = text_string_to_metric_families(httpx.get(f"{server.url}/metrics", timeout=60).text)
     (jobs,) = [family for family in families if family.name == "audiograph_jobs"]
     counts = {(one.labels["task"], one.labels["status"]): one.value for one in jobs.samples}
     assert counts["speak", "succeeded"] >= 1

@@ -20,7 +20,7 @@ PATIENCE = 15.0
 
 
 def test_without_a_key_only_the_open_pages_answer(guarded_server: Server) -> None:
-    with httpx.Client(base_url=guarded_server.url) as http:
+    with httpx.Client(base_url=guarded_server.url, timeout=60) as http:
         for path in ("/v1/models", "/v1/jobs", "/v1/artifacts", "/v1/no-such-page"):
             answer = http.get(path)
             assert answer.status_code == 401, path
