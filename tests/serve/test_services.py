@@ -141,13 +141,17 @@ def test_no_path_leads_out_on_the_wire(server: Server, voices: Path, path: str) 
     assert not (server.exports / "never.wav").exists()
 
 
-def test_who_leaves_takes_the_job_along(services: httpx.Client, server: Server, client: Audiograph) -> None:
+def test_who_leaves_takes_the_job_along(server: Server, client: Audiograph) -> None:
     inputs = [{"text": "On and on."}] * 200  # half a second each
-    body = {"inputs": inputs, "output_filepath": "endless.wav"}
-    with pytest.raises(httpx.ReadTimeout):
-        services.post("/mock/v1/text-to-dialogue", json=body, timeout=3)
+    body = json.dumps({"inputs": inputs, "output_filepath": "endless.wav"})
+    before = {job.id for job in client.jobs.list(task="dialogue")}
+    caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    caller.request("POST", "/services/mock/v1/text-to-dialogue", body, JSON)
+    while not (started := [job for job in client.jobs.list(task="dialogue") if job.id not in before]):
+        time.sleep(0.2)
+    caller.close()
     deadline = time.monotonic() + 30
-    while (job := next(iter(client.jobs.list(task="dialogue")))).status != "canceled":
+    while (job := client.jobs.get(started[0])).status != "canceled":
         assert time.monotonic() < deadline, job
         time.sleep(0.2)
     assert not (server.exports / "endless.wav").exists()
