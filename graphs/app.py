@@ -35,7 +35,7 @@ MODEL_OPTIONS = {
         "max_replicas": 1,
         "target_ongoing_requests": 16,
         "downscale_to_zero_delay_s": 600,
-        # The first job waits up to so long until Ray sees that there must be a replica; by default, up to 10.
+        # How often Ray looks at who waits for a first replica; its default is 10.
         "metrics_interval_s": 2,
     },
     "health_check_timeout_s": 120,

@@ -110,8 +110,8 @@ def _fields_as_asked() -> Iterator[None]:
     try:
         yield
     except InvalidRequest as error:
-        message, field = _as_asked(error.message), _as_asked(error.field or "")
-        raise InvalidRequest(message, field=field or None, details=error.details) from error
+        error.message, error.field = _as_asked(error.message), error.field and _as_asked(error.field)
+        raise
 
 
 def _as_asked(text: str) -> str:
