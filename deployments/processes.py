@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from contextlib import suppress
 
 import psutil
 
@@ -17,14 +18,20 @@ def adopt_orphans() -> None:
 
 def ray_is_whole() -> bool:
     """Whether both of the processes without which Ray can do nothing are alive."""
-    children = psutil.Process().children()
-    alive = {child.name() for child in children if child.status() != psutil.STATUS_ZOMBIE}
-    return alive >= SYSTEM_PROCESSES
+    return {name for child in psutil.Process().children() if (name := _living(child))} >= SYSTEM_PROCESSES
 
 
 def end_all() -> None:
     """Kill every process that descends from this one, and wait until they are gone."""
     left = psutil.Process().children(recursive=True)
     for process in left:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it ended just now
+            process.kill()
     psutil.wait_procs(left, timeout=5)
+
+
+def _living(process: psutil.Process) -> str | None:
+    """The name of a process that has not ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.name() if process.status() != psutil.STATUS_ZOMBIE else None
+    return None

@@ -85,6 +85,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # Ray's own 15 would let any other program starve the server
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",  # at its 0.1 a tenth of a core goes into looking
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",  # Prometheus asks less often than ten times a second
         "RAY_AUTH_MODE": "token",  # Ray's ports are open to the network; none answers without its token
         **haproxy.environment(folder),
     }
@@ -126,6 +127,9 @@ def _start_ray(*, dashboard: bool, verbose: bool) -> Path:
         log_to_driver=verbose,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own, which exits at once
+    sys.excepthook = (
+        sys.__excepthook__
+    )  # Ray's first tells its other processes: for a minute, if they are gone
     return Path(context.address_info["session_dir"]) / "logs" / "serve"
 
 
