@@ -1,6 +1,7 @@
 """Loading and unloading one variant's engine, with the memory that it takes and gives back measured."""
 
 import asyncio
+import gc
 import logging
 import time
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class Loader(Generic[Engine]):
             variant.bytes = max(0, self._memory.used() - before) + (asked_bytes(error) or 0)
             return False
         variant.bytes = max(0, self._memory.settle() - before)
+        gc.freeze()  # it lives long: no collection, which stops every thread, need look at it again
         return True
 
     def unload(self, variant: Variant[Engine]) -> int:
@@ -95,7 +97,10 @@ class Loader(Generic[Engine]):
         except Exception:
             logger.exception("unloading %s %s failed; its engine is dropped", self._name, variant.name)
         variant.loaded = None
-        return max(0, before - self._memory.settle())
+        gc.unfreeze()
+        after = self._memory.settle()
+        gc.freeze()
+        return max(0, before - after)
 
     def check(self, variant: Variant[Engine]) -> None:
         """Run the model's health test on a loaded variant."""
