@@ -79,12 +79,13 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh, empty PostgreSQL database, dropped after the test."""
-    with _postgres_database(postgres_server) as url:
+    with postgres_database(postgres_server) as url:
         yield url
 
 
 @contextlib.contextmanager
-def _postgres_database(server: str, template: str = "template1") -> Iterator[str]:
+def postgres_database(server: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a database of a server, a copy of another, which is dropped at the end."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
@@ -98,7 +99,7 @@ def migrated_postgres(postgres_server: str) -> Iterator[Callable[[Migrate], str]
     """Gives the URL of a fresh PostgreSQL database with its tables, dropped after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda migrate: stack.enter_context(
-            _postgres_database(postgres_server, _postgres_template(postgres_server, migrate))
+            postgres_database(postgres_server, _postgres_template(postgres_server, migrate))
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 SHARED, OWN = "the shared server", "servers of their own"
-_OWN = ("tests/serve/test_durability.py", "tests/serve/test_launcher.py", "tests/serve/guarded/")
+_OWN = ("tests/serve/test_durability.py", "tests/serve/guarded/")
 
 
 def scope(nodeid: str) -> str:

@@ -19,6 +19,7 @@ from deployments.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
+LAST_WORDS = "audiograph: stopping; jobs under way go on at the next start"
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -127,16 +128,33 @@ class Server:
             _kill(victim)
         psutil.wait_procs(victims, timeout=30)
 
-    def stop(self) -> None:
-        """End it as Ctrl-C does; whatever is left after that is a fault."""
+    def kill_ray(self) -> None:
+        """kill -9 what Ray stands on; the server says so, and ends with all that is left."""
+        assert self._process is not None
+        everything = self.processes()
+        for child in psutil.Process(self._process.pid).children():
+            child.kill()
+        assert self._ended(everything) == 1, self.log[-4000:]
+        assert "audiograph: Ray was killed" in self.log, self.log[-4000:]
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        """End it as an init system does, or with SIGINT as Ctrl-C does."""
         if self._process is None or self._process.poll() is not None:
             return
         everything = self.processes()
-        self._process.send_signal(signal.SIGTERM)
-        _, left = psutil.wait_procs(everything, timeout=60)
+        self._process.send_signal(with_signal)
+        assert self._ended(everything) == 0, self.log[-4000:]
+        assert LAST_WORDS in self.log, self.log[-4000:]
+
+    def _ended(self, everything: list[psutil.Process]) -> int:
+        """The server's exit status; a process that is left of it is a fault."""
+        assert self._process is not None
+        status = self._process.wait(timeout=60)
+        _, left = psutil.wait_procs(everything, timeout=10)
         for process in left:
             _kill(process)
-        assert not left, f"still running after SIGTERM: {[p.pid for p in left]}"
+        assert not left, f"still running after the server ended: {[p.pid for p in left]}"
+        return status
 
 
 def _ready(client: Audiograph) -> bool:

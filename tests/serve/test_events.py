@@ -20,18 +20,22 @@ PATIENCE = 120.0
 DROPS = 12
 
 
-@pytest.fixture(scope="module")
-def recording(server: Server) -> str:
-    """Twenty minutes: more than a hundred events, over several seconds."""
-    with Audiograph(server.url) as client:
-        content = wav_bytes(np.tile(speech_like(seconds=60.0), 20), 16_000)
-        return client.files.upload(content, name="talk.wav").id
+def submitted(client: Audiograph, minutes: int) -> Job:
+    """A job that has just begun; for each minute there will be some six events."""
+    talk = wav_bytes(np.tile(speech_like(seconds=60.0), minutes), 16_000)
+    return client.jobs.submit(TranscribeRequest(file=client.files.upload(talk, name="talk.wav").id))
 
 
 @pytest.fixture
-def job(client: Audiograph, recording: str) -> Job:
-    """A job that has just begun."""
-    return client.jobs.submit(TranscribeRequest(file=recording))
+def long_job(client: Audiograph) -> Job:
+    """It takes several seconds."""
+    return submitted(client, minutes=20)
+
+
+@pytest.fixture
+def job(client: Audiograph) -> Job:
+    """It has some dozens of events."""
+    return submitted(client, minutes=6)
 
 
 def one_connection(
@@ -59,7 +63,8 @@ def whole_history(client: Audiograph, job: Job) -> list[JobEvent]:
     return events
 
 
-def test_a_client_that_drops_its_connection_sees_each_event_once(client: Audiograph, job: Job) -> None:
+def test_a_client_that_drops_its_connection_sees_each_event_once(client: Audiograph, long_job: Job) -> None:
+    job = long_job
     seen: list[JobEvent] = []
     with httpx.Client(timeout=PATIENCE) as http:
         for _ in range(DROPS):
@@ -97,7 +102,7 @@ class CuttingTransport(httpx.HTTPTransport):
         if request.url.path.endswith("/events"):
             self.cuts += 1
             assert isinstance(response.stream, httpx.SyncByteStream)
-            response.stream = CutStream(response.stream, parts=20)
+            response.stream = CutStream(response.stream, parts=5)
         return response
 
 

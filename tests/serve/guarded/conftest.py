@@ -1,14 +1,16 @@
-"""A server with API keys, with the model that README.md shows, and with replicas that come and go.
+"""A server with API keys, with two runners on PostgreSQL, and with the model that README.md shows.
 
-Three of its models are of one class and say which version of a library they have: one in the server's own
-environment, one in that of Chatterbox, and one in an environment that is not there.
+Its replicas come and go. Three of its models are of one class and say which version of a library they have:
+one in the server's own environment, one in that of Chatterbox, and one in an environment that is not there.
 """
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from audiograph import Audiograph
+from tests.conftest import postgres_database
 from tests.serve.conftest import Server
 from tests.serve.keys import keys
 from tests.serve.readme import added_model
@@ -44,7 +46,7 @@ MUMBLER = {
 
 
 @pytest.fixture(scope="package")
-def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded_server(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Server]:
     """A second server; see above."""
     folder = tmp_path_factory.mktemp("guarded")
     source, entry = added_model()
@@ -62,13 +64,20 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         "versions-nowhere": {**VERSIONS, "environment": "nowhere"},
         "mumbler": MUMBLER,
     }
-    args = {"auth": {"required": True}, "models": models, "http": LIMITS}
-    server = Server(folder / "server", args, python_path=(added,)).start()
-    yield server
-    server.stop()
+    with postgres_database(postgres_server) as database:
+        args = {
+            "auth": {"required": True},
+            "models": models,
+            "http": LIMITS,
+            "storage": {"database_url": database},
+            "jobs": {"runners": 2, "dead_after_seconds": 3.0},
+        }
+        server = Server(folder / "server", args, python_path=(added,)).start()
+        yield server
+        server.stop(signal.SIGINT)
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def guest(guarded_server: Server) -> Iterator[Audiograph]:
     """A client of the guarded server, with a key."""
     with Audiograph(guarded_server.url, api_key=keys(guarded_server.config, "create", "guest")) as client:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cluster
 BOTH = "One sentence. And another one."
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def official(guarded_server: Server) -> Iterator[OpenAI]:
     key = keys(guarded_server.config, "create", "openai")
     with OpenAI(base_url=f"{guarded_server.url}/v1", api_key=key, timeout=120) as client:

@@ -1,0 +1,21 @@
+"""Two runners on PostgreSQL: one is killed, a model's replica, at last all of Ray, and no job is lost."""
+
+import pytest
+
+from audiograph import Audiograph
+from tests.serve.conftest import Server
+from tests.serve.durability import Flight
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+
+def test_two_runners_on_postgresql_lose_nothing(guarded_server: Server, guest: Audiograph) -> None:
+    flight = Flight(guarded_server, guest)
+    flight.wait(0.1)
+    guarded_server.processes("ServeReplica:audiograph:runner")[0].kill()
+    flight.wait(0.3)
+    guarded_server.kill("ServeReplica:audiograph:espeak")
+    flight.wait(0.5)
+    guarded_server.kill_ray()
+    guarded_server.start()
+    flight.land()
