@@ -56,9 +56,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
-    from tests.workers import servers_first
+    from tests.workers import longest_first
 
-    servers_first(items)
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")

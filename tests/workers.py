@@ -7,6 +7,14 @@ from xdist.scheduler import LoadScopeScheduling
 
 SHARED, OWN = "the shared server", "servers of their own"
 _OWN = ("tests/serve/test_durability.py", "tests/serve/guarded/")
+_LONG = (
+    "tests/deployments/jobs/test_recovery.py",  # waits, while the next computes
+    "tests/environments/",
+    "tests/deployments/jobs/test_queue.py",  # waits
+    "tests/deployments/models/test_pitch_analysis.py",
+    "tests/deployments/models/test_demucs_separator.py",
+)
+"""The longest files, in an order in which two at a time use both processors."""
 
 
 def scope(nodeid: str) -> str:
@@ -18,10 +26,14 @@ def scope(nodeid: str) -> str:
     return nodeid.split("::", maxsplit=1)[0]
 
 
-def servers_first(items: list[pytest.Item]) -> None:
-    """They take longest; the files, which are short, then fill both workers to the end."""
-    order = {SHARED: 0, OWN: 1}
-    items.sort(key=lambda item: order.get(scope(item.nodeid), 2))
+def longest_first(items: list[pytest.Item]) -> None:
+    """Servers take longest; the files, which are short, then fill both workers to the end."""
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    long = [number for number, prefix in enumerate(_LONG) if nodeid.startswith(prefix)]
+    return {SHARED: -2, OWN: -1}.get(scope(nodeid), long[0] if long else len(_LONG))
 
 
 class ByServer(LoadScopeScheduling):
