@@ -278,7 +278,9 @@ def _statistics(recording: Recording) -> tuple[float, float]:
 
 
 def _mono(block: Samples) -> NDArray[np.float64]:
-    mono: NDArray[np.float64] = block.mean(axis=1, dtype=np.float64)
+    """The mean of the channels, as a product: NumPy's own mean is slow over an axis so short."""
+    channels = block.shape[1]
+    mono: NDArray[np.float64] = block.astype(np.float64) @ np.full(channels, 1 / channels)
     return mono
 
 
