@@ -127,9 +127,8 @@ def _start_ray(*, dashboard: bool, verbose: bool) -> Path:
         log_to_driver=verbose,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own, which exits at once
-    sys.excepthook = (
-        sys.__excepthook__
-    )  # Ray's first tells its other processes: for a minute, if they are gone
+    # Ray's own tells the rest of Ray before it prints anything: for a minute, if that is gone.
+    sys.excepthook = sys.__excepthook__
     return Path(context.address_info["session_dir"]) / "logs" / "serve"
 
 

@@ -89,10 +89,16 @@ class Server:
     def log(self) -> str:
         return (self._folder / "server.log").read_text(errors="replace")
 
+    @property
+    def _said(self) -> str:
+        """What it has printed since its last start."""
+        return self.log[self._silence :]
+
     def start(self) -> "Server":
         command = [sys.executable, "-m", "deployments.serve", str(self._config)]
         environment = {**os.environ, "PYTHONPATH": self._python_path}
         with (self._folder / "server.log").open("ab") as log:
+            self._silence = len(self.log)
             self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         self._wait_until_ready()
         return self
@@ -134,8 +140,8 @@ class Server:
         everything = self.processes()
         for child in psutil.Process(self._process.pid).children():
             child.kill()
-        assert self._ended(everything) == 1, self.log[-4000:]
-        assert "audiograph: Ray was killed" in self.log, self.log[-4000:]
+        assert self._ended(everything) == 1, self._said[-4000:]
+        assert "audiograph: Ray was killed" in self._said, self._said[-4000:]
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         """End it as an init system does, or with SIGINT as Ctrl-C does."""
@@ -143,8 +149,8 @@ class Server:
             return
         everything = self.processes()
         self._process.send_signal(with_signal)
-        assert self._ended(everything) == 0, self.log[-4000:]
-        assert LAST_WORDS in self.log, self.log[-4000:]
+        assert self._ended(everything) == 0, self._said[-4000:]
+        assert self._said.splitlines()[-1] == LAST_WORDS
 
     def _ended(self, everything: list[psutil.Process]) -> int:
         """The server's exit status; a process that is left of it is a fault."""

@@ -33,7 +33,9 @@ class Flight:
     def __init__(self, server: Server, client: Audiograph) -> None:
         self._server = server
         self._client = client
-        self._before = statuses(server) or Counter()
+        before = statuses(server)
+        assert before is not None, "the server does not answer"
+        self._before = before
         tone = client.files.upload(wav_bytes(seconds=2.0), name="tone.wav")
         self._ids = {client.jobs.submit(request(number, tone)).id for number in range(JOBS)}
 

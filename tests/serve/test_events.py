@@ -64,14 +64,13 @@ def whole_history(client: Audiograph, job: Job) -> list[JobEvent]:
 
 
 def test_a_client_that_drops_its_connection_sees_each_event_once(client: Audiograph, long_job: Job) -> None:
-    job = long_job
     seen: list[JobEvent] = []
     with httpx.Client(timeout=PATIENCE) as http:
         for _ in range(DROPS):
-            seen += one_connection(http, job.urls.events, seen[-1].id if seen else None, most=1)
-        assert not client.jobs.get(job).finished
-        seen += one_connection(http, job.urls.events, seen[-1].id)
-    assert seen == whole_history(client, job)
+            seen += one_connection(http, long_job.urls.events, seen[-1].id if seen else None, most=1)
+        assert not client.jobs.get(long_job).finished
+        seen += one_connection(http, long_job.urls.events, seen[-1].id)
+    assert seen == whole_history(client, long_job)
 
 
 class CutStream(httpx.SyncByteStream):

@@ -1,4 +1,4 @@
-"""``python -m deployments.serve``: it keeps to loopback, says what is wrong, and ends as it should."""
+"""``python -m deployments.serve`` keeps to loopback, and says what is wrong. How it ends, `Server` checks."""
 
 import os
 import subprocess
