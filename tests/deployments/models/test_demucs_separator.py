@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from fractions import Fraction
+from threading import Barrier, get_ident
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from demucs.apply import BagOfModels
 from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
 
-from deployments.models.demucs_separator import RollingSum, Settings, separate
+from deployments.models.demucs_passes import RollingSum, Settings
+from deployments.models.demucs_separator import separate
 from deployments.storage.recording import Recording
 from deployments.tiny.demucs import HYBRID_TRANSFORMER, SOURCES, build_repository
 
@@ -122,8 +124,9 @@ def test_every_class_of_models_separates_as_apply_model_does(bag_of, variant, se
 def test_options_mean_what_they_mean_there(options, monkeypatch):
     bag, samples = quick_bag(), noise(1.15)
     expected = theirs(bag, samples, monkeypatch, **options)
-    for batch_size in (1, 3, 16):
-        assert_equal(ours(bag, samples, Settings(**options, batch_size=batch_size)), expected)
+    for batch_size, batches in ((1, 1), (3, 2)):
+        settings = Settings(**options, batch_size=batch_size, batches=batches)
+        assert_equal(ours(bag, samples, settings), expected)
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 0.50003, 0.9], ids=lambda seconds: f"{seconds} s")
@@ -206,6 +209,42 @@ def test_a_batch_that_does_not_fit_is_halved(error):
     assert torch.equal(separated, whole)
 
 
+def test_batches_run_side_by_side_each_with_its_share_of_the_processors():
+    bag = BagOfModels([Mirror(), Mirror(3)])
+    both = Barrier(2, timeout=30)
+    threads = {}
+
+    def meet(*_):
+        threads[get_ident()] = torch.get_num_threads()
+        both.wait()  # breaks if they come one after the other
+
+    for model in bag.models:
+        model.register_forward_pre_hook(meet)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        ours(bag, noise(3), Settings(shifts=0, batches=2))  # four of a second and two of three: all in pairs
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+    assert list(threads.values()) == [2, 2]
+
+
+def test_batches_that_do_not_fit_together_run_in_turn():
+    bag = BagOfModels([Mirror()])
+    (mirror,) = bag.models
+    samples = noise(6)
+    whole = ours(bag, samples)
+    main = get_ident()
+
+    def check(*_):
+        if get_ident() != main:
+            raise MemoryError
+
+    mirror.register_forward_pre_hook(check)
+    assert torch.equal(ours(bag, samples, Settings(batches=3)), whole)
+
+
 def test_a_single_chunk_that_does_not_fit_is_told():
     bag = BagOfModels([Mirror()])
 
@@ -278,7 +317,7 @@ def peak(minutes):
     context = Endless()
     context.minutes = minutes
     request = SeparateRequest(file="x", two_stems="vocals")
-    output = Demucs(DemucsOptions()).run(BagOfModels([Mirror(10)]), request, context)
+    output = Demucs(DemucsOptions()).run(BagOfModels([Mirror(3)]), request, context)
     with tempfile.TemporaryDirectory() as folder:
         for file in output.files:
             info = audio.encode(file.samples, file.sample_rate, "wav", Path(folder) / "stem.wav")
@@ -293,7 +332,7 @@ print(peak(1), peak(int(sys.argv[1])))
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
 def test_ten_more_minutes_take_no_more_memory():
     """The samples alone of one stem of theirs would take 200 MB."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", GROWTH, "11"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     short, long = map(int, done.stdout.split())
