@@ -13,14 +13,14 @@ from audiograph.schemas import AudioFormat
 from deployments.config import LimitsConfig
 from deployments.storage.decode import BLOCK_SAMPLES, Block
 from deployments.storage.encoder import CODECS, Encoder
-from deployments.storage.measure import AudioInfo, probe
+from deployments.storage.measure import AudioInfo, check_duration, probe
 from deployments.storage.recording import Recording
 
 MEDIA_TYPES: dict[AudioFormat, str] = {
     codec: CODECS[codec].media_type for codec in ("wav", "mp3", "flac", "opus", "aac")
 }
 
-# What a model makes is bounded by its request; only the measuring is wanted here.
+# What a model makes is bounded by its request.
 UNLIMITED = LimitsConfig(
     max_upload_bytes=2**62, max_audio_seconds=1e12, max_decoded_bytes=2**62, max_channels=64
 )
@@ -32,7 +32,7 @@ def encode(
     format: AudioFormat,  # noqa: A002
     target: Path,
 ) -> AudioInfo:
-    """Write samples to a file, block by block, and measure what was written.
+    """Write samples to a file, block by block, and say what it holds.
 
     Samples that pass ±1 are scaled down, all by the same factor, rather than clipped. Where a codec does not
     know the sample rate, the next higher one that it knows is used (the highest, if there is none). WAV and
@@ -55,7 +55,7 @@ def encode(
             for block in _scaled(sound):
                 encoder.write(block)
             encoder.close()
-        return probe(target, UNLIMITED)
+        return _info(encoder, sound.channels) if CODECS[format].exact else probe(target, UNLIMITED)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -101,7 +101,13 @@ def _checked(sound: _Sound, codec: AudioFormat) -> _Sound:
     return sound
 
 
+def _info(encoder: Encoder, channels: int) -> AudioInfo:
+    duration = encoder.frames / encoder.sample_rate
+    check_duration(duration)
+    return AudioInfo(duration, encoder.sample_rate, channels)
+
+
 def _scaled(sound: _Sound) -> Iterator[Block]:
     gain = 1 / max(1.0, sound.peak)
     for block in sound.blocks():
-        yield (block * gain).astype(np.float32)
+        yield np.multiply(block, gain, dtype=np.float32)

@@ -33,6 +33,8 @@ class Codec:
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     bits_per_channel: int | None = None
     """A second; None leaves it to the codec."""
+    exact: bool = True
+    """Whether as many frames are decoded as were encoded."""
 
 
 CODECS: dict[SoundFormat, Codec] = {
@@ -60,6 +62,7 @@ CODECS: dict[SoundFormat, Codec] = {
         rates=(7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
         channels=(1, 2, 3, 4, 5, 6, 8),
         bits_per_channel=96_000,
+        exact=False,  # ADTS cannot say where its encoder's delay ends
     ),
     "pcm": Codec("s16le", "pcm_s16le", "audio/pcm", rates=(24000,), channels=(1,)),
 }
@@ -83,20 +86,22 @@ class Encoder:
         self, target: IO[bytes] | RawIOBase, sound_format: SoundFormat, sample_rate: int, channels: int
     ) -> None:
         codec = CODECS[sound_format]
-        self._rate = _rate_for(codec, sample_rate)
+        self.sample_rate = _rate_for(codec, sample_rate)
+        """Hz, of what is written."""
+        self.frames = 0
+        """Written so far, at that rate."""
         self._layout = _LAYOUTS.get(channels, f"{channels} channels")
-        self._resampler = Resampler(channels, sample_rate, self._rate)
+        self._resampler = Resampler(channels, sample_rate, self.sample_rate)
         # bitexact: the same samples give the same bytes, without the library's name and chance numbers.
         options = {"fflags": "+bitexact", **codec.muxer_options}
         self._container = av.open(target, "w", format=codec.muxer, options=options)
         stream = self._container.add_stream(
-            codec.name, rate=self._rate, layout=self._layout, options=dict(codec.options)
+            codec.name, rate=self.sample_rate, layout=self._layout, options=dict(codec.options)
         )
         assert isinstance(stream, AudioStream)
         self._stream = stream
         if codec.bits_per_channel:
             self._stream.bit_rate = codec.bits_per_channel * channels
-        self._frames = 0
 
     def write(self, block: Block) -> None:
         """Encode ``[frames, channels]`` within -1..1; what comes of it may lag behind."""
@@ -112,9 +117,9 @@ class Encoder:
         for start in range(0, len(block), BLOCK_SAMPLES):
             packed = np.ascontiguousarray(block[start : start + BLOCK_SAMPLES], np.float32).reshape(1, -1)
             frame = AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
-            frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
-            frame.pts = self._frames
-            self._frames += frame.samples
+            frame.sample_rate, frame.time_base = self.sample_rate, Fraction(1, self.sample_rate)
+            frame.pts = self.frames
+            self.frames += frame.samples
             self._container.mux(self._stream.encode(frame))
 
 

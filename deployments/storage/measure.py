@@ -74,6 +74,20 @@ def checked_blocks(source: Source, limits: LimitsConfig) -> Iterator[Block]:
     _check_complete(frames / source.sample_rate, source)
 
 
+def check_duration(seconds: float) -> None:
+    """Refuse what is too short to be heard, or to be decoded by every program.
+
+    Raises:
+        InvalidAudio: with the duration and the least.
+    """
+    if seconds < MIN_SECONDS:
+        raise InvalidAudio(
+            f"the file holds {seconds * 1000:.1f} ms of audio; "
+            f"at least {MIN_SECONDS * 1000:.0f} ms are needed",
+            field="file",
+        )
+
+
 def _check_shape(source: Source, limits: LimitsConfig) -> None:
     if not MIN_SAMPLE_RATE <= source.sample_rate <= MAX_SAMPLE_RATE:
         raise InvalidAudio(
@@ -135,9 +149,4 @@ def _check_complete(seconds: float, source: Source) -> None:
             "the file is truncated or its header is wrong; send all of it",
             field="file",
         )
-    if seconds < MIN_SECONDS:
-        raise InvalidAudio(
-            f"the file holds {seconds * 1000:.1f} ms of audio; "
-            f"at least {MIN_SECONDS * 1000:.0f} ms are needed",
-            field="file",
-        )
+    check_duration(seconds)
