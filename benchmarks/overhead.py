@@ -24,7 +24,7 @@ from deployments.tiny.whisper import build_checkpoint
 DEMUCS = Demucs(DemucsOptions())
 WAIT_SECONDS = 50.0
 SONG_SECONDS, SPEECH_SECONDS = 180, 60
-ROUNDS, LONG_ROUNDS = 7, 3
+ROUNDS = 7
 
 
 def compare(setting: Setting) -> list[Comparison]:
@@ -49,16 +49,12 @@ def compare(setting: Setting) -> list[Comparison]:
             "bare call": _transcriber(home, speech),
             **_served(client, recording=speech, task="transcribe", variant="tiny"),
         }
-        long = {
+        cases[f"separate, demucs with tiny weights, a song of {SONG_SECONDS} s into four stems"] = {
             "bare call": partial(_separate, _separator(home), song),
             **_served(client, recording=song, task="separate", model="demucs"),
         }
-        title = f"separate, demucs with tiny weights, a song of {SONG_SECONDS} s into four stems"
         rounds = setting.rounds(ROUNDS)
-        return [
-            *(Comparison(title, alternate(contenders, rounds)) for title, contenders in cases.items()),
-            Comparison(title, alternate(long, setting.rounds(LONG_ROUNDS))),
-        ]
+        return [Comparison(title, alternate(contenders, rounds)) for title, contenders in cases.items()]
 
 
 def _served(client: Audiograph, recording: Path, task: TaskName, **fields: str) -> dict[str, Call]:
