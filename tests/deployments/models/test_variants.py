@@ -1,4 +1,5 @@
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 
 import pytest
@@ -269,7 +270,10 @@ async def test_what_is_loaded_is_told_with_its_users(tmp_path):
 
 
 async def test_real_memory_is_measured_as_it_comes_and_goes(tmp_path):
-    variants = variants_of(Weighty(), tmp_path, memory=ResidentMemory())
+    memory = ResidentMemory()
+    gc.unfreeze()  # what other tests loaded, and left without unloading it
+    memory.settle()
+    variants = variants_of(Weighty(), tmp_path, memory=memory)
     taken = await variants.load("small")
     freed = (await variants.unload("small"))["small"]
     size, others = Weighty.sizes["small"], 64 * MIB  # what the rest of the process took or gave meanwhile
