@@ -12,10 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
-
-from threadpoolctl import threadpool_limits
 
 from deployments.models.base import Samples
 from deployments.models.demucs_passes import (
@@ -28,6 +25,7 @@ from deployments.models.demucs_passes import (
     passes_of,
 )
 from deployments.models.memory import is_out_of_memory
+from deployments.models.processors import limit_thread
 from deployments.storage.recording import Recording
 
 logger = logging.getLogger("audiograph.models")
@@ -57,19 +55,19 @@ class Ensemble:
         self._mixture = mixture
         self._share = max(1, torch.get_num_threads() // settings.batches)
         self._threads = ThreadPoolExecutor(
-            settings.batches, "demucs", initializer=_limit_thread, initargs=(self._share,)
+            settings.batches, "demucs", initializer=limit_thread, initargs=(self._share,)
         )
 
     def __enter__(self) -> "Ensemble":
-        self._limit = _limit_thread(self._share)  # the caller's, who adds up meanwhile
+        self._limit = limit_thread(self._share)  # the caller's, who adds up meanwhile
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
         self._limit.restore_original_limits()
 
-    def play(self, passes: Sequence[Pass]) -> Iterator[tuple[Batch, Any]]:
-        """Batches, from the pass that is furthest behind, with ``[chunks, sources, 2, heard]`` for each.
+    def play(self, passes: Sequence[Pass]) -> Iterator[tuple[Batch, Callable[[], Any]]]:
+        """Batches, from the pass that is furthest behind, and what waits for ``[chunks, sources, 2, heard]``.
 
         They come in the order in which they were taken: sums are then the same whichever ends first.
         """
@@ -80,13 +78,12 @@ class Ensemble:
                 running.append((batch, self._start(batch)))
             if not running:
                 return
-            batch, outcome = running.popleft()
-            yield batch, outcome()
+            yield running.popleft()  # kept nowhere else: what came of it would stay in memory
 
     def _start(self, batch: Batch) -> Callable[[], Any]:
-        """Have it separated; what is returned waits for the outcome."""
-        work = partial(_infer, batch.source.model, batch.read(self._mixture))
-        return work if self._settings.batches == 1 else self._threads.submit(work).result
+        if self._settings.batches == 1:
+            return lambda: _infer(batch.source.model, batch.read(self._mixture))
+        return self._threads.submit(_infer, batch.source.model, batch.read(self._mixture)).result
 
 
 def separate(
@@ -133,7 +130,7 @@ def _parts(
         one.rewind()
     with Ensemble(settings, mixture) as ensemble:
         for batch, separated in ensemble.play(passes):
-            batch.add(separated, total)
+            batch.add(separated(), total)
             end = min(one.position for one in passes)
             sources = total.take(end).permute(0, 2, 1).cpu().numpy()
             yield Part(mixture.restore(sources), sum(one.done for one in passes) / chunks)
@@ -159,14 +156,6 @@ def _infer(model: Any, heard: Any) -> Any:
 
     with torch.inference_mode():  # which is a thread's own
         return model(heard)
-
-
-def _limit_thread(processors: int) -> threadpool_limits:
-    """Let this thread's operations use so many; `torch.set_num_threads` would tell all threads to come."""
-    import torch
-
-    torch.get_num_threads()  # PyTorch sets the thread's number when it is first used, and then no more
-    return threadpool_limits(processors, "openmp")
 
 
 def _empty_cache() -> None:

@@ -2,6 +2,8 @@
 
 import os
 
+from threadpoolctl import threadpool_limits
+
 from deployments.config import ModelConfig
 
 THREADS = "OMP_NUM_THREADS"
@@ -32,6 +34,14 @@ def use_processors(config: ModelConfig) -> int:
 def all_processors() -> int:
     """How many this process may use, where the system tells (it is Linux that does); else all there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_thread(processors: int) -> threadpool_limits:
+    """Let this thread's operations use so many; `torch.set_num_threads` would tell all threads to come."""
+    import torch
+
+    torch.get_num_threads()  # PyTorch sets the thread's number when it is first used, and then no more
+    return threadpool_limits(processors, "openmp")
 
 
 def _whole_cpus(config: ModelConfig) -> int:

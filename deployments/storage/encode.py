@@ -37,7 +37,8 @@ def encode(
     Samples that pass ±1 are scaled down, all by the same factor, rather than clipped. Where a codec does not
     know the sample rate, the next higher one that it knows is used (the highest, if there is none). WAV and
     FLAC have 16 bits. AAC is ADTS, a stream that cannot say where its encoder's delay ends: it begins with
-    1024 samples of silence, and ends on a full frame. The other formats are exact to the sample.
+    1024 samples of silence, and ends on a full frame. MP3 of some lengths ends 46 samples late. The other
+    formats are exact to the sample.
 
     Args:
         samples: ``[channels, frames]`` or ``[frames]``, or a recording, within -1..1.

@@ -33,12 +33,12 @@ class Codec:
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     bits_per_channel: int | None = None
     """A second; None leaves it to the codec."""
-    exact: bool = True
-    """Whether as many frames are decoded as were encoded."""
+    exact: bool = False
+    """Whether as many frames are decoded as were encoded, whatever their number."""
 
 
 CODECS: dict[SoundFormat, Codec] = {
-    "wav": Codec("wav", "pcm_s16le", "audio/wav", channels=tuple(range(1, 65))),
+    "wav": Codec("wav", "pcm_s16le", "audio/wav", channels=tuple(range(1, 65)), exact=True),
     "mp3": Codec(
         "mp3",
         "libmp3lame",
@@ -47,7 +47,7 @@ CODECS: dict[SoundFormat, Codec] = {
         channels=(1, 2),
         options={"flags": "+qscale", "global_quality": str(2 * 118)},  # LAME's -V2
     ),
-    "flac": Codec("flac", "flac", "audio/flac"),
+    "flac": Codec("flac", "flac", "audio/flac", exact=True),
     "opus": Codec(
         "ogg",
         "libopus",
@@ -62,7 +62,6 @@ CODECS: dict[SoundFormat, Codec] = {
         rates=(7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
         channels=(1, 2, 3, 4, 5, 6, 8),
         bits_per_channel=96_000,
-        exact=False,  # ADTS cannot say where its encoder's delay ends
     ),
     "pcm": Codec("s16le", "pcm_s16le", "audio/pcm", rates=(24000,), channels=(1,)),
 }

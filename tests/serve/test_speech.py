@@ -50,13 +50,14 @@ def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
 def test_models_that_clone_take_a_recorded_voice(client: Audiograph, model: str, rate: int) -> None:
     spoken = client.speak(SAID, timeout=PATIENCE)
     client.voices.create(f"guest of {model}", spoken.artifacts[0].id, transcript=SAID)
-    turns = [Turn(text="Who is there?", voice=f"guest of {model}"), Turn(text="Only me.")]
+    turns = [Turn(text="Who is there?", voice=f"guest of {model}"), Turn(text="Only me.", voice="nobody")]
     job = client.dialogue(turns, model=model, seed=1, parameters={"max_new_tokens": 60}, timeout=PATIENCE)
     assert isinstance(job.result, DialogueResult)
     assert job.weights == "random"
     assert job.result.turns[0].voice == f"guest of {model}"
     samples, found_rate = recording(client, job.artifacts[0])
     assert (found_rate, len(samples) / rate) == (rate, pytest.approx(job.result.duration))
+    assert any("voice 'nobody' is not there" in note for note in job.result.notes)
 
 
 def test_chatterbox_speaks_in_a_recorded_voice(client: Audiograph) -> None:

@@ -124,7 +124,7 @@ def test_every_class_of_models_separates_as_apply_model_does(bag_of, variant, se
 def test_options_mean_what_they_mean_there(options, monkeypatch):
     bag, samples = quick_bag(), noise(1.15)
     expected = theirs(bag, samples, monkeypatch, **options)
-    for batch_size, batches in ((1, 1), (3, 2)):
+    for batch_size, batches in ((1, 1), (3, 2), (16, 1)):
         settings = Settings(**options, batch_size=batch_size, batches=batches)
         assert_equal(ours(bag, samples, settings), expected)
 
@@ -317,7 +317,7 @@ def peak(minutes):
     context = Endless()
     context.minutes = minutes
     request = SeparateRequest(file="x", two_stems="vocals")
-    output = Demucs(DemucsOptions()).run(BagOfModels([Mirror(3)]), request, context)
+    output = Demucs(DemucsOptions()).run(BagOfModels([Mirror(int(sys.argv[2]))]), request, context)
     with tempfile.TemporaryDirectory() as folder:
         for file in output.files:
             info = audio.encode(file.samples, file.sample_rate, "wav", Path(folder) / "stem.wav")
@@ -330,10 +330,11 @@ print(peak(1), peak(int(sys.argv[1])))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
-def test_ten_more_minutes_take_no_more_memory():
+@pytest.mark.parametrize(("processors", "segment"), [(1, 10), (2, 3)])  # and so many batches at a time
+def test_ten_more_minutes_take_no_more_memory(processors, segment):
     """The samples alone of one stem of theirs would take 200 MB."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "2"}
-    command = [sys.executable, "-c", GROWTH, "11"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": str(processors)}
+    command = [sys.executable, "-c", GROWTH, "11", str(segment)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     short, long = map(int, done.stdout.split())
     assert long - short < 60

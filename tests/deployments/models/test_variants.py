@@ -271,11 +271,10 @@ async def test_what_is_loaded_is_told_with_its_users(tmp_path):
 
 async def test_real_memory_is_measured_as_it_comes_and_goes(tmp_path):
     memory = ResidentMemory()
-    gc.unfreeze()  # what other tests loaded, and left without unloading it
+    gc.unfreeze()  # what was alive when another test loaded a variant that it never unloaded
     memory.settle()
     variants = variants_of(Weighty(), tmp_path, memory=memory)
     taken = await variants.load("small")
     freed = (await variants.unload("small"))["small"]
-    size, others = Weighty.sizes["small"], 64 * MIB  # what the rest of the process took or gave meanwhile
-    assert size - others < taken < size + others
-    assert size - others < freed < size + others
+    assert 60 * MIB < taken < 80 * MIB
+    assert 60 * MIB < freed < 80 * MIB

@@ -252,7 +252,7 @@ class Treadmill(Toy):
 class Weighty(Toy):
     """Its engines are as big as they say, in real memory, and refer to themselves."""
 
-    sizes: ClassVar[dict[str, int]] = {"small": 256 * 2**20, "medium": 8 * 2**20, "large": 8 * 2**20}
+    sizes: ClassVar[dict[str, int]] = {"small": 64 * 2**20, "medium": 8 * 2**20, "large": 8 * 2**20}
 
     def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
         loaded = super().load(variant, context)

@@ -243,6 +243,17 @@ def test_round_trip(format_: AudioFormat, sample_rate: int, channels: int, tmp_p
         assert level_db(middle) == pytest.approx(level_db(sound), abs=1)
 
 
+@pytest.mark.parametrize("frames", [221, 577, 1151, 1152, 1153, 22_051])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_is_told_of_any_length_is_what_is_decoded(
+    format_: AudioFormat, frames: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "written"
+    info = encode(np.zeros((2, frames), np.float32), 22_050, format_, path)
+    samples, rate = decode(path, limits=LIMITS)
+    assert info == AudioInfo(samples.shape[1] / rate, rate, 2)
+
+
 @pytest.mark.parametrize("format_", ["wav", "flac", "opus", "aac"])
 def test_six_channels_stay_in_order(format_: AudioFormat, tmp_path: Path) -> None:
     path = tmp_path / "written"
