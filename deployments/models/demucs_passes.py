@@ -194,6 +194,11 @@ class Batch:
     heard: int
     """Frames that the model is given for each of them."""
 
+    @property
+    def end(self) -> int:
+        """The frame before which it ends."""
+        return self.chunks[-1].start + self.chunks[-1].length
+
     def read(self, mixture: NormalizedMixture) -> Any:
         """A tensor ``[chunks, 2, heard]`` on the device of the model: each chunk amid what surrounds it."""
         import torch
@@ -209,7 +214,6 @@ class Batch:
         """
         from demucs.utils import center_trim
 
-        total.reserve(self.chunks[-1].start + self.chunks[-1].length)
         shares = [self.source.share(chunk) for chunk in self.chunks]
         for chunk, sources, share in zip(self.chunks, separated, shares, strict=True):
             total.add(chunk.start, center_trim(sources, chunk.length), share)

@@ -130,6 +130,7 @@ def _parts(
         one.rewind()
     with Ensemble(settings, mixture) as ensemble:
         for batch, separated in ensemble.play(passes):
+            total.reserve(batch.end)
             batch.add(separated(), total)
             end = min(one.position for one in passes)
             sources = total.take(end).permute(0, 2, 1).cpu().numpy()
