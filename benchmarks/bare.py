@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from deployments.audio import files as audio
+from deployments.audio.recording import AudioStream, Recording
 from deployments.config import LimitsConfig
 from deployments.models.base import Model, Output, Samples
-from deployments.storage import audio
-from deployments.storage.recording import AudioStream, Recording
 
 
 class BareContext:

@@ -13,10 +13,10 @@ from audiograph.schemas import SeparateRequest
 from benchmarks.bare import BareContext
 from benchmarks.measure import Comparison, Setting, alternate
 from benchmarks.sounds import write_song
+from deployments.audio import files as audio
 from deployments.config import LimitsConfig
 from deployments.models.base import LoadContext
-from deployments.models.demucs import Demucs, DemucsOptions
-from deployments.storage import audio
+from deployments.models.demucs.model import Demucs, DemucsOptions
 
 CONCURRENCY = (1, 4, 16)
 ROUNDS, LONG_ROUNDS = 5, 2

@@ -10,8 +10,8 @@ import httpx
 
 from audiograph import Audiograph
 from benchmarks.measure import Comparison, Setting, alternate
-from deployments import child_server
-from deployments.ports import free_port
+from deployments.serve import child as child_server
+from deployments.serve.ports import free_port
 
 THREADS = 16
 JOBS, QUICK_JOBS = 200, 40

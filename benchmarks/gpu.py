@@ -14,8 +14,8 @@ from benchmarks.measure import Comparison, alternate
 from benchmarks.run import OUTPUT
 from benchmarks.sounds import write_song
 from deployments.models.base import LoadContext
-from deployments.models.musicgen_decoder import Conditions, Decoder
-from deployments.models.musicgen_engine import MusicEngine
+from deployments.models.musicgen.decoder import Conditions, Decoder
+from deployments.models.musicgen.engine import MusicEngine
 
 MUSIC_AT_ONCE, MUSIC_SECONDS = 32, (1.0, 2.0, 3.0, 4.0)
 """Short, since the reference makes them one by one, and a run on a lent GPU has an end."""

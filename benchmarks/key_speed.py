@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.measure import Comparison, Setting, alternate
 from benchmarks.sounds import KEY, song
 from deployments.models.base import Samples
-from deployments.models.chroma import HOP, SAMPLE_RATE, Array, EnhancedChroma, blocks
-from deployments.models.keys import ALBRECHT_SHANAHAN, KRUMHANSL_KESSLER, estimate_key
+from deployments.models.pitch_analysis.chroma import HOP, SAMPLE_RATE, Array, EnhancedChroma, blocks
+from deployments.models.pitch_analysis.key_profiles import ALBRECHT_SHANAHAN, KRUMHANSL_KESSLER, estimate_key
 
 SECONDS = 180
 LIBROSA_RATE, LIBROSA_HOP = 22_050, 512  # its defaults

@@ -10,8 +10,8 @@ from audiograph.schemas import GenerateMusicRequest
 from benchmarks.bare import BareContext, BareTicket, fly
 from benchmarks.measure import Comparison, Setting, alternate
 from deployments.models.base import LoadContext
-from deployments.models.musicgen import MusicGen, MusicGenOptions
-from deployments.models.musicgen_engine import MusicEngine
+from deployments.models.musicgen.engine import MusicEngine
+from deployments.models.musicgen.model import MusicGen, MusicGenOptions
 
 CONCURRENCY = (1, 4, 16)
 SEATS = 16

@@ -13,13 +13,13 @@ from audiograph.schemas import AnalyzePitchRequest, SeparateRequest, TaskName
 from benchmarks.bare import BareContext
 from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
-from deployments import child_server
 from deployments.models.base import LoadContext, Options, Output
-from deployments.models.demucs import Demucs, DemucsOptions
-from deployments.models.pitch_analysis import METHODS, PitchAnalysis
-from deployments.models.processors import all_processors
-from deployments.models.whisper_jobs import TEMPERATURE_LADDER
-from deployments.tiny.whisper import build_checkpoint
+from deployments.models.demucs.model import Demucs, DemucsOptions
+from deployments.models.pitch_analysis.model import METHODS, PitchAnalysis
+from deployments.models.whisper.tiny import build_checkpoint
+from deployments.models.whisper.transcription import TEMPERATURE_LADDER
+from deployments.replica.processors import all_processors
+from deployments.serve import child as child_server
 
 DEMUCS = Demucs(DemucsOptions())
 WAIT_SECONDS = 50.0
@@ -32,7 +32,7 @@ def compare(setting: Setting) -> list[Comparison]:
     song = write_song(setting.folder / "song.wav", SONG_SECONDS, 44_100, channels=2)
     speech = write_song(setting.folder / "speech.wav", SPEECH_SECONDS, 16_000)
     home = setting.folder / "server"
-    # As many threads as the replicas have; see deployments.models.processors.
+    # As many threads as the replicas have; see deployments.replica.processors.
     torch.set_num_threads(all_processors())
     with (
         child_server.audiograph(home, weights="tiny", work_dir=str(home)) as url,

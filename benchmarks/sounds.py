@@ -6,8 +6,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from benchmarks.songs import HARD_KINDS, RATE, render
 from deployments.models.base import Samples
-from tests.songs import HARD_KINDS, RATE, render
 
 KEY = "D minor"
 _TONIC = 62

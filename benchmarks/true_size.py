@@ -8,10 +8,10 @@ from demucs.apply import BagOfModels
 from demucs.htdemucs import HTDemucs
 
 from benchmarks.whisper_speed import talker
-from deployments.models.musicgen_engine import MusicEngine
-from deployments.models.whisper import in_its_precision
-from deployments.tiny.demucs import SOURCES
-from deployments.tiny.musicgen import CODEBOOK_SIZE, set_generation, tokenizer
+from deployments.models.demucs.tiny import SOURCES
+from deployments.models.musicgen.engine import MusicEngine
+from deployments.models.musicgen.tiny import CODEBOOK_SIZE, set_generation, tokenizer
+from deployments.models.whisper.model import in_its_precision
 
 WHISPER_LARGE = {"state": 1280, "heads": 20, "layers": 32}
 MUSICGEN_LARGE = {"num_hidden_layers": 48, "hidden_size": 2048, "ffn_dim": 8192, "num_attention_heads": 32}

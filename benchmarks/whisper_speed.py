@@ -18,9 +18,9 @@ from audiograph.schemas import TranscribeRequest
 from benchmarks.bare import BareContext, BareTicket, fly
 from benchmarks.measure import Comparison, Setting, alternate
 from deployments.models.base import Output, Samples
-from deployments.models.whisper import Whisper, WhisperOptions
-from deployments.models.whisper_windows import Window, mel_of
-from deployments.tiny.whisper import scripted_model
+from deployments.models.whisper.model import Whisper, WhisperOptions
+from deployments.models.whisper.tiny import scripted_model
+from deployments.models.whisper.windows import Window, mel_of
 
 CONCURRENCY = (1, 4, 16)
 SEATS = 16

@@ -14,7 +14,7 @@ from audiograph import Audiograph
 from audiograph.schemas import PitchResult, TranscribeResult
 from demo import report, sounds
 from demo.work import SPEECHES, TRANSCRIBED, Board, Outcome, Workshop
-from deployments import child_server
+from deployments.serve import child as child_server
 
 OUTPUT = Path(__file__).resolve().parent.parent / "demo_output"
 VARIANTS = ("enhanced_chroma", "basic_chroma")

@@ -12,11 +12,11 @@ from ray.serve import Application
 
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig
-from deployments.ingress import backpressure
 from deployments.ingress.app import Ingress
+from deployments.ingress.http import backpressure
 from deployments.jobs.runner import ServeRunner
 from deployments.models.registry import Registry
-from deployments.models.replica import ModelReplica
+from deployments.replica.replica import ModelReplica
 
 ROOT = Path(__file__).parents[1]
 

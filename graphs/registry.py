@@ -3,7 +3,7 @@
 from typing import get_args
 
 from audiograph.schemas import TaskName
-from graphs.graph import Graph
+from deployments.jobs.graph import Graph
 from graphs.single import single
 
 GRAPHS: dict[TaskName, Graph] = {task: single for task in get_args(TaskName) if task != "pipeline"}

@@ -1,7 +1,7 @@
 """The graph of one node: a request goes to the model that it names."""
 
 from audiograph.schemas import Request
-from graphs.graph import Models, Outcome
+from deployments.jobs.graph import Models, Outcome
 
 
 async def single(request: Request, models: Models) -> Outcome:

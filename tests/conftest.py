@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from deployments import environments as true_environments
-from tests.fake_environments import Environments
+from tests.support.environments import Environments
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and by inheritance all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,14 +49,14 @@ def forked() -> ForkServerContext:
 @pytest.hookimpl(optionalhook=True)  # called where xdist runs tests in parallel
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Share the tests out by the servers that they need."""
-    from tests.workers import ByServer
+    from tests.support.xdist import ByServer
 
     return ByServer(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
-    from tests.workers import longest_first
+    from tests.support.xdist import longest_first
 
     longest_first(items)
 

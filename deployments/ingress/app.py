@@ -10,32 +10,23 @@ from ray.serve.handle import DeploymentHandle
 from starlette.middleware.cors import CORSMiddleware
 
 from deployments.config import AppConfig
-from deployments.handles import ServeModel
-from deployments.ingress import (
-    artifacts,
-    errors,
-    events,
-    files,
-    health,
-    jobs,
-    metrics,
-    models,
-    openapi,
-    voices,
-)
-from deployments.ingress.auth import RequireKey, check_binding
-from deployments.ingress.backpressure import Paced
-from deployments.ingress.dialects import openai_speech
-from deployments.ingress.dialects import services as services_dialect
+from deployments.ingress import openapi
+from deployments.ingress.backend import Services
 from deployments.ingress.direct import ServeModels
-from deployments.ingress.keys import Keys
-from deployments.ingress.logs import HEADER, RequestLog
+from deployments.ingress.http import errors
+from deployments.ingress.http.auth import RequireKey, check_binding
+from deployments.ingress.http.backpressure import Paced
+from deployments.ingress.http.request_log import HEADER, RequestLog
 from deployments.ingress.model_control import ServeModelControl
-from deployments.ingress.services import Services
+from deployments.ingress.native import artifacts, events, files, health, jobs, metrics, models, voices
+from deployments.ingress.openai import speech as openai_speech
+from deployments.ingress.services import routes as services_dialect
 from deployments.jobs import durable
 from deployments.jobs.queue import JobQueue
 from deployments.logs import configure_logging
 from deployments.models.registry import Registry
+from deployments.replica.handle import ServeModel
+from deployments.storage.api_keys import Keys
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from deployments.storage.wanted import WantedVariants

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from audiograph.errors import QueueFull
 from audiograph.schemas import SpeakRequest, SpeakResult
-from deployments.handles import BACKOFF, FIRST_PAUSE_SECONDS, REPLICA_DIED, ModelHandle, gave_up, result_of
 from deployments.jobs.durable import stored
+from deployments.replica.handle import (
+    BACKOFF,
+    FIRST_PAUSE_SECONDS,
+    REPLICA_DIED,
+    ModelHandle,
+    gave_up,
+    result_of,
+)
 
 RETRY_AFTER_SECONDS = 2.0
 

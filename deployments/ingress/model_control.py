@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 from audiograph.errors import AudiographError, InvalidRequest, ModelUnavailable
 from audiograph.schemas import LoadReport, Replica, ReplicaChange
-from deployments.ingress.validation import unknown
+from deployments.ingress.http.validation import unknown
 from deployments.models.registry import ModelCard, Registry
 from deployments.storage.wanted import WantedVariants
 

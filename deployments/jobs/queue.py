@@ -14,8 +14,8 @@ from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, Not
 from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
 from deployments.config import JobsConfig
 from deployments.jobs import durable
+from deployments.jobs.binding import Binding, bind_voices
 from deployments.jobs.records import JobRecords
-from deployments.jobs.voices import Binding, bind_voices
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore

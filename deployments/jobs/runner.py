@@ -8,12 +8,12 @@ from dbos import DBOS, DBOSConfig
 from ray.serve.handle import DeploymentHandle
 
 from deployments.config import AppConfig
-from deployments.handles import ModelHandle, ServeModel
 from deployments.jobs import durable, workflow
 from deployments.jobs.janitor import Janitor
 from deployments.jobs.lease import Every, Leases, new_executor_id, take_over
 from deployments.jobs.records import JobRecords
 from deployments.logs import configure_logging
+from deployments.replica.handle import ModelHandle, ServeModel
 from deployments.storage.artifacts import ArtifactStore
 
 logger = logging.getLogger("audiograph.jobs")

@@ -15,7 +15,9 @@ from dbos import error as dbos_errors
 from audiograph.errors import AudiographError, TimeLimitExceeded
 from audiograph.schemas import Request
 from deployments.config import JobsConfig
-from deployments.handles import (
+from deployments.jobs.durable import EVENTS, stored
+from deployments.jobs.graph import Outcome
+from deployments.replica.handle import (
     BACKOFF,
     FIRST_PAUSE_SECONDS,
     REPLICA_DIED,
@@ -24,8 +26,6 @@ from deployments.handles import (
     gave_up,
     result_of,
 )
-from deployments.jobs.durable import EVENTS, stored
-from graphs.graph import Outcome
 
 
 class StepFailed(Exception):
@@ -59,7 +59,7 @@ class DurableModels:
         self._stage: str | None = None
 
     async def run(self, request: Request) -> Outcome:
-        """Run a request on its model, once; see `graphs.graph.Models`."""
+        """Run a request on its model, once; see `deployments.jobs.graph.Models`."""
         options: StepOptions = {
             "name": f"model:{request.model}",
             "retries_allowed": True,

@@ -16,12 +16,12 @@ from dbos._serialization import PortableWorkflowError  # how a replayed step's e
 from audiograph.errors import AudiographError, InternalError
 from audiograph.schemas import ANY_REQUEST, Request, TaskName
 from deployments.config import JobsConfig
-from deployments.handles import ModelHandle
 from deployments.jobs.durable import MAX_RECOVERIES
+from deployments.jobs.graph import Outcome
 from deployments.jobs.records import JobRecords
 from deployments.jobs.steps import DurableModels, StepFailed
+from deployments.replica.handle import ModelHandle
 from deployments.storage.artifacts import ArtifactStore
-from graphs.graph import Outcome
 from graphs.registry import GRAPHS
 
 logger = logging.getLogger("audiograph.jobs")

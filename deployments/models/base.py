@@ -1,6 +1,6 @@
 """The model author's interface. A new model is one subclass of `Model` in one file, and one config entry.
 
-The author writes plain blocking code; `deployments.models.replica` runs it in threads and does progress,
+The author writes plain blocking code; `deployments.replica.replica` runs it in threads and does progress,
 cancel, variants, memory, batching, storage, metrics and health. Nothing here needs a cluster.
 """
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from audiograph.schemas import AudioFormat, Request, Result, TaskName, Voice, Weights
+from deployments.audio.recording import AudioStream, Recording
 from deployments.config import WeightsPolicy
 from deployments.models.voices import check_transcripts, recast
-from deployments.storage.recording import AudioStream, Recording
 
 Engine = TypeVar("Engine")
 Samples = NDArray[np.float32]

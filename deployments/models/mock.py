@@ -17,7 +17,7 @@ from deployments.models.base import (
     RunContext,
     Samples,
 )
-from deployments.models.turns import Span, SpokenPart, dialogue_output, spans, speech_output
+from deployments.models.kit.dialogue import Span, SpokenPart, dialogue_output, spans, speech_output
 
 SAMPLE_RATE = 24_000
 DEFAULT_VOICE = "tone"

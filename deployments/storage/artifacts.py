@@ -15,8 +15,8 @@ from sqlalchemy import delete, exists, func, select, update
 
 from audiograph.errors import Conflict, InternalError, NotFound
 from audiograph.schemas import Artifact, ArtifactPage, File
+from deployments.audio.files import AudioInfo
 from deployments.config import StorageConfig
-from deployments.storage.audio import AudioInfo
 from deployments.storage.blobs import Blobs
 from deployments.storage.collect import Collected, Collector
 from deployments.storage.content import Content, verified

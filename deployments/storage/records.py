@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from audiograph.schemas import Artifact, File
-from deployments.storage.audio import AudioInfo
+from deployments.audio.files import AudioInfo
 from deployments.storage.names import base_name, checked_text
 from deployments.storage.tables import Blob, Item, Tag
 

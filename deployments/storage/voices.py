@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
 from audiograph.schemas import Artifact, File, VoiceInfo, is_item_id
+from deployments.audio import files as audio
+from deployments.audio.loudness import leveled, within_full_scale
 from deployments.config import LimitsConfig, VoicesConfig
-from deployments.storage import audio
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.confined import within
-from deployments.storage.loudness import leveled, within_full_scale
 from deployments.storage.names import checked_text
 from deployments.storage.tables import VOICE_HOLDER, Pin, Voice
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from audiograph.schemas import Artifact, File
-from deployments.storage.audio import AudioInfo
+from deployments.audio.files import AudioInfo
 from deployments.storage.blobs import Blobs
 from deployments.storage.records import Provenance, new_artifact, new_file, record
 from deployments.storage.scratch import Scratch, ScratchFile

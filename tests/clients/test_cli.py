@@ -351,7 +351,7 @@ def test_keys_are_made_by_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     helped = CliRunner().invoke(app, ["keys", "--help"])
     assert helped.exit_code == 0
     assert "revoke" in helped.stdout
-    monkeypatch.setitem(sys.modules, "deployments.ingress.keys_cli", None)
+    monkeypatch.setitem(sys.modules, "deployments.serve.keys", None)
     missing = CliRunner().invoke(app, ["keys", "list"])
     assert missing.exit_code == 2
     assert "checkout" in missing.stderr

@@ -1,6 +1,6 @@
 from deployments import environments as true_environments
 from deployments.environments import missing, python_of
-from tests.fake_environments import Environments
+from tests.support.environments import Environments
 
 
 def test_what_is_missing_is_said_with_what_to_do(environments: Environments) -> None:

@@ -10,9 +10,9 @@ from ray.serve import Deployment
 from deployments.config import AppConfig
 from deployments.environments import python_of
 from graphs.app import build
-from tests.fake_environments import Environments
+from tests.support.environments import Environments
 
-TOY = "tests.deployments.models.toy_models:Toy"
+TOY = "tests.deployments.replica.toy_models:Toy"
 RANGE = {"min_replicas": 1, "max_replicas": 3}
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from audiograph import __version__
-from deployments.serve_file import ServeFile, parse
+from deployments.serve.file import ServeFile, parse
 
 ROOT = Path(__file__).parents[2]
 SPEC = yaml.safe_load((ROOT / "k8s" / "rayservice.yaml").read_text())["spec"]

@@ -9,7 +9,7 @@ import tqdm
 
 from deployments.environments import missing, python_of
 from scripts import environments as script
-from tests.fake_environments import Environments
+from tests.support.environments import Environments
 
 
 @pytest.fixture

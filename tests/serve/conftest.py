@@ -15,7 +15,7 @@ import yaml
 
 from audiograph import Audiograph
 from audiograph.errors import AudiographError
-from deployments.ports import free_port
+from deployments.serve.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240

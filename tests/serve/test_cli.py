@@ -14,7 +14,7 @@ import soundfile
 from audiograph import Audiograph
 from audiograph.schemas import TranscribeRequest
 from tests.serve.conftest import ROOT, Server
-from tests.sounds import chord, speech_like, wav_bytes
+from tests.support.sounds import chord, speech_like, wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -21,7 +21,7 @@ from audiograph.schemas import (
     TranscribeRequest,
     Turn,
 )
-from tests.sounds import wav_bytes
+from tests.support.sounds import wav_bytes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from audiograph import Audiograph
 from tests.serve.conftest import MakeServer
-from tests.serve.durability import Flight
+from tests.support.durability import Flight
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

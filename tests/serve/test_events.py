@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 from audiograph import Audiograph, JobEvent
 from audiograph.schemas import FINAL_STATUSES, Job, TranscribeRequest
 from tests.serve.conftest import Server
-from tests.sounds import speech_like, wav_bytes
+from tests.support.sounds import speech_like, wav_bytes
 
 pytestmark = pytest.mark.cluster
 

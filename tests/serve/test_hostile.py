@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from audiograph import Audiograph, File
-from tests.hostile import HOSTILE, HostileFile
 from tests.serve.conftest import Server
-from tests.sounds import wav_bytes
+from tests.support.hostile import HOSTILE, HostileFile
+from tests.support.sounds import wav_bytes
 
 pytestmark = pytest.mark.cluster
 

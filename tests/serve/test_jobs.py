@@ -20,7 +20,7 @@ from audiograph.schemas import (
 )
 from deployments.config import JobsConfig
 from tests.serve.conftest import Server
-from tests.sounds import chord, speech_like, wav_bytes
+from tests.support.sounds import chord, speech_like, wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.ports import free_port
+from deployments.serve.ports import free_port
 from tests.serve.conftest import ROOT, START_SECONDS, Server
 
 CONFIG = """

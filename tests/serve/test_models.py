@@ -8,7 +8,7 @@ from audiograph import Audiograph
 from audiograph.errors import InvalidRequest, NotFound, NotServed
 from audiograph.schemas import LoadedVariant, Replica
 from tests.serve.conftest import Server
-from tests.sounds import wav_bytes
+from tests.support.sounds import wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -10,7 +10,7 @@ import soundfile
 
 from audiograph import Audiograph
 from audiograph.errors import InvalidRequest, JobCanceled, JobFailed
-from tests.sounds import wav_bytes
+from tests.support.sounds import wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -15,7 +15,7 @@ import pytest
 from openai import OpenAI
 
 from audiograph import Audiograph
-from deployments.storage.joins import PAUSE_SECONDS
+from deployments.audio.fades import PAUSE_SECONDS
 from tests.serve.conftest import Server
 
 pytestmark = pytest.mark.cluster

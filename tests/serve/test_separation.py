@@ -11,7 +11,7 @@ from audiograph import Audiograph
 from audiograph.errors import InvalidRequest, JobCanceled, JobFailed, ModelUnavailable
 from audiograph.schemas import Job, SeparateResult
 from tests.serve.conftest import Server
-from tests.sounds import speech_like, tone, wav_bytes
+from tests.support.sounds import speech_like, tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
 

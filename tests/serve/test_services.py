@@ -14,7 +14,7 @@ import soundfile
 
 from audiograph import Audiograph
 from tests.serve.conftest import Server
-from tests.sounds import speech_like
+from tests.support.sounds import speech_like
 
 pytestmark = pytest.mark.cluster
 

@@ -12,10 +12,10 @@ import pytest
 from audiograph import Audiograph
 from audiograph.errors import NotFound
 from deployments.config import MIB
-from deployments.serve_file import read
+from deployments.serve.file import read
 from deployments.storage.artifacts import ArtifactStore, Usage
 from tests.serve.conftest import Server
-from tests.sounds import patched, tone, wav_bytes
+from tests.support.sounds import patched, tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from audiograph.errors import InvalidRequest
 
-MODULE = "deployments.ingress.keys_cli"
+MODULE = "deployments.serve.keys"
 PASSED_ON: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Typer settings by which every argument, --help too, reaches the server's command."""
 
@@ -25,7 +25,7 @@ def keys(context: typer.Context) -> None:
 
 def _server_command() -> typer.Typer:
     here = Path.cwd()
-    if (here / "deployments" / "ingress").is_dir() and str(here) not in sys.path:
+    if (here / "deployments" / "serve").is_dir() and str(here) not in sys.path:
         sys.path.insert(0, str(here))  # an installed script, unlike `python -m`, does not look here
     try:
         module = importlib.import_module(MODULE)

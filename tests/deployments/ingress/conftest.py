@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from audiograph.schemas import Artifact
 from deployments.config import AppConfig, HttpConfig
 from deployments.ingress.app import create_app
-from deployments.ingress.services import Services
+from deployments.ingress.backend import Services
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.database import Database

@@ -24,12 +24,12 @@ from audiograph.schemas import (
     file_references,
 )
 from deployments.ingress.direct import Spoken
-from deployments.jobs.voices import bind_voices
+from deployments.jobs.binding import bind_voices
 from deployments.models.base import LoadContext, Loaded, Model, Output
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
-from tests.sounds import tone
+from tests.support.sounds import tone
 
 
 class NoEngine(Model[None]):

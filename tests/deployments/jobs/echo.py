@@ -15,10 +15,10 @@ from ray.exceptions import ActorUnavailableError
 from audiograph.errors import InvalidAudio
 from audiograph.schemas import Request, SpeakRequest
 from deployments.config import AppConfig
+from deployments.jobs.graph import Models, Outcome
 from deployments.jobs.runner import Runner
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.storage.artifacts import ArtifactStore, Provenance
-from graphs.graph import Models, Outcome
 from graphs.registry import GRAPHS
 
 

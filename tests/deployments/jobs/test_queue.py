@@ -21,7 +21,7 @@ from deployments.jobs.records import JobRecords
 from deployments.storage.artifacts import Provenance
 from tests.deployments.jobs.conftest import Farm, MakeFarm
 from tests.deployments.jobs.echo import Echo
-from tests.sounds import speech_like, wav_bytes
+from tests.support.sounds import speech_like, wav_bytes
 
 
 async def events_of(farm: Farm, job_id: str, after: str | None = None) -> list[JobEvent]:

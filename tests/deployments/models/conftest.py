@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from deployments.config import AppConfig
-from deployments.models import replica as replica_module
-from deployments.models.replica import ModelReplica
-from tests.deployments.models.toy_models import ENGINES, ToyMemory
+from deployments.replica import replica as replica_module
+from deployments.replica.replica import ModelReplica
+from tests.deployments.replica.toy_models import ENGINES, ToyMemory
 
-TOYS = "tests.deployments.models.toy_models"
+TOYS = "tests.deployments.replica.toy_models"
 
 
 @pytest.fixture(autouse=True)

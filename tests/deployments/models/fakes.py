@@ -9,8 +9,8 @@ import numpy as np
 import soxr
 
 from audiograph.errors import Canceled, NotFound
+from deployments.audio.recording import AudioStream, Recording
 from deployments.models.base import Intake, Model, Output, Samples, VoiceSample
-from deployments.storage.recording import AudioStream, Recording
 
 
 class FakeContext:

@@ -8,7 +8,7 @@ from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, Sp
 from deployments.models.base import VoiceSample
 from deployments.models.mock import SAMPLE_RATE, Mock, MockOptions
 from tests.deployments.models.fakes import FakeContext
-from tests.sounds import speech_like
+from tests.support.sounds import speech_like
 
 MOCK = Mock(MockOptions(load_seconds=0, speak_seconds=0))
 RECORDED = speech_like(seconds=2.0, sample_rate=SAMPLE_RATE)[0]

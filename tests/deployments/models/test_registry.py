@@ -9,7 +9,7 @@ from audiograph.schemas import DescribeRequest, DialogueRequest, SpeakRequest
 from deployments.config import AppConfig
 from deployments.models.registry import Registry
 
-TOYS = "tests.deployments.models.toy_models"
+TOYS = "tests.deployments.replica.toy_models"
 
 
 def config_of(models=None, **application):

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from audiograph.errors import Conflict, InternalError, InvalidRequest, NotFound
 from audiograph.schemas import Artifact, File
+from deployments.audio.files import AudioInfo
 from deployments.storage.artifacts import ArtifactStore, Provenance, Usage
-from deployments.storage.audio import AudioInfo
 from deployments.storage.blobs import Blobs
 from deployments.storage.content import Content
 

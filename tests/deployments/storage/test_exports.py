@@ -9,7 +9,7 @@ import pytest
 from audiograph.errors import Conflict, InvalidRequest
 from deployments.storage.confined import is_plain, relative_to, within
 from deployments.storage.exports import export
-from tests.hostile import PATH_TRICKS
+from tests.support.hostile import PATH_TRICKS
 
 
 @pytest.fixture

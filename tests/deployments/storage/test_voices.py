@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
+from deployments.audio.loudness import LOUDNESS
 from deployments.config import LimitsConfig, VoicesConfig
 from deployments.storage.artifacts import ArtifactStore
-from deployments.storage.loudness import LOUDNESS
 from deployments.storage.voices import VoiceStore
-from tests.hostile import PATH_TRICKS
-from tests.sounds import speech_like, wav_bytes
+from tests.support.hostile import PATH_TRICKS
+from tests.support.sounds import speech_like, wav_bytes
 
 RATE = 16_000
 SAID = "What is said in it."

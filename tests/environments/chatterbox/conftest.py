@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deployments.models.base import LoadContext
-from deployments.models.chatterbox import Chatterbox
+from deployments.models.chatterbox.model import Chatterbox
 
 
 @pytest.fixture(scope="session", autouse=True)

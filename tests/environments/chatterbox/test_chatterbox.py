@@ -15,12 +15,12 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from audiograph.errors import Canceled, InvalidAudio, NotFound, WeightsMissing
 from audiograph.schemas import DialogueRequest, SpeakRequest
-from deployments.models import chatterbox as chatterbox_module
-from deployments.models import hugging_face
+from deployments.audio.fades import PAUSE_SECONDS
 from deployments.models.base import LoadContext, VoiceSample
-from deployments.models.chatterbox import WEIGHTS_FILES
-from deployments.storage.joins import PAUSE_SECONDS
-from deployments.tiny.chatterbox import build_checkpoint
+from deployments.models.chatterbox import model as chatterbox_module
+from deployments.models.chatterbox.model import WEIGHTS_FILES
+from deployments.models.chatterbox.tiny import build_checkpoint
+from deployments.models.kit import hugging_face
 from tests.deployments.models.fakes import FakeContext
 
 RATE = 24_000

@@ -13,8 +13,8 @@ from chatterbox.models.t3.modules.perceiver import Perceiver
 from chatterbox.tts import ChatterboxTTS
 from s3tokenizer.model_v2 import S3TokenizerV2
 
-from deployments.models.chatterbox_parameters import ChatterboxParameters
-from deployments.tiny.chatterbox import build_checkpoint, reduced
+from deployments.models.chatterbox.parameters import ChatterboxParameters
+from deployments.models.chatterbox.tiny import build_checkpoint, reduced
 
 
 def content(folder):

@@ -12,8 +12,8 @@ import pytest
 from audiograph import Audiograph
 from tests.conftest import postgres_database
 from tests.serve.conftest import Server
-from tests.serve.keys import keys
-from tests.serve.readme import added_model
+from tests.support.keys import keys
+from tests.support.readme import added_model
 
 NIMBLE = {
     "max_replicas": 2,
@@ -27,7 +27,7 @@ NIMBLE = {
 """Replicas come and go within seconds, where a test waits for it."""
 
 VERSIONS = {
-    "class": "tests.serve.versions:Versions",
+    "class": "tests.support.versions:Versions",
     "deployment": {"ray_actor_options": {"num_cpus": 0.05}},
 }
 

@@ -10,8 +10,8 @@ from websockets.sync.client import connect
 from audiograph import Audiograph
 from audiograph.errors import Unauthenticated
 from tests.serve.conftest import Server
-from tests.serve.keys import keys
-from tests.sounds import wav_bytes
+from tests.support.keys import keys
+from tests.support.sounds import wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -4,8 +4,8 @@ import pytest
 
 from audiograph import Audiograph
 from audiograph.schemas import DescribeResult
-from tests.serve.readme import added_model
-from tests.sounds import tone, wav_bytes
+from tests.support.readme import added_model
+from tests.support.sounds import tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
 

@@ -12,7 +12,7 @@ from openai import OpenAI
 from audiograph import Audiograph
 from tests.serve.conftest import Server
 from tests.serve.guarded.conftest import LIMITS
-from tests.serve.keys import keys
+from tests.support.keys import keys
 
 pytestmark = pytest.mark.cluster
 

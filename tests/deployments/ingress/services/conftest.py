@@ -21,11 +21,11 @@ from audiograph.schemas import (
     SpeakResult,
     SpokenTurn,
 )
-from deployments.ingress.services import Services
-from deployments.storage import audio
+from deployments.audio import files as audio
+from deployments.ingress.backend import Services
 from deployments.storage.artifacts import Provenance
 from tests.deployments.ingress.conftest import HERE
-from tests.sounds import speech_like, tone
+from tests.support.sounds import speech_like, tone
 
 MODELS = {"mock": "mock:Mock", "dia": "dia:Dia", "higgs": "higgs:Higgs"}
 SAID = "What is said in it."

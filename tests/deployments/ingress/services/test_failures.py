@@ -9,7 +9,7 @@ import pytest
 
 from audiograph.errors import ModelUnavailable
 from audiograph.schemas import JobError
-from deployments.ingress.services import Services
+from deployments.ingress.backend import Services
 from tests.deployments.ingress.conftest import Served
 from tests.deployments.ingress.services.conftest import (
     TURNS,
@@ -152,7 +152,9 @@ async def test_a_missing_key_is_told_as_a_detail_too(client: httpx.AsyncClient) 
 
 
 def test_the_examples_are_right() -> None:
-    from deployments.ingress.dialects import services, services_examples, services_requests
+    from deployments.ingress.services import examples as services_examples
+    from deployments.ingress.services import requests as services_requests
+    from deployments.ingress.services import routes as services
 
     services_requests.SpeechBody.model_validate(services_examples.SPEECH["speech"]["value"])
     services_requests.DialogueBody.model_validate(services_examples.DIALOGUE["dialogue"]["value"])

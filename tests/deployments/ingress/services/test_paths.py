@@ -10,7 +10,7 @@ import httpx
 import pytest
 import soundfile
 
-from deployments.ingress.services import Services
+from deployments.ingress.backend import Services
 from tests.deployments.ingress.services.conftest import (
     RATE,
     SECONDS,
@@ -20,8 +20,8 @@ from tests.deployments.ingress.services.conftest import (
     say,
     written,
 )
-from tests.hostile import PATH_TRICKS
-from tests.sounds import speech_like, wav_bytes
+from tests.support.hostile import PATH_TRICKS
+from tests.support.sounds import speech_like, wav_bytes
 
 
 async def test_a_voice_is_a_path_in_the_folder_or_an_upload(

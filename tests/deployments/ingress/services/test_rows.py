@@ -8,11 +8,11 @@ import pytest
 import soundfile
 
 from audiograph.schemas import LoadedVariant, Replica
+from deployments.audio import files as audio
 from deployments.config import LimitsConfig
-from deployments.ingress.services import Services
-from deployments.models.dia import DiaParameters
-from deployments.models.higgs_parameters import HiggsParameters
-from deployments.storage import audio
+from deployments.ingress.backend import Services
+from deployments.models.dia.model import DiaParameters
+from deployments.models.higgs.parameters import HiggsParameters
 from tests.deployments.ingress.services.conftest import RATE, SECONDS, TURNS, Runner, converse, say
 
 

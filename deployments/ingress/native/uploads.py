@@ -1,0 +1,195 @@
+"""Receives an upload: from the socket straight into storage, in constant memory, whole or not at all."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from audiograph.errors import InvalidRequest, MalformedRequest, PayloadTooLarge
+from audiograph.schemas import File
+from deployments.audio.files import media_type, probe
+from deployments.config import LimitsConfig
+from deployments.storage.artifacts import ArtifactStore
+
+FIELD = "file"
+BLOCK_BYTES = 1024**2
+"""Written at once: one hop to a thread for a mebibyte instead of one for each packet."""
+FORM_BYTES = 64 * 1024
+"""What a multipart form may hold beside the file's own bytes."""
+
+_ESCAPED = re.compile("%(22|0D|0A)", re.IGNORECASE)
+"""What browsers put for quotes and line breaks in a form's file names (HTML standard, 4.10.22.8)."""
+
+Returned = TypeVar("Returned")
+
+_threads = ThreadPoolExecutor(8, "upload")
+"""Apart from the threads that answer other requests: decoding a long upload takes a while."""
+
+
+async def receive_upload(request: Request, store: ArtifactStore, limits: LimitsConfig) -> File:
+    """Store the form's one field ``file``.
+
+    Raises:
+        MalformedRequest: not a multipart form, or one that breaks off.
+        InvalidRequest: the field is missing, or there are others.
+        PayloadTooLarge: more bytes than ``limits.max_upload_bytes``.
+        InvalidAudio: what came is not audio within the limits.
+    """
+    form = FileForm(request.headers.get("content-type"))
+    _refuse_by_length(request, limits.max_upload_bytes)
+    with store.writer() as writer:  # leaving it without a commit leaves nothing behind
+        async for block in _blocks(request.stream(), form, limits.max_upload_bytes):
+            await _in_thread(writer.write, block)
+        name = form.finish()
+        audio = await _in_thread(lambda: probe(writer.path, limits))
+        return await _in_thread(lambda: writer.commit_file(name, media_type(writer.path), audio))
+
+
+def _refuse_by_length(request: Request, limit: int) -> None:
+    """What says itself that it is too large need not be sent."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit + FORM_BYTES:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    message = f"the upload is larger than the {limit} bytes that this server takes"
+    return PayloadTooLarge(message, field=FIELD, details={"max_upload_bytes": limit})
+
+
+async def _blocks(chunks: AsyncIterator[bytes], form: "FileForm", limit: int) -> AsyncIterator[bytes]:
+    """The file's bytes, a mebibyte at a time."""
+    received = content = 0
+    block = bytearray()
+    async for chunk in chunks:
+        received += len(chunk)
+        block += form.feed(chunk)
+        if content + len(block) > limit or received > limit + FORM_BYTES:
+            raise _too_large(limit)
+        if len(block) >= BLOCK_BYTES:
+            content += len(block)
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
+async def _in_thread(call: Callable[..., Returned], *arguments: object) -> Returned:
+    """Like ``asyncio.to_thread``, but a cancellation waits for the thread: it may still use the writer."""
+    running = asyncio.get_running_loop().run_in_executor(_threads, call, *arguments)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
+
+
+class FileForm:
+    """Takes the one field ``file`` out of a multipart form, as its bytes arrive (RFC 7578)."""
+
+    def __init__(self, content_type: str | None) -> None:
+        self.name: str | None = None
+        self._content: list[bytes] = []
+        self._header, self._value = b"", b""
+        self._disposition = b""
+        self._ended = False
+        self._parser = self._parse_by(_boundary(content_type))
+
+    def _parse_by(self, boundary: bytes) -> MultipartParser:
+        try:
+            return MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._add_to_header,
+                    "on_header_value": self._add_to_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_content,
+                    "on_part_data": self._add_content,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise MalformedRequest(f"Content-Type: {error}", field="Content-Type") from error
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes of the file in the next piece of the body.
+
+        Raises:
+            MalformedRequest: it is not a form with that boundary.
+            InvalidRequest: it has another field.
+        """
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise MalformedRequest(f"the multipart form is broken: {error}") from error
+        content, self._content = b"".join(self._content), []
+        return content
+
+    def finish(self) -> str:
+        """The file's name, once the body has ended.
+
+        Raises:
+            MalformedRequest: the form had not ended.
+            InvalidRequest: there was no file in it.
+        """
+        if not self._ended:
+            raise MalformedRequest("the multipart form breaks off before its closing boundary")
+        if self.name is None:
+            raise InvalidRequest(f"the form has no field {FIELD!r}", field=FIELD)
+        return self.name
+
+    def _begin_part(self) -> None:
+        self._disposition = b""
+
+    def _add_to_header(self, data: bytes, start: int, stop: int) -> None:
+        self._header += data[start:stop]
+
+    def _add_to_value(self, data: bytes, start: int, stop: int) -> None:
+        self._value += data[start:stop]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header, self._value = b"", b""
+
+    def _begin_content(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        field = options.get(b"name", b"").decode(errors="replace")
+        if field != FIELD:
+            raise InvalidRequest(
+                f"unknown form field {field[:40]!r}; send one field, {FIELD!r}", field=field[:40]
+            )
+        if self.name is not None:
+            raise InvalidRequest(f"the form has {FIELD!r} twice; send one file at a time", field=FIELD)
+        if b"filename" not in options:
+            message = f"{FIELD!r} came as text, not as a file; with curl, put an @ before its path"
+            raise InvalidRequest(message, field=FIELD)
+        self.name = _ESCAPED.sub(_unescape, options[b"filename"].decode(errors="replace"))
+
+    def _add_content(self, data: bytes, start: int, stop: int) -> None:
+        self._content.append(data[start:stop])
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _unescape(escaped: re.Match[str]) -> str:
+    return chr(int(escaped[1], 16))
+
+
+def _boundary(content_type: str | None) -> bytes:
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data":
+        message = (
+            f"send multipart/form-data with a field {FIELD!r}, not {content_type or 'an untyped body'!r}"
+        )
+        raise MalformedRequest(message, field="Content-Type")
+    if not options.get(b"boundary"):
+        raise MalformedRequest("Content-Type: multipart/form-data lacks its boundary", field="Content-Type")
+    return options[b"boundary"]

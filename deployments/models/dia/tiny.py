@@ -1,0 +1,102 @@
+"""A tiny random Dia checkpoint of the true architecture: text encoder, decoder and, in a folder of it, codec.
+
+What it makes is noise, at the true sample rate (44.1 kHz), from the true number of codebooks and vocabulary,
+with the true delays between them. It never ends by itself: a dialogue is as long as it may be.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from deployments.models.kit.checkpoints import built
+
+SEED = 0
+REVISION = 1
+"""Part of the folder's name: raise it with every change of what is built."""
+
+CODEC = "codec"
+"""The folder of the codec within that of the checkpoint."""
+END_TOKEN, PAD_TOKEN, START_TOKEN = 1024, 1025, 1026
+HIDDEN, HEADS = 32, 4
+CODE_DEVIATION = 0.03
+"""Of what is in the codebooks: it makes noise as loud as speech, well below full scale."""
+
+
+def build_checkpoint(folder: Path) -> Path:
+    """The folder of the checkpoint within `folder`, built if it is not there."""
+    return built(folder / f"dia-{REVISION}", _write)
+
+
+def _write(path: Path) -> None:
+    import torch
+
+    generator = torch.Generator().manual_seed(SEED)
+    model, codec = _model().eval(), _codec().eval()
+    with torch.no_grad():
+        _randomize(model, generator)
+        _randomize(codec, generator)
+        _never_end(model)
+    _set_generation(model.generation_config)
+    model.save_pretrained(path)
+    codec.save_pretrained(path / CODEC)
+
+
+def _model() -> Any:
+    import transformers as hf
+
+    size = {
+        "num_hidden_layers": 2,
+        "hidden_size": HIDDEN,
+        "intermediate_size": 2 * HIDDEN,
+        "num_attention_heads": HEADS,
+        "head_dim": HIDDEN // HEADS,
+    }
+    cross = {
+        "cross_hidden_size": HIDDEN,
+        "cross_num_attention_heads": HEADS,
+        "cross_num_key_value_heads": HEADS,
+        "cross_head_dim": HIDDEN // HEADS,
+    }
+    encoder = hf.DiaEncoderConfig(**size, num_key_value_heads=HEADS)
+    decoder = hf.DiaDecoderConfig(**size, **cross, num_key_value_heads=HEADS // 2)
+    return hf.DiaForConditionalGeneration(hf.DiaConfig(encoder_config=encoder, decoder_config=decoder))
+
+
+def _codec() -> Any:
+    import transformers as hf
+
+    config = hf.DacConfig(
+        sampling_rate=44_100,
+        downsampling_ratios=[2, 4, 8, 8],  # 512 samples a frame
+        n_codebooks=9,
+        codebook_size=1024,
+        encoder_hidden_size=4,
+        decoder_hidden_size=32,
+    )
+    return hf.DacModel(config)
+
+
+def _randomize(model: Any, generator: Any) -> None:
+    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+    import torch
+
+    for name, parameter in model.named_parameters():
+        if name.endswith("codebook.weight"):
+            parameter.normal_(std=CODE_DEVIATION, generator=generator)
+        elif name.endswith("bias"):
+            parameter.zero_()
+        elif parameter.dim() > 1 and not name.endswith("alpha"):  # of the codec's activations, which are ones
+            torch.nn.init.xavier_normal_(parameter, generator=generator)
+
+
+def _never_end(model: Any) -> None:
+    """The end token's logit is always 0, and of a thousand others some are always more."""
+    rows = model.logits_dense.weight.view(model.config.decoder_config.num_channels, -1, HIDDEN)
+    rows[:, END_TOKEN:] = 0
+
+
+def _set_generation(config: Any) -> None:
+    """As the published checkpoint has it."""
+    config.eos_token_id, config.pad_token_id = END_TOKEN, PAD_TOKEN
+    config.bos_token_id = config.decoder_start_token_id = START_TOKEN
+    config.do_sample, config.guidance_scale, config.max_length = True, 3.0, 3072
+    config.temperature, config.top_p, config.top_k = 1.8, 0.9, 45

@@ -1,0 +1,186 @@
+"""A tiny random Higgs Audio v2 of the true architecture: language model, processor and codec.
+
+What it says is noise, at the true sample rate (24 kHz) and frame rate (25 Hz), in the true number of
+codebooks of the true size, and it ends by chance: after some 130 frames, which are 5 s.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from deployments.models.higgs.codec import codec_class
+from deployments.models.kit.checkpoints import built
+
+SEED = 0
+REVISION = 1
+"""Part of the folder's name: raise it with every change of what is built."""
+
+CODEBOOKS, CODES = 8, 1024
+STREAM_BOS, STREAM_EOS = 1024, 1025
+HIDDEN = 32
+RATIOS = [8, 5, 4, 2, 3]  # 960 samples a frame
+
+BOS, END, EOT = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
+AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY = (
+    "<|audio_out_bos|>",
+    "<|AUDIO_OUT|>",
+    "<|audio_eos|>",
+    "<|reserved_special_token_6|>",
+)
+SPECIAL = [
+    *(
+        BOS,
+        END,
+        EOT,
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|scene_desc_start|>",
+        "<|scene_desc_end|>",
+    ),
+    *(AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY),
+]
+
+CHAT_TEMPLATE = """\
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message['role'] == 'scene' %}
+        {{- '\\n\\n<|scene_desc_start|>\\n' + message['content'][0]['text'] + '\\n<|scene_desc_end|>' }}
+    {%- else %}
+        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' }}
+        {%- if message['role'] == 'assistant' %}
+            {{- '<|audio_out_bos|><|AUDIO_OUT|><|audio_eos|>' }}
+        {%- else %}
+            {{- message['content'][0]['text'] }}
+        {%- endif %}
+    {%- endif %}
+    {%- if loop.last or loop.nextitem['role'] != 'scene' %}
+        {{- '<|eot_id|>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n<|audio_out_bos|>' }}
+{%- endif %}"""
+"""The conversations of the published checkpoint, in so far as they are used: the scene is the system's."""
+
+
+def build_checkpoint(folder: Path) -> Path:
+    """The folder of a checkpoint within `folder`, with ``model`` and ``codec``, built if it is not there."""
+    return built(folder / f"higgs-{REVISION}", _write)
+
+
+def _write(path: Path) -> None:
+    import torch
+    import transformers as hf
+
+    text = tokenizer()
+    extractor = hf.DacFeatureExtractor(sampling_rate=24_000, hop_length=1)
+    generator = torch.Generator().manual_seed(SEED)
+    for name, model in (("model", _language_model(text)), ("codec", _codec())):
+        with torch.no_grad():
+            _randomize(model, generator)
+        model.save_pretrained(path / name)
+    hf.HiggsAudioV2Processor(extractor, text, None, chat_template=CHAT_TEMPLATE).save_pretrained(
+        path / "model"
+    )
+
+
+def _language_model(text: Any) -> Any:
+    import transformers as hf
+
+    token = text.convert_tokens_to_ids
+    config = hf.HiggsAudioV2Config(
+        vocab_size=len(text),
+        hidden_size=HIDDEN,
+        intermediate_size=2 * HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        num_codebooks=CODEBOOKS,
+        codebook_size=CODES + 2,
+        audio_stream_bos_id=STREAM_BOS,
+        audio_stream_eos_id=STREAM_EOS,
+        bos_token_id=token(BOS),
+        pad_token_id=token(END),
+        eos_token_id=token(EOT),
+        audio_bos_token_id=token(AUDIO_BOS),
+        audio_token_id=token(AUDIO),
+        audio_delay_token_id=token(DELAY),
+    )
+    model = hf.HiggsAudioV2ForConditionalGeneration(config)
+    _set_generation(model.generation_config, config)
+    return model
+
+
+def _set_generation(generation: Any, config: Any) -> None:
+    """As the published checkpoint has it."""
+    generation._from_model_config = False  # else what only this model knows is not saved
+    generation.bos_token_id, generation.pad_token_id = config.bos_token_id, config.pad_token_id
+    generation.eos_token_id = config.eos_token_id
+    generation.ras_win_len, generation.ras_win_max_num_repeat = 7, 2
+
+
+def _codec() -> Any:
+    import transformers as hf
+
+    acoustic = {
+        "model_type": "dac",
+        "encoder_hidden_size": 4,
+        "decoder_hidden_size": 64,
+        "hidden_size": 16,
+        "downsampling_ratios": RATIOS,
+        "upsampling_ratios": RATIOS,
+    }
+    semantic = {
+        "model_type": "hubert",
+        "hidden_size": HIDDEN,
+        "intermediate_size": 2 * HIDDEN,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "conv_dim": [16] * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4,
+        "mask_time_prob": 0.0,
+    }
+    config = hf.HiggsAudioV2TokenizerConfig(
+        target_bandwidths=[0.5, 1, 1.5, 2],  # up to eight codebooks
+        acoustic_model_config=acoustic,
+        semantic_model_config=semantic,
+    )
+    return codec_class()(config)
+
+
+def _randomize(model: Any, generator: Any) -> None:
+    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+    import torch
+
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        if parameter.dim() > 1 and not name.endswith(("original0", "alpha")):
+            torch.nn.init.xavier_normal_(parameter, generator=generator)
+        elif name.endswith("bias"):
+            parameter.zero_()
+    for name, length in parameters.items():
+        if name.endswith("original0"):  # weight normalization: the lengths of the vectors in original1
+            vectors = parameters[name.removesuffix("0") + "1"]
+            length.copy_(vectors.flatten(0, 1).norm(dim=0).view_as(length))
+    for name, codebook in model.named_buffers():
+        if name.endswith("codebook.embed"):
+            codebook.normal_(generator=generator)
+
+
+def tokenizer() -> Any:
+    """Of bytes, and of the control tokens of the published checkpoint."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    of_bytes = Tokenizer(models.BPE(vocab={letter: rank for rank, letter in enumerate(alphabet)}, merges=[]))
+    of_bytes.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    of_bytes.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=of_bytes,
+        bos_token=BOS,
+        pad_token=END,
+        eos_token=EOT,
+        additional_special_tokens=[token for token in SPECIAL if token not in (BOS, END, EOT)],
+    )

@@ -1,0 +1,5 @@
+"""The family `musicgen`; the configuration names `MusicGen`."""
+
+from deployments.models.musicgen.model import MusicGen
+
+__all__ = ["MusicGen"]

@@ -1,0 +1,135 @@
+"""Speech to text with Whisper: language detection, segments, word times, translation into English."""
+
+import importlib.util
+import re
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from audiograph.errors import InvalidRequest
+from audiograph.schemas import Request, TaskName, TranscribeRequest
+from deployments.models.base import Intake, LoadContext, Loaded, Model, Options
+from deployments.models.kit.weights import by_policy
+from deployments.models.whisper.languages import LANGUAGES, language_code
+from deployments.models.whisper.scheduler import Flight
+from deployments.models.whisper.tiny import build_checkpoint
+from deployments.models.whisper.weights import pretrained_checkpoint
+
+ROWS_ON_CPU, ROWS_ON_GPU = 8, 16
+ENCODED_ON_GPU = 8
+"""Windows in the decoder, and in the encoder; a CPU gains nothing by more than one in the latter."""
+
+KNOWS_CANTONESE = frozenset({"large-v3", "turbo"})
+CONTROL_TOKEN = re.compile(r"<\|.*?\|>")
+
+
+class WhisperOptions(Options):
+    """How much is transcribed at a time."""
+
+    batch_size: int | None = Field(
+        None, ge=1, le=256, description="Windows of 30 s in the decoder; absent: 8 on a CPU, 16 on a GPU."
+    )
+
+
+class Whisper(Model[Any]):
+    """``transcribe`` with OpenAI's Whisper; the engine is a `whisper.model.Whisper`."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("transcribe",)
+    variants = ("tiny", "base", "small", "medium", "large-v3", "turbo")
+    default_variant = "base"
+    options_class = WhisperOptions
+
+    options: WhisperOptions
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """The package openai-whisper, if it is not installed."""
+        if importlib.util.find_spec("whisper") is None:
+            return "The package openai-whisper is not installed."
+        return None
+
+    def check_request(self, request: Request, variant: str) -> None:
+        """Refuse unknown languages, what a variant was not trained for, and control tokens in the prompt."""
+        assert isinstance(request, TranscribeRequest)
+        if request.language is not None:
+            _check_language(request.language, variant)
+        if request.translate and variant == "turbo":
+            raise InvalidRequest(
+                "variant 'turbo' was not trained to translate; take 'medium' or 'large-v3'", field="translate"
+            )
+        if found := CONTROL_TOKEN.search(request.prompt or ""):
+            raise InvalidRequest(
+                f"the prompt holds {found[0]!r}, which could be one of the model's control tokens; "
+                "leave it out",
+                field="prompt",
+            )
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[Any]:
+        """Load the published checkpoint, or a tiny random one, as the policy says."""
+        return by_policy(
+            context, lambda: _load_pretrained(variant, context), lambda: _load_tiny(variant, context)
+        )
+
+    def run_in_flight(self, engine: Any, intake: Intake) -> None:
+        """Transcribe what comes, windows of all requests together.
+
+        Unlike `whisper.transcribe`, no window knows the text of the one before it, and the prompt goes before
+        each: so windows of one recording can be decoded at once. Where they are cut, see `whisper_windows`.
+        A language that is not given is detected from the first window.
+        """
+        on_gpu = engine.device.type == "cuda"
+        rows = self.options.batch_size or (ROWS_ON_GPU if on_gpu else ROWS_ON_CPU)
+        Flight(engine, intake, rows=rows, encoded_at_once=ENCODED_ON_GPU if on_gpu else 1).run()
+
+    def check_engine(self, engine: Any) -> None:
+        """One decoder step over a single frame of audio features."""
+        import torch
+
+        with torch.inference_mode():
+            token = torch.zeros(1, 1, dtype=torch.long, device=engine.device)
+            features = torch.zeros(1, 1, engine.dims.n_audio_state, device=engine.device)
+            if not engine.decoder(token, features).isfinite().all():
+                raise RuntimeError("the decoder's logits are not finite")
+
+
+def _load_pretrained(variant: str, context: LoadContext) -> Any:
+    import whisper
+
+    path = pretrained_checkpoint(variant, context.work_dir)
+    model = whisper.load_model(str(path), device=context.device)
+    # Known by name alone, and without them word times are wrong.
+    model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])
+    return in_its_precision(model)
+
+
+def _load_tiny(variant: str, context: LoadContext) -> Any:
+    """Its alignment heads stay whisper's default, the upper half of its layers."""
+    import whisper
+
+    path = build_checkpoint(variant, context.work_dir / "tiny")
+    return in_its_precision(whisper.load_model(str(path), device=context.device))
+
+
+def in_its_precision(model: Any) -> Any:
+    """On a GPU the weights in half precision, once: whisper itself would convert them at every step."""
+    from torch import nn
+
+    if model.device.type == "cuda":
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d | nn.Embedding):
+                module.half()
+    return model
+
+
+def _check_language(language: str, variant: str) -> None:
+    code = language_code(language)
+    if code is None:
+        raise InvalidRequest(
+            f"whisper does not know the language {language!r}; it takes a code ({', '.join(LANGUAGES)}) "
+            "or an English name such as 'german'",
+            field="language",
+        )
+    if code == "yue" and variant not in KNOWS_CANTONESE:
+        raise InvalidRequest(
+            f"variant {variant!r} does not know {language!r}; take 'large-v3' or 'turbo'", field="language"
+        )

@@ -1,0 +1,226 @@
+"""One request to transcribe: its windows, what was heard in them so far, and what comes of it."""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from audiograph.schemas import Segment, TranscribeRequest, TranscribeResult, Word
+from deployments.models.base import Output, RunContext, Samples, Ticket
+from deployments.models.kit.subtitles import transcript_files
+from deployments.models.whisper.languages import language_code
+from deployments.models.whisper.timing import Part
+from deployments.models.whisper.vad import SAMPLE_RATE
+from deployments.models.whisper.windows import Window, windows
+
+TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Whisper's own: the next one is tried where a window's text repeats itself or is improbable."""
+
+UNDETERMINED = "und"
+"""The language of a recording without speech, as ISO 639 has it."""
+
+STAGE = "transcribing"
+SOT_TOKENS = 3
+"""Start of transcript, language, task."""
+
+
+class Job:
+    """A ticket, its recording and its text.
+
+    Args:
+        ticket: one request in flight.
+        model: the `whisper.model.Whisper` that serves it.
+    """
+
+    def __init__(self, ticket: Ticket, model: Any) -> None:
+        self.ticket = ticket
+        self.request: TranscribeRequest = ticket.request
+        self.language = None if self.request.language is None else language_code(self.request.language)
+        """Its code; None until the first window tells."""
+        self.temperatures: Sequence[float] = TEMPERATURE_LADDER
+        if self.request.temperature is not None:
+            self.temperatures = (self.request.temperature,)
+        self.is_open = self.is_closed = False
+        """Whether its recording is decoded; whether its ticket is finished."""
+        self.queue: deque[Window] = deque()
+        """Windows that nobody works on yet, in order."""
+        self._model = model
+        self._context: RunContext = ticket.context
+        self._samples: Samples | None = None
+        self._order: list[int] = []  # starts of the windows that are not sent yet
+        self._heard: dict[int, list[Part]] = {}  # by the start of their window, while an earlier one is not
+        self._segments: list[Segment] = []
+        self._text = ""
+        self._frames = self._frames_done = 0
+        self._fraction = 0.0
+
+    def open(self) -> None:
+        """Decode the recording and share it out in windows.
+
+        Raises:
+            Canceled: the job was canceled.
+            NotFound: the file is gone.
+            InvalidAudio: it cannot be decoded.
+        """
+        self._context.progress(0.0, "decoding audio")
+        self._samples, _ = self._context.audio(self.request.file, sample_rate=SAMPLE_RATE, mono=True)
+        if self.request.vad:
+            self._context.progress(0.0, "detecting speech")
+        found = windows(self._samples, vad=self.request.vad, check=self._context.check)
+        self.queue.extend(found)
+        self._order = [window.start for window in found]
+        self._frames = sum(window.frames for window in found)
+        self.is_open = True
+        self.report()
+
+    @property
+    def samples(self) -> Samples:
+        """Float32 ``[frames]`` at 16 kHz."""
+        assert self._samples is not None
+        return self._samples
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of its windows are heard."""
+        return self.is_open and not self._order
+
+    @property
+    def initial_length(self) -> int:
+        """How many `initial_tokens` there are."""
+        return len(self._prompt) + SOT_TOKENS
+
+    @property
+    def initial_tokens(self) -> list[int]:
+        """What every window starts with: the prompt, and start of transcript in its language and task."""
+        return [*self._prompt, *self.tokenizer.sot_sequence]
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """For its language and task, once the former is known."""
+        from whisper.tokenizer import get_tokenizer
+
+        assert self.language is not None
+        return get_tokenizer(
+            True,
+            num_languages=self._model.num_languages,
+            language=self.language,
+            task="translate" if self.request.translate else "transcribe",
+        )
+
+    def report(self, frames_running: float = 0.0) -> None:
+        """Tell how far it is, with what its windows in the decoder have done.
+
+        Raises:
+            Canceled: the job was canceled.
+        """
+        if not self.is_open:
+            self._context.check()
+            return
+        done = (self._frames_done + frames_running) / self._frames if self._frames else 1.0
+        # A higher temperature starts its window again; the bar must not go back with it.
+        self._fraction = max(self._fraction, min(1.0, done))
+        self._context.progress(self._fraction, STAGE)
+
+    def hear(self, window: Window, parts: list[Part], heard: int) -> None:
+        """Take a window's sentences, and send those that no earlier window can come before.
+
+        Args:
+            window: one of its own.
+            parts: what was heard in it.
+            heard: up to which frame of the recording; the rest is another window.
+
+        Raises:
+            Canceled: the job was canceled.
+        """
+        self._heard[window.start] = parts
+        if heard < window.end:
+            rest = window.behind(heard)
+            insort(self._order, rest.start)
+            self.queue.appendleft(rest)
+        self._frames_done += min(heard, window.end) - window.start
+        while self._order and self._order[0] in self._heard:
+            for part in self._heard.pop(self._order.pop(0)):
+                self._send(part)
+        self.report()
+
+    def output(self) -> Output:
+        """The whole transcription, once it is done."""
+        result = TranscribeResult(
+            text=self._text.strip(),
+            language=self.language or UNDETERMINED,
+            duration=round(self._seconds, 3),
+            segments=self._segments,
+            notes=list(self._notes()),
+        )
+        return Output(result, transcript_files(result), audio_seconds=self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+    @cached_property
+    def _prompt(self) -> list[int]:
+        """What fits of the given text, behind the token that says so."""
+        tokens = self._prompt_tokens
+        return [int(self._plain_tokenizer.sot_prev), *tokens[-self._prompt_room :]] if tokens else []
+
+    @cached_property
+    def _prompt_tokens(self) -> list[int]:
+        text = (self.request.prompt or "").strip()
+        return list(self._plain_tokenizer.encode(" " + text)) if text else []
+
+    @property
+    def _prompt_room(self) -> int:
+        return int(self._model.dims.n_text_ctx) // 2 - 1
+
+    @property
+    def _plain_tokenizer(self) -> Any:
+        from whisper.tokenizer import get_tokenizer
+
+        return get_tokenizer(True, num_languages=self._model.num_languages)
+
+    def _send(self, part: Part) -> None:
+        segment = _segment(len(self._segments), part, self._seconds)
+        self._segments.append(segment)
+        self._text += part["text"]  # with the space that it begins with, in languages that have spaces
+        self._context.partial({"segment": segment.model_dump(exclude_none=True)})
+
+    def _notes(self) -> Iterator[str]:
+        if not self._frames:
+            yield "No speech was found." if self.request.vad else "The recording is empty."
+        if self.request.word_timestamps and self.request.translate:
+            yield "Word times of a translation are not reliable."
+        if len(self._prompt_tokens) > self._prompt_room:
+            yield (
+                f"The prompt has {len(self._prompt_tokens)} tokens; "
+                f"only the last {self._prompt_room} were used."
+            )
+
+
+def _segment(index: int, part: Part, duration: float) -> Segment:
+    """Within the recording: whisper's windows reach beyond its end."""
+
+    def within(seconds: float) -> float:
+        return round(min(max(float(seconds), 0.0), duration), 3)
+
+    words = [
+        Word(
+            word=word["word"].strip(),
+            start=within(word["start"]),
+            end=within(word["end"]),
+            probability=float(word["probability"]),
+        )
+        for word in part.get("words", ())
+    ]
+    return Segment(
+        id=index,
+        start=within(part["start"]),
+        end=within(part["end"]),
+        text=part["text"].strip(),
+        temperature=part["temperature"],
+        avg_logprob=part["avg_logprob"],
+        compression_ratio=part["compression_ratio"],
+        no_speech_prob=part["no_speech_prob"],
+        words=words if "words" in part else None,
+    )

@@ -1,0 +1,148 @@
+"""What a run is given beside its request: input audio, and a line to the caller for progress and cancel."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audiograph.errors import Canceled
+from audiograph.schemas import Artifact
+from deployments.audio import files as audio
+from deployments.audio.recording import AudioStream, Recording
+from deployments.config import LimitsConfig
+from deployments.models.base import Samples, VoiceSample
+from deployments.storage.artifacts import ArtifactStore
+
+PROGRESS_SECONDS = 0.25
+"""The least time between two progress events of a run."""
+
+Event = dict[str, Any]
+
+
+class ReplicaContext:
+    """The `RunContext` of one request: made on the event loop, used in the model's thread, then closed.
+
+    Events go to `send`, which is called on the loop. Of the progress reported in between, the newest is
+    kept and sent as soon as the pace allows.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        job_id: str,
+        store: ArtifactStore,
+        limits: LimitsConfig,
+        scratch: Path,
+        send: Callable[[Event], None],
+    ) -> None:
+        self.device = device
+        self.job_id = job_id
+        self._store = store
+        self._limits = limits
+        self._scratch = scratch
+        self._recordings: list[Recording] = []
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._canceled = threading.Event()
+        self._lock = threading.Lock()
+        self._latest: Event | None = None
+        self._flush_is_due = False
+        self._sent_at = -PROGRESS_SECONDS
+        self._origin = (time.monotonic(), 0.0)
+        self._fraction = 0.0
+
+    def audio(
+        self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
+    ) -> tuple[Samples, int]:
+        """Decode a stored file; see `RunContext.audio`."""
+        self.check()
+        with self._store.local(file_id) as path:
+            return audio.decode(path, sample_rate=sample_rate, mono=mono, limits=self._limits)
+
+    def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
+        """A recorded voice; see `RunContext.voice`. Submitting has put its artifact's id for its name."""
+        samples, rate = self.audio(voice, sample_rate=sample_rate, mono=True)
+        record = self._store.get(voice)
+        known = record.parameters if isinstance(record, Artifact) else {}
+        return VoiceSample(known.get("voice", record.name), samples, rate, known.get("transcript"))
+
+    @contextmanager
+    def stream(self, file_id: str) -> Iterator[AudioStream]:
+        """Decode a stored file block by block; see `RunContext.stream`."""
+        self.check()
+        with self._store.local(file_id) as path, audio.stream(path, self._limits) as source:
+            yield source
+
+    def recording(self, channels: int) -> Recording:
+        """An empty recording in the scratch folder; see `RunContext.recording`."""
+        self.check()
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._recordings.append(Recording(channels, self._scratch))
+        return self._recordings[-1]
+
+    def close(self) -> None:
+        """Give up the recordings: the run has ended, and its outputs are stored."""
+        for recording in self._recordings:
+            recording.close()
+
+    def progress(self, fraction: float, stage: str | None = None) -> None:
+        """Report progress; see `RunContext.progress`. Anything outside of 0..1 is clamped."""
+        self.check()
+        fraction = min(1.0, max(0.0, float(fraction)))
+        with self._lock:
+            eta = self._eta_seconds(fraction, time.monotonic())
+            self._latest = {"type": "progress", "progress": fraction, "stage": stage, "eta_seconds": eta}
+            wake = not self._flush_is_due
+            self._flush_is_due = True
+        if wake:
+            self._loop.call_soon_threadsafe(self._plan_flush)
+
+    def partial(self, data: dict[str, Any]) -> None:
+        """Send a part of the result at once; see `RunContext.partial`."""
+        self.check()
+        self._loop.call_soon_threadsafe(self._send, {"type": "partial", "data": data})
+
+    def check(self) -> None:
+        """Raise Canceled if the job was canceled."""
+        if self._canceled.is_set():
+            raise Canceled("the job was canceled")
+
+    @property
+    def canceled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._canceled.is_set()
+
+    def cancel(self) -> None:
+        """Make the model's next `check`, `progress`, `partial` or `audio` raise Canceled."""
+        self._canceled.set()
+
+    def begin(self) -> None:
+        """The model starts now: what came before, such as loading, says nothing about the time left."""
+        with self._lock:
+            self._origin = (time.monotonic(), 0.0)
+            self._fraction = 0.0
+
+    def flush(self) -> None:
+        """Send the progress that waits for its turn, if any. To be called on the loop."""
+        with self._lock:
+            event, self._latest = self._latest, None
+            self._flush_is_due = False
+        if event:
+            self._sent_at = self._loop.time()
+            self._send(event)
+
+    def _plan_flush(self) -> None:
+        wait = self._sent_at + PROGRESS_SECONDS - self._loop.time()
+        self._loop.call_later(max(0.0, wait), self.flush)
+
+    def _eta_seconds(self, fraction: float, now: float) -> float | None:
+        if fraction < self._fraction:  # a new start, such as a batch tried again in halves
+            self._origin = (now, fraction)
+        self._fraction = fraction
+        began_at, began_with = self._origin
+        done, seconds = fraction - began_with, now - began_at
+        return seconds * (1 - fraction) / done if done > 0 else None

@@ -1,1 +1,0 @@
-"""Tests; only tests/serve needs the packages, whose servers end with them."""

@@ -1,0 +1,26 @@
+import pytest
+
+from audiograph.errors import InvalidRequest
+from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
+from deployments.models.kit.speaking import check_spoken, expected_frames, turns_of, voices_of
+
+
+def test_voices_are_in_the_order_in_which_they_first_speak():
+    assert voices_of([Turn(text="x", voice=voice) for voice in ("b", None, "a", "b")]) == ["b", "a"]
+
+
+def test_speech_is_one_turn():
+    turn = Turn(text="x", voice="a")
+    assert turns_of(SpeakRequest(text="x", voice="a")) == turns_of(DialogueRequest(turns=[turn])) == [turn]
+
+
+def test_wide_letters_take_longer():
+    assert 25 * 0.7 < expected_frames("fifteen letters") < 25 * 1.5
+    assert 25 * 0.7 < expected_frames("今天天气") < 25 * 1.5
+
+
+@pytest.mark.parametrize("text", ["…", "?!", " \t"])
+def test_what_has_no_words_is_refused_with_its_field(text):
+    with pytest.raises(InvalidRequest, match=r"turns\.1\.text has nothing that can be spoken") as refused:
+        check_spoken(text, "turns.1.text")
+    assert refused.value.field == "turns.1.text"

@@ -1,0 +1,54 @@
+"""MusicGen's step as one graph: that it can be one, anywhere; that it then gives the same, on a GPU."""
+
+import pytest
+import torch
+
+from audiograph.schemas import GenerateMusicRequest
+from deployments.models.base import LoadContext
+from deployments.models.musicgen.cuda_graphs import StepGraphs
+from deployments.models.musicgen.decoder import Conditions, Decoder
+from deployments.models.musicgen.model import MusicGen, MusicGenOptions
+from tests.deployments.models.fakes import FakeTicket, fly
+
+MODEL = MusicGen(MusicGenOptions())
+
+ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("variant", ["small", "melody"])
+def test_a_step_is_one_graph_that_never_waits_for_the_device(variant, tmp_path):
+    engine = MODEL.load(variant, LoadContext("cpu", "tiny", tmp_path)).engine
+    decoder = Decoder(engine.model.decoder, rows=2)
+    tokens = torch.full((2, decoder.codebooks), 2048)
+    with torch.inference_mode():
+        for row in range(2):
+            decoder.begin(row, Conditions(), tokens[:1].T)
+        plain = decoder.step(tokens, [1, 1])
+        # With fullgraph, anything that asks for a value or breaks out of the graph is an error.
+        whole = torch.compile(decoder._step, backend="aot_eager", fullgraph=True)
+        captured = whole(tokens, torch.tensor([1, 1]), 64)
+    torch.testing.assert_close(captured, plain)
+
+
+@ON_GPU
+def test_captured_steps_give_what_plain_ones_give(tmp_path, monkeypatch):
+    engine = MODEL.load("small", LoadContext("cuda", "tiny", tmp_path)).engine
+    captured = greedy_music(engine)
+    monkeypatch.setattr(
+        StepGraphs,
+        "run",
+        lambda graphs, tokens, positions, attended: graphs._step(tokens, positions, attended),
+    )
+    for mine, theirs in zip(captured, greedy_music(engine), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def greedy_music(engine):
+    """Pieces that join in turn, are of many lengths, and make the caches grow."""
+    tickets = [
+        FakeTicket(GenerateMusicRequest(prompt="a waltz " * n, duration=1.0 + 2 * n, do_sample=False))
+        for n in range(1, 7)
+    ]
+    fly(MODEL, engine, *tickets, seats=4)
+    return [torch.from_numpy(ticket.output.files[0].samples) for ticket in tickets]

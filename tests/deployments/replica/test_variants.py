@@ -1,0 +1,280 @@
+import asyncio
+import gc
+from contextlib import asynccontextmanager
+
+import pytest
+
+from audiograph.errors import ModelUnavailable, OutOfMemory, WeightsMissing
+from deployments.models.base import LoadContext
+from deployments.replica.memory import ResidentMemory
+from deployments.replica.variants import Variants
+from deployments.threads import Threads
+from tests.deployments.replica.toy_models import ENGINES, OutOfMemoryError, Toy, ToyMemory, Unready, Weighty
+
+MIB = 2**20
+
+
+def variants_of(model, tmp_path, *, memory=None, budget=None, idle_seconds=900, **options):
+    return Variants(
+        model,
+        name="toy",
+        context=LoadContext("cpu", "tiny", tmp_path),
+        threads=Threads("test", 8),
+        memory=memory or ToyMemory(),
+        budget=budget,
+        idle_seconds=idle_seconds,
+        **options,
+    )
+
+
+@asynccontextmanager
+async def holding(variants, name):
+    variant = await variants.acquire(name)
+    try:
+        yield variant
+    finally:
+        variants.release(variant)
+
+
+async def until(condition):
+    """Wait for something that will happen; the test's time-out is the limit."""
+    while not condition():  # noqa: ASYNC110  # threads make it true
+        await asyncio.sleep(0.005)
+
+
+def names(variants):
+    return [loaded.variant for loaded in variants.loaded()]
+
+
+async def test_concurrent_loads_of_a_variant_load_it_once(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path)
+    held = await asyncio.gather(*[variants.acquire("small") for _ in range(5)])
+    assert len({id(variant.loaded.engine) for variant in held}) == 1
+    assert model.loads == ["small"]
+
+
+async def test_a_failed_load_raises_the_same_error_to_all_and_is_not_kept(tmp_path):
+    model = Toy()
+    model.load_error = WeightsMissing("no weights")
+    model.load_gate.clear()
+    variants = variants_of(model, tmp_path)
+    waiting = [asyncio.create_task(variants.acquire("small")) for _ in range(3)]
+    await until(model.loading.is_set)
+    model.load_gate.set()
+    errors = await asyncio.gather(*waiting, return_exceptions=True)
+    assert len({id(error) for error in errors}) == 1
+    assert errors[0] is model.load_error
+    model.load_error = None
+    async with holding(variants, "small") as variant:
+        assert variant.loaded.engine.variant == "small"
+    assert model.loads == ["small", "small"]
+
+
+@pytest.mark.parametrize("error", [KeyError("layer"), SystemExit(2), StopIteration()])
+async def test_whatever_a_load_raises_arrives_as_model_unavailable(tmp_path, error):
+    model = Toy()
+    model.load_error = error
+    with pytest.raises(ModelUnavailable, match="toy small could not be loaded"):
+        await variants_of(model, tmp_path).acquire("small")
+
+
+async def test_a_missing_package_is_named(tmp_path):
+    with pytest.raises(ModelUnavailable, match="install the package toys"):
+        await variants_of(Unready(), tmp_path).acquire("small")
+
+
+async def test_an_unused_variant_is_unloaded_after_the_idle_time(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path, idle_seconds=0.05)
+    async with holding(variants, "small"):
+        await asyncio.sleep(0.15)
+        assert names(variants) == ["small"]
+    await until(lambda: not variants.loaded())
+    assert model.unloads == ["small"]
+    assert not list(ENGINES)
+
+
+async def test_a_load_whose_callers_all_left_still_ends_and_idles_out(tmp_path):
+    model = Toy()
+    model.load_gate.clear()
+    variants = variants_of(model, tmp_path, idle_seconds=0.05)
+    waiting = asyncio.create_task(variants.acquire("small"))
+    await until(model.loading.is_set)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    model.load_gate.set()
+    await until(lambda: model.unloads == ["small"])
+
+
+async def test_the_budget_lets_the_least_recently_used_go_first(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path, budget=300)
+    for name in ("small", "medium", "small"):
+        async with holding(variants, name):
+            pass
+    model.sizes = {**Toy.sizes, "large": 150}
+    async with holding(variants, "large"):
+        assert names(variants) == ["small", "large"]
+    assert model.unloads == ["medium"]
+
+
+async def test_a_variant_in_use_is_never_evicted(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path, budget=500)
+    async with holding(variants, "small"):
+        async with holding(variants, "medium"):
+            pass
+        async with holding(variants, "large"):
+            assert sorted(names(variants)) == ["large", "small"]
+    assert model.unloads == ["medium"]
+
+
+async def test_a_load_waits_for_room_and_then_goes_on(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path, budget=450)
+    small = await variants.acquire("small")
+    waiting = asyncio.create_task(variants.acquire("large"))
+    await until(lambda: "large" in model.unloads)  # loaded, measured, found not to fit
+    assert names(variants) == ["small"]
+    variants.release(small)
+    large = await waiting
+    assert names(variants) == ["large"]
+    assert large.bytes == 400
+
+
+async def test_a_load_that_finds_no_room_says_what_it_needed(tmp_path):
+    variants = variants_of(Toy(), tmp_path, budget=450, room_seconds=0.05)
+    async with holding(variants, "small"):
+        with pytest.raises(
+            OutOfMemory, match=r"toy large needs 400 bytes.*memory_bytes.*small has ended"
+        ) as told:
+            await variants.acquire("large")
+    assert told.value.details == {"needed_bytes": 400, "limit_bytes": 450, "used_bytes": 100}
+
+
+async def test_a_variant_beyond_the_whole_budget_is_refused_at_once(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path, budget=300)
+    async with holding(variants, "small"):
+        for _ in range(2):
+            with pytest.raises(OutOfMemory, match="needs 400 bytes"):
+                await variants.acquire("large")
+    assert names(variants) == ["small"]  # not evicted in vain the second time
+    assert model.loads == ["small", "large"]
+
+
+async def test_a_full_device_makes_idle_variants_leave_and_tries_again(tmp_path):
+    class Full(Toy):
+        def load(self, variant, context):
+            if ToyMemory().used() + self.sizes[variant] > 450:
+                self.loads.append("full")
+                raise OutOfMemoryError("CUDA out of memory. Tried to allocate 400 bytes.")
+            return super().load(variant, context)
+
+    model = Full()
+    variants = variants_of(model, tmp_path, memory=ToyMemory(450), room_seconds=0.05)
+    async with holding(variants, "small"):
+        pass
+    async with holding(variants, "large"):
+        assert model.loads == ["small", "full", "large"]
+        with pytest.raises(OutOfMemory) as told:
+            await variants.acquire("medium")
+    assert told.value.details["needed_bytes"] == 400
+
+
+async def test_unload_waits_for_the_work_and_tells_the_bytes(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path)
+    small = await variants.acquire("small")
+    unloading = asyncio.create_task(variants.unload("small"))
+    await asyncio.sleep(0.05)
+    late = asyncio.create_task(variants.acquire("small"))
+    await asyncio.sleep(0.05)
+    assert not unloading.done()
+    assert not late.done()
+    variants.release(small)
+    assert await unloading == {"small": 100}
+    assert (await late) is not small
+    assert model.loads == ["small", "small"]
+    assert len(list(ENGINES)) == 1
+
+
+async def test_unload_without_a_name_unloads_all_and_nothing_twice(tmp_path):
+    variants = variants_of(Toy(), tmp_path)
+    for name in ("small", "medium"):
+        await variants.load(name)
+    both = await asyncio.gather(variants.unload(), variants.unload())
+    assert both[0] | both[1] == {"small": 100, "medium": 200}
+    assert len(both[0]) + len(both[1]) == 2
+    assert await variants.unload("small") == {}
+    assert not list(ENGINES)
+
+
+async def test_an_unload_that_is_canceled_leaves_the_variant_usable(tmp_path):
+    variants = variants_of(Toy(), tmp_path)
+    async with holding(variants, "small"):
+        unloading = asyncio.create_task(variants.unload("small"))
+        await asyncio.sleep(0.05)
+        unloading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await unloading
+        async with holding(variants, "small") as again:
+            assert again.loaded is not None
+
+
+async def test_an_engine_whose_unload_raises_is_dropped_all_the_same(tmp_path, caplog):
+    class Clinging(Toy):
+        def unload(self, engine):
+            raise RuntimeError("the handle is stuck")
+
+    variants = variants_of(Clinging(), tmp_path)
+    await variants.load("small")
+    assert list(await variants.unload("small")) == ["small"]
+    assert variants.loaded() == []
+    assert "the handle is stuck" in caplog.text
+
+
+async def test_load_tells_the_bytes_taken_to_all_who_waited(tmp_path):
+    seen = []
+    variants = variants_of(Toy(), tmp_path, changed=lambda name, size: seen.append((name, size)))
+    assert await asyncio.gather(variants.load("medium"), variants.load("medium")) == [200, 200]
+    assert await variants.load("medium") is None
+    await variants.unload()
+    assert seen == [("medium", 200), ("medium", 0)]
+
+
+async def test_the_health_test_runs_on_idle_engines_alone_and_is_no_use_of_them(tmp_path):
+    model = Toy()
+    variants = variants_of(model, tmp_path, idle_seconds=0.3)
+    await variants.load("small")
+    async with holding(variants, "medium"):
+        await variants.check_idle()
+        assert model.checks == 1
+        while variants.has("small"):
+            await variants.check_idle()
+            await asyncio.sleep(0.01)
+        assert names(variants) == ["medium"]
+    model.check_error = RuntimeError("engine broken")
+    with pytest.raises(RuntimeError, match="engine broken"):
+        await variants.check_idle()
+
+
+async def test_what_is_loaded_is_told_with_its_users(tmp_path):
+    variants = variants_of(Toy(), tmp_path)
+    async with holding(variants, "small"):
+        (loaded,) = variants.loaded()
+        assert (loaded.variant, loaded.weights, loaded.bytes) == ("small", "random", 100)
+    assert variants.loaded()[0].idle_seconds >= 0
+
+
+async def test_real_memory_is_measured_as_it_comes_and_goes(tmp_path):
+    memory = ResidentMemory()
+    gc.unfreeze()  # what was alive when another test loaded a variant that it never unloaded
+    memory.settle()
+    variants = variants_of(Weighty(), tmp_path, memory=memory)
+    taken = await variants.load("small")
+    freed = (await variants.unload("small"))["small"]
+    assert 60 * MIB < taken < 80 * MIB
+    assert 60 * MIB < freed < 80 * MIB

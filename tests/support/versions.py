@@ -1,0 +1,27 @@
+"""A model that says which version of transformers it runs with."""
+
+import numpy as np
+
+from audiograph.schemas import SpeakRequest
+from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.kit.dialogue import SpokenPart, speech_output
+
+RATE = 8000
+
+
+class Versions(Model[str]):
+    """``speak``, whatever is asked, with silence and a note."""
+
+    tasks = ("speak",)
+    variants = ("any",)
+    default_variant = "any"
+    needs_weights = False
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[str]:
+        import transformers
+
+        return Loaded(transformers.__version__)
+
+    def run(self, engine: str, request: SpeakRequest, context: RunContext) -> Output:
+        silence = SpokenPart("nobody", request.text, np.zeros(RATE, np.float32))
+        return speech_output(silence, RATE, request.format, [engine])
