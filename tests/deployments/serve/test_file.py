@@ -8,7 +8,7 @@ import pytest
 from deployments.serve.__main__ import wait_for_port
 from deployments.serve.file import ServeFile, ServeFileError, is_loopback, parse, read
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MINIMAL = "applications: [{args: {models: {}}}]"
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.deployments.ingress.conftest import stored_files, wav
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 MIB = 1024**2
 LARGE = 500 * MIB
 ALLOWED = 64 * MIB
