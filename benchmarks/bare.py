@@ -1,18 +1,19 @@
-"""What a model's methods are given, with no server behind it and nobody who waits."""
+"""Contexts, tickets and an intake for models that run without a server."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
+from audiograph.errors import NotFound
 from deployments.audio import files as audio
 from deployments.audio.recording import AudioStream, Recording
 from deployments.config import LimitsConfig
-from deployments.models.base import Model, Output, Samples
+from deployments.models.base import ContinuousModel, Output, RequestT, Samples, VoiceSample
 
 
 class BareContext:
-    """A `RunContext` with no server behind it: one file, whatever its id, and nobody listens."""
+    """A `RunContext` without a server: every id means one file, and reports are dropped."""
 
     device = "cpu"
     job_id = "bare"
@@ -23,60 +24,69 @@ class BareContext:
     def audio(
         self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
     ) -> tuple[Samples, int]:
-        """Decode as a replica does."""
+        """Decode the file like a replica."""
         return audio.decode(self._path, sample_rate=sample_rate, mono=mono, limits=LimitsConfig())
 
+    def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
+        """Refuse: there are no recorded voices."""
+        raise NotFound(f"no voice {voice!r}", field="voice")
+
     def stream(self, file_id: str) -> AbstractContextManager[AudioStream]:
-        """Decode as a replica does."""
+        """Decode the file block by block like a replica."""
         return audio.stream(self._path, LimitsConfig())
 
     def recording(self, channels: int) -> Recording:
-        """On the system's disk; it ends with its last reference."""
+        """Create a recording in the system's temporary folder; it is deleted with its last reference."""
         return Recording(channels)
 
     def progress(self, fraction: float, stage: str | None = None) -> None:
-        """Let it pass."""
+        """Drop the report."""
 
     def partial(self, data: object) -> None:
-        """Let it pass."""
+        """Drop the part."""
 
     def check(self) -> None:
-        """Nobody cancels."""
+        """Return: no job is canceled."""
 
 
-class BareTicket:
-    """One request, and what came of it."""
+class BareTicket(Generic[RequestT]):
+    """One request, and its outcome."""
 
-    def __init__(self, request: Any, context: BareContext) -> None:
+    def __init__(self, request: RequestT, context: BareContext) -> None:
         self.request = request
         self.context = context
         self.outcome: Output | Exception | None = None
 
     def finish(self, outcome: Output | Exception) -> None:
-        """Keep what came of it."""
+        """Keep the outcome."""
         self.outcome = outcome
 
 
-class BareIntake:
-    """Requests that all wait from the start, for as many seats as there are."""
+class BareIntake(Generic[RequestT]):
+    """Requests that all wait from the start, up to a number of unfinished ones."""
 
-    def __init__(self, tickets: Sequence[BareTicket], seats: int) -> None:
-        self.seats = seats
+    def __init__(self, tickets: Sequence[BareTicket[RequestT]], capacity: int) -> None:
+        self.capacity = capacity
         self._waiting = list(tickets)
-        self._taken: list[BareTicket] = []
+        self._taken: list[BareTicket[RequestT]] = []
 
-    def take(self) -> list[BareTicket]:
-        """Whoever finds a seat."""
+    def take(self) -> list[BareTicket[RequestT]]:
+        """Take the requests for which there is capacity."""
         self._taken = [ticket for ticket in self._taken if ticket.outcome is None]
-        free = self.seats - len(self._taken)
+        free = self.capacity - len(self._taken)
         joining, self._waiting = self._waiting[:free], self._waiting[free:]
         self._taken += joining
         return joining
 
 
-def fly(model: Model[Any], engine: Any, tickets: Sequence[BareTicket], seats: int) -> None:
-    """Serve them all, and raise what any of them met."""
-    model.run_in_flight(engine, BareIntake(tickets, seats))
+def serve(
+    model: ContinuousModel[Any, RequestT],
+    engine: Any,
+    tickets: Sequence[BareTicket[RequestT]],
+    capacity: int,
+) -> None:
+    """Serve all tickets; raise the first exception that one of them was finished with."""
+    model.run_continuous(engine, BareIntake(tickets, capacity))
     for ticket in tickets:
         if isinstance(ticket.outcome, Exception):
             raise ticket.outcome

@@ -1,4 +1,4 @@
-"""The least that serves speech over HTTP: it calls espeak, answers, and keeps nothing."""
+"""A minimal speech server for comparison: it calls espeak and stores nothing."""
 
 import io
 import threading
@@ -14,23 +14,23 @@ from deployments.models.espeak.process import EspeakProcesses
 VOICE = "en-us"
 PARAMETERS = {"rate": 170, "pitch": 50, "range": 50, "volume": 100, "word_gap": 0}
 
-_places = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
-_library = Espeak(*_places)
+_paths = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
+_library = Espeak(*_paths)
 _lock = threading.Lock()
 _voices = {voice.id: voice for voice in _library.voices()}
-_processes = EspeakProcesses(*_places, _library.sample_rate, _voices)
+_processes = EspeakProcesses(*_paths, _library.sample_rate, _voices)
 
 app = FastAPI()
 
 
 @app.get("/ready")
 def ready() -> None:
-    """Answer."""
+    """Report that the server accepts requests."""
 
 
 @app.post("/in_process")
 def in_process(text: str) -> Response:
-    """Speak with the library in this very process, one text at a time: its state is global."""
+    """Speak in this process, one text at a time: the library's state is global."""
     chunks: list[bytes] = []
     with _lock:
         _library.speak(text, _voices[VOICE].path, PARAMETERS, lambda chunk, _: chunks.append(bytes(chunk)))
@@ -39,7 +39,7 @@ def in_process(text: str) -> Response:
 
 @app.post("/own_process")
 def own_process(text: str) -> Response:
-    """Speak in a new process, as Audiograph's model does: a text that crashes the library harms no other."""
+    """Speak in a new process, as Audiograph does: a crash of the library then affects one text only."""
     speech = _processes.speak(text, voice=VOICE, parameters=PARAMETERS, check=lambda: None)
     return _wav(b"".join(chunk.samples for chunk in speech))
 

@@ -1,13 +1,13 @@
-"""Demucs in our own pass over its chunks against `demucs.apply.apply_model`, on the same weights."""
+"""Compares Audiograph's Demucs with `demucs.apply.apply_model` on the same weights."""
 
 import random
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import soundfile
 import torch
-from demucs.apply import apply_model
+from demucs.apply import BagOfModels, apply_model
 
 from audiograph.schemas import SeparateRequest
 from benchmarks.bare import BareContext
@@ -21,14 +21,17 @@ from deployments.models.demucs.model import Demucs, DemucsOptions
 CONCURRENCY = (1, 4, 16)
 ROUNDS, LONG_ROUNDS = 5, 2
 SECONDS = 10
+"""Duration of the song."""
 VARIANTS = ("htdemucs", "mdx")
 MODEL = Demucs(DemucsOptions())
 
+Separate = Callable[[BagOfModels, Path], None]
+
 
 def compare(setting: Setting) -> list[Comparison]:
-    """The same songs, one after the other, as an engine takes them; from the file to all four stems.
+    """Separate 1, 4 and 16 songs one after the other, from the file to all four stems.
 
-    Songs do not share batches, their own chunks do: a ratio hardly depends on how many songs there are.
+    Only the chunks of one song share a batch, so the ratio hardly depends on the number of songs.
     """
     torch.set_num_threads(2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -38,29 +41,29 @@ def compare(setting: Setting) -> list[Comparison]:
         for variant in VARIANTS
     }
     return [
-        in_turn(variant, engine, song, count, setting.rounds(ROUNDS if count < 16 else LONG_ROUNDS))
+        compare_songs(variant, engine, song, count, setting.rounds(ROUNDS if count < 16 else LONG_ROUNDS))
         for variant, engine in engines.items()
         for count in CONCURRENCY
     ]
 
 
-def in_turn(variant: str, engine: Any, song: Path, count: int, rounds: int) -> Comparison:
-    """The same song so many times, one after the other, in seconds of music a second."""
+def compare_songs(variant: str, engine: BagOfModels, song: Path, count: int, rounds: int) -> Comparison:
+    """Separate one song ``count`` times, one after the other; the rate is in seconds of music per second."""
     seconds = soundfile.info(song).duration
     contenders = {
         "demucs.apply_model": partial(_repeat, count, _reference, engine, song),
-        "Audiograph's pass": partial(_repeat, count, _ours, engine, song),
+        "Audiograph": partial(_repeat, count, _separate, engine, song),
     }
     title = f"{variant}, {count} songs of {seconds:g} s"
     return Comparison(title, alternate(contenders, rounds), seconds * count, "s of music")
 
 
-def _repeat(count: int, separate: Any, engine: Any, song: Path) -> None:
+def _repeat(count: int, separate: Separate, engine: BagOfModels, song: Path) -> None:
     for _ in range(count):
         separate(engine, song)
 
 
-def _reference(engine: Any, song: Path) -> None:
+def _reference(engine: BagOfModels, song: Path) -> None:
     samples, _ = audio.decode(song, limits=LimitsConfig())
     mixture = torch.from_numpy(samples)
     mono = mixture.mean(0)
@@ -69,5 +72,5 @@ def _reference(engine: Any, song: Path) -> None:
     apply_model(engine, normalized[None], shifts=1, device=next(engine.parameters()).device)
 
 
-def _ours(engine: Any, song: Path) -> None:
+def _separate(engine: BagOfModels, song: Path) -> None:
     MODEL.run(engine, SeparateRequest(file="song"), BareContext(song))

@@ -1,4 +1,4 @@
-"""What a durable job costs: many small ones at once, against a server that keeps nothing."""
+"""Measures the cost of durability: many small jobs at once, against a server that stores nothing."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ Speak = Callable[[str], object]
 
 
 def compare(setting: Setting) -> list[Comparison]:
-    """Short texts to speech, from as many threads as an office has people."""
+    """Submit short texts to speak from 16 threads at once."""
     jobs = QUICK_JOBS if setting.quick else JOBS
     texts = [f"This is announcement number {number}." for number in range(jobs)]
     with (
@@ -31,13 +31,13 @@ def compare(setting: Setting) -> list[Comparison]:
         Audiograph(url) as client,
         ThreadPoolExecutor(THREADS) as threads,
     ):
-        ways: dict[str, Speak] = {
-            "keeps nothing, espeak in the server": partial(_ask, bare, "/in_process"),
-            "keeps nothing, espeak in a process of its own": partial(_ask, bare, "/own_process"),
+        methods: dict[str, Speak] = {
+            "bare server, espeak in the server": partial(_post, bare, "/in_process"),
+            "bare server, espeak in a separate process": partial(_post, bare, "/own_process"),
             "Audiograph": partial(_speak, client),
-            "Audiograph, audio fetched": lambda text: client.artifacts.download(_speak(client, text)),
+            "Audiograph, audio downloaded": lambda text: client.artifacts.download(_speak(client, text)),
         }
-        contenders = {name: partial(_all, threads, speak, texts) for name, speak in ways.items()}
+        contenders = {name: partial(_speak_all, threads, speak, texts) for name, speak in methods.items()}
         seconds = alternate(contenders, setting.rounds(3))
     return [Comparison(f"{jobs} espeak jobs from {THREADS} threads", seconds, amount=jobs, unit="jobs")]
 
@@ -48,18 +48,18 @@ def _bare_server(folder: Path) -> AbstractContextManager[str]:
     return child_server.process(command, port, folder / "bare_server.log")
 
 
-def _all(threads: ThreadPoolExecutor, speak: Speak, texts: list[str]) -> None:
-    """Speak every text, and raise what any of them raised."""
+def _speak_all(threads: ThreadPoolExecutor, speak: Speak, texts: list[str]) -> None:
+    """Speak every text; raise the first exception that one of them raised."""
     for _ in threads.map(speak, texts):
         pass
 
 
-def _ask(server: httpx.Client, path: str, text: str) -> bytes:
+def _post(server: httpx.Client, path: str, text: str) -> bytes:
     return server.post(path, params={"text": text}).raise_for_status().content
 
 
 def _speak(client: Audiograph, text: str) -> str:
-    """The id of the recording, once the job has succeeded."""
+    """Run a job to its end and return the id of its recording."""
     job = client.jobs.submit("speak", text=text, wait=WAIT_SECONDS)
     assert job.status == "succeeded", job.error
     return job.artifacts[0].id

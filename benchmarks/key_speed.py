@@ -1,4 +1,4 @@
-"""How fast a key is found: our chroma against librosa's, both from samples in memory."""
+"""Compares the speed of key detection with Audiograph's chroma and librosa's, from samples in memory."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,21 +13,21 @@ from deployments.models.pitch_analysis.chroma import HOP, SAMPLE_RATE, Array, En
 from deployments.models.pitch_analysis.key_profiles import ALBRECHT_SHANAHAN, KRUMHANSL_KESSLER, estimate_key
 
 SECONDS = 180
-LIBROSA_RATE, LIBROSA_HOP = 22_050, 512  # its defaults
+LIBROSA_RATE, LIBROSA_HOP = 22_050, 512  # librosa's defaults
 
 
 def compare(setting: Setting) -> list[Comparison]:
-    """The first calls, which nobody times, compile librosa's code: most of a minute."""
-    ours, theirs = song(SECONDS, SAMPLE_RATE), song(SECONDS, LIBROSA_RATE)
+    """Detect the key of one song. Untimed first calls compile librosa's code, for most of a minute."""
+    samples, librosa_samples = song(SECONDS, SAMPLE_RATE), song(SECONDS, LIBROSA_RATE)
     methods: dict[str, Callable[[], str]] = {
-        "enhanced_chroma": partial(_enhanced, ours),
-        "librosa chroma_cqt, rate and hop of ours": partial(_librosa, ours, SAMPLE_RATE, HOP),
-        "librosa chroma_cqt, its defaults": partial(_librosa, theirs, LIBROSA_RATE, LIBROSA_HOP),
+        "enhanced_chroma": partial(_enhanced, samples),
+        "librosa chroma_cqt, same rate and hop": partial(_librosa, samples, SAMPLE_RATE, HOP),
+        "librosa chroma_cqt, its defaults": partial(_librosa, librosa_samples, LIBROSA_RATE, LIBROSA_HOP),
     }
     for name, method in methods.items():
-        found = method()
-        assert found == KEY, f"{name} took {KEY} for {found}"
-    return [Comparison(f"the key of {SECONDS} s", alternate(methods, setting.rounds(9)))]
+        key = method()
+        assert key == KEY, f"{name} detected {key} in a song in {KEY}"
+    return [Comparison(f"key detection, a song of {SECONDS} s", alternate(methods, setting.rounds(9)))]
 
 
 def _enhanced(samples: Samples) -> str:

@@ -1,4 +1,4 @@
-"""Contenders timed in turn, A B A B, and compared round by round."""
+"""Times contenders in turn, A B A B, and compares them round by round."""
 
 import statistics
 import time
@@ -12,40 +12,39 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a comparison is given."""
+    """The folder and length of a benchmark run."""
 
     folder: Path
-    """For its files, servers' states included; gone when the run ends."""
+    """Folder for files and the servers' state; deleted when the run ends."""
     quick: bool
-    """Fewer rounds and jobs: to see that everything runs, not to quote."""
+    """Use few rounds and jobs, to check that everything runs; the figures are not for quoting."""
 
     def rounds(self, full: int) -> int:
-        """How many rounds to take where a full run takes ``full``."""
+        """Return the number of rounds, which is ``full`` in a full run."""
         return min(full, 2) if self.quick else full
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Seconds that each contender took, round by round. The first one is the baseline."""
+    """The seconds of each contender in each round. The first contender is the baseline."""
 
     title: str
     seconds: Mapping[str, list[float]]
     amount: float = 1
-    """How much is done in each of these times."""
+    """Amount of work in each timing, in `unit`."""
     unit: str = "calls"
-    """And of what."""
 
     def median(self, name: str) -> float:
-        """Median seconds of one round."""
+        """Return the median seconds of a contender."""
         return statistics.median(self.seconds[name])
 
     def ratios(self, name: str) -> list[float]:
-        """Each round's time over the baseline's in the same round: a slow minute slows down both."""
+        """Divide each round's time by the baseline's of the same round: a busy machine slows down both."""
         baseline = next(iter(self.seconds.values()))
-        return [own / base for own, base in zip(self.seconds[name], baseline, strict=True)]
+        return [seconds / base for seconds, base in zip(self.seconds[name], baseline, strict=True)]
 
     def record(self) -> dict[str, Any]:
-        """Everything that was measured, for JSON."""
+        """Return every timing with its medians, for JSON."""
         contenders = {
             name: {
                 "seconds": seconds,
@@ -58,13 +57,13 @@ class Comparison:
 
 
 def alternate(contenders: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Call every contender once without a clock, then all of them in turn, ``rounds`` times, with one."""
+    """Call every contender once to warm up, then time all of them in turn for ``rounds`` rounds."""
     for call in contenders.values():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, call in contenders.items():
-            began = time.perf_counter()
+            start = time.perf_counter()
             call()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(time.perf_counter() - start)
     return seconds

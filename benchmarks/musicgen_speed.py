@@ -1,4 +1,4 @@
-"""MusicGen in flight against transformers' `generate`, one request after the other, on the same weights."""
+"""Compares MusicGen's continuous batching with transformers' `generate` per request, on the same weights."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,42 +7,43 @@ from pathlib import Path
 import torch
 
 from audiograph.schemas import GenerateMusicRequest
-from benchmarks.bare import BareContext, BareTicket, fly
+from benchmarks.bare import BareContext, BareTicket, serve
 from benchmarks.measure import Comparison, Setting, alternate
 from deployments.models.base import LoadContext
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.model import MusicGen, MusicGenOptions
 
 CONCURRENCY = (1, 4, 16)
-SEATS = 16
+MIN_CAPACITY = 16
+"""The decoder has as many rows even for fewer requests, as in the server's default configuration."""
 DURATIONS = (2.0, 4.0, 6.0, 8.0)
 PROMPT = "80s pop track with bassy drums and synth"
 MODEL = MusicGen(MusicGenOptions())
 
 
 def compare(setting: Setting) -> list[Comparison]:
-    """The same requests, of 2 to 8 s, at 1, 4 and 16 at a time; each makes as much music either way."""
+    """Generate 1, 4 and 16 pieces of 2 to 8 s at once; both contenders generate the same durations."""
     torch.set_num_threads(2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     engine = MODEL.load("small", LoadContext(device, "tiny", setting.folder)).engine
     rounds = setting.rounds(5)
-    return [at_once(engine, count, DURATIONS, setting.folder, rounds) for count in CONCURRENCY]
+    return [compare_concurrent(engine, count, DURATIONS, setting.folder, rounds) for count in CONCURRENCY]
 
 
-def at_once(
+def compare_concurrent(
     engine: MusicEngine, count: int, durations: Sequence[float], folder: Path, rounds: int
 ) -> Comparison:
-    """So many requests, of these durations by turns, in seconds of music a second."""
+    """Generate ``count`` pieces, with the durations by turns; the rate is in seconds of music per second."""
     requests = [
         GenerateMusicRequest(prompt=PROMPT, duration=durations[number % len(durations)], seed=number)
         for number in range(count)
     ]
     contenders = {
-        "transformers generate, one by one": partial(_generate, engine, requests),
-        "in flight": partial(_in_flight, engine, requests, folder),
+        "transformers generate, one request at a time": partial(_generate, engine, requests),
+        "Audiograph, continuous batching": partial(_continuous, engine, requests, folder),
     }
     seconds = sum(request.duration for request in requests)
-    title = f"{count} pieces of music at once, {seconds:g} s in all"
+    title = f"{count} pieces of music at once, {seconds:g} s in total"
     return Comparison(title, alternate(contenders, rounds), seconds, "s of music")
 
 
@@ -52,14 +53,10 @@ def _generate(engine: MusicEngine, requests: list[GenerateMusicRequest]) -> None
         inputs = tokenizer([request.prompt], return_tensors="pt").to(model.device)
         columns = round(request.duration * engine.frame_rate) + 3  # the delays of the other codebooks
         with torch.inference_mode():
-            made = model.generate(**inputs, max_new_tokens=columns, do_sample=True, top_k=250)
-        assert made.shape[-1] == request.duration * engine.sample_rate
+            audio = model.generate(**inputs, max_new_tokens=columns, do_sample=True, top_k=250)
+        assert audio.shape[-1] == request.duration * engine.sample_rate
 
 
-def _in_flight(engine: MusicEngine, requests: list[GenerateMusicRequest], folder: Path) -> None:
-    fly(
-        MODEL,
-        engine,
-        [BareTicket(request, BareContext(folder)) for request in requests],
-        max(SEATS, len(requests)),
-    )
+def _continuous(engine: MusicEngine, requests: list[GenerateMusicRequest], folder: Path) -> None:
+    tickets = [BareTicket(request, BareContext(folder)) for request in requests]
+    serve(MODEL, engine, tickets, max(MIN_CAPACITY, len(requests)))

@@ -1,12 +1,12 @@
-"""What Audiograph adds to a model: HTTP, the queue, the runner, Ray and storage, against the bare call."""
+"""Measures what HTTP, the queue, the runner, Ray and storage add to a direct call of a model."""
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import soundfile
 import torch
 import whisper
+from demucs.apply import BagOfModels
 
 from audiograph import Audiograph
 from audiograph.schemas import AnalyzePitchRequest, SeparateRequest, TaskName
@@ -15,10 +15,10 @@ from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
 from deployments.models.base import LoadContext, Options, Output
 from deployments.models.demucs.model import Demucs, DemucsOptions
+from deployments.models.kit.resources import all_processors
 from deployments.models.pitch_analysis.model import METHODS, PitchAnalysis
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.transcription import TEMPERATURE_LADDER
-from deployments.replica.processors import all_processors
 from deployments.serve import child as child_server
 
 DEMUCS = Demucs(DemucsOptions())
@@ -28,11 +28,11 @@ ROUNDS = 7
 
 
 def compare(setting: Setting) -> list[Comparison]:
-    """Jobs of a second or two, and one of some ten; each bare, served, and served with its upload."""
+    """Run three short jobs and a long one: called directly, served, and served with the upload."""
     song = write_song(setting.folder / "song.wav", SONG_SECONDS, 44_100, channels=2)
     speech = write_song(setting.folder / "speech.wav", SPEECH_SECONDS, 16_000)
     home = setting.folder / "server"
-    # As many threads as the replicas have; see deployments.replica.processors.
+    # The same number of threads as a replica has; see deployments.replica.processors.
     torch.set_num_threads(all_processors())
     with (
         child_server.audiograph(home, weights="tiny", work_dir=str(home)) as url,
@@ -40,17 +40,17 @@ def compare(setting: Setting) -> list[Comparison]:
     ):
         cases: dict[str, dict[str, Call]] = {
             f"analyze_pitch, {variant}, a song of {SONG_SECONDS} s": {
-                "bare call": partial(_analyze, variant, song),
+                "direct call": partial(_analyze, variant, song),
                 **_served(client, recording=song, task="analyze_pitch", variant=variant),
             }
             for variant in ("enhanced_chroma", "basic_chroma")
         }
         cases[f"transcribe, whisper with tiny weights, {SPEECH_SECONDS} s"] = {
-            "bare call": _transcriber(home, speech),
+            "direct call": _transcriber(home, speech),
             **_served(client, recording=speech, task="transcribe", variant="tiny"),
         }
         cases[f"separate, demucs with tiny weights, a song of {SONG_SECONDS} s into four stems"] = {
-            "bare call": partial(_separate, _separator(home), song),
+            "direct call": partial(_separate, _separator(home), song),
             **_served(client, recording=song, task="separate", model="demucs"),
         }
         rounds = setting.rounds(ROUNDS)
@@ -75,17 +75,17 @@ def _analyze(variant: str, path: Path) -> Output:
     return PitchAnalysis(Options()).run(METHODS[variant], request, BareContext(path))
 
 
-def _separator(home: Path) -> Any:
-    """Demucs with the weights that the server has."""
+def _separator(home: Path) -> BagOfModels:
+    """Load the server's Demucs weights."""
     return DEMUCS.load("htdemucs", LoadContext("cpu", "tiny", home)).engine
 
 
-def _separate(engine: Any, path: Path) -> Output:
+def _separate(engine: BagOfModels, path: Path) -> Output:
     return DEMUCS.run(engine, SeparateRequest(file="song"), BareContext(path))
 
 
 def _transcriber(home: Path, path: Path) -> Call:
-    """`whisper.transcribe` with the checkpoint that the server has."""
+    """Return a call of `whisper.transcribe` with the server's checkpoint."""
     model = whisper.load_model(str(build_checkpoint("tiny", home / "tiny")), device="cpu")
 
     def call() -> object:

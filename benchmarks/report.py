@@ -1,4 +1,4 @@
-"""What was measured, as a table, a picture and JSON."""
+"""Reports comparisons as a table, a chart and JSON."""
 
 import json
 import statistics
@@ -15,10 +15,10 @@ _BASELINE, _CONTENDER = "#8a8f98", "#4f8ef7"
 
 
 def table(comparison: Comparison) -> Table:
-    """Medians, and the ratio to the first row with its range over the rounds."""
+    """Tabulate medians, rates, and the ratio to the first row with its range over the rounds."""
     table = Table(title=comparison.title, title_justify="left", box=None)
     table.add_column("contender")
-    for name in ("median", f"{comparison.unit} a second", "ratio", "from", "to"):
+    for name in ("median", f"{comparison.unit} per second", "ratio", "from", "to"):
         table.add_column(name, justify="right")
     for name in comparison.seconds:
         median, ratios = comparison.median(name), comparison.ratios(name)
@@ -34,7 +34,7 @@ def table(comparison: Comparison) -> Table:
 
 
 def write(folder: Path, comparisons: Sequence[Comparison]) -> None:
-    """``results.json`` and ``ratios.png``."""
+    """Write ``results.json`` and ``ratios.png`` into a folder."""
     folder.mkdir(exist_ok=True)
     records = [comparison.record() for comparison in comparisons]
     (folder / "results.json").write_text(json.dumps(records, indent=2) + "\n")
@@ -43,7 +43,7 @@ def write(folder: Path, comparisons: Sequence[Comparison]) -> None:
     panels = figure.subplots(len(rows), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, comparison in zip(panels, comparisons, strict=True):
         _bars(axes, comparison)
-    panels[-1].set_xlabel("time as a multiple of the baseline's: median, and range over the rounds")
+    panels[-1].set_xlabel("ratio of the time to the baseline's: median, and range over the rounds")
     figure.savefig(folder / "ratios.png", dpi=150)
 
 

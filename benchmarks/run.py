@@ -1,4 +1,4 @@
-"""``make bench``: every comparison in one run, each against something to measure it by."""
+"""Runs every comparison with a baseline: ``make bench``."""
 
 import importlib
 import os
@@ -17,7 +17,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "bench_output"
 
 
 class Subject(StrEnum):
-    """What can be compared: modules of this folder."""
+    """A module of this folder with a ``compare`` function."""
 
     OVERHEAD = "overhead"
     DURABILITY = "durability"
@@ -28,15 +28,17 @@ class Subject(StrEnum):
 
 
 def main(
-    only: Annotated[list[Subject] | None, typer.Option(help="This alone; may be given again.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Few rounds: a trial, not for quoting.")] = False,
+    only: Annotated[list[Subject] | None, typer.Option(help="Run this comparison alone; repeatable.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Use few rounds, to check that everything runs.")
+    ] = False,
 ) -> None:
-    """Measure, print tables, and write a picture and JSON into bench_output/."""
-    began = time.monotonic()
+    """Run the benchmarks, print tables, and write a chart and JSON into bench_output/."""
+    start = time.monotonic()
     console = Console(highlight=False)
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="audiograph-bench-") as folder:
-        # A cache that other processes compile into at the same time can be spoiled for all of them.
+        # Other processes that compile into a shared cache at the same time can corrupt it.
         os.environ["NUMBA_CACHE_DIR"] = f"{folder}/numba"
         from benchmarks import report  # noqa: PLC0415
 
@@ -44,13 +46,13 @@ def main(
             console.print(f"[bold]{subject}[/bold] …")
             home = Path(folder) / subject
             home.mkdir()
-            # Imported only now: numba reads its environment when it is first imported.
-            found = importlib.import_module(f"benchmarks.{subject}").compare(Setting(home, quick))
-            comparisons += found
-            for comparison in found:
+            # Imported here: numba reads its environment when it is first imported.
+            results = importlib.import_module(f"benchmarks.{subject}").compare(Setting(home, quick))
+            comparisons += results
+            for comparison in results:
                 console.print(report.table(comparison), "")
     report.write(OUTPUT, comparisons)
-    console.print(f"{time.monotonic() - began:.0f} s in all; more in {OUTPUT}")
+    console.print(f"{time.monotonic() - start:.0f} s in total; details in {OUTPUT}")
 
 
 if __name__ == "__main__":

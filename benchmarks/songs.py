@@ -1,6 +1,6 @@
-"""Short synthetic songs in known keys, to score key detection with: tones, chords, scales, noise, drums.
+"""Short synthetic songs in known keys, to score key detection: tones, chords, scales, noise and drums.
 
-Every clip is drawn from a seed: its octave, tempo, voicing, tuning and noise differ from clip to clip.
+A seed determines all songs of a set; octave, tempo, voicing, tuning and noise differ from song to song.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+"""Mono ``[frames]`` at `RATE`."""
+Signal = NDArray[np.float64]
+"""The same before it is scaled and rounded."""
+Timbre = Callable[[float, float, np.random.Generator], Signal]
+"""A tone of a frequency in Hz and a duration in seconds."""
 Note = tuple[float, float, Sequence[int]]
-"""Start and length in beats, and the MIDI numbers that sound."""
+"""Start and duration in beats, and the MIDI note numbers."""
+Composition = Callable[[int, bool, np.random.Generator], list[Note]]
+"""The notes of a piece, from the MIDI number of its tonic and whether it is minor."""
 
 RATE = 22_050
+"""Sample rate in Hz."""
 PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 KEYS = tuple(f"{pitch} {mode}" for mode in ("major", "minor") for pitch in PITCHES)
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
@@ -23,28 +31,30 @@ HARMONIC_MINOR = (0, 2, 3, 5, 7, 8, 11)
 
 @dataclass(frozen=True)
 class Song:
-    """A clip and what it is: ``key`` as in ``"F# minor"``, mono samples at `RATE`, how it was made."""
+    """A song with its key and the settings that it was synthesized with."""
 
     key: str
+    """Such as ``"F# minor"``."""
     kind: str
     timbre: str
     cents: float
+    """Detuning."""
     snr_db: float
     samples: Samples
 
 
-def sines(frequency: float, seconds: float, rng: np.random.Generator) -> Samples:
-    """Six harmonics that fall off as 1/h, in random phase, with a soft attack."""
-    return _partials(frequency, seconds, rng, lambda h: 1 / h, range(1, 7)) * _swell(seconds)
+def sines(frequency: float, seconds: float, rng: np.random.Generator) -> Signal:
+    """Synthesize six harmonics with amplitudes 1/h, random phases and a soft attack."""
+    return _harmonics(frequency, seconds, rng, range(1, 7)) * _envelope(seconds)
 
 
-def square(frequency: float, seconds: float, rng: np.random.Generator) -> Samples:
-    """Odd harmonics alone, as of a clarinet or an old game."""
-    return _partials(frequency, seconds, rng, lambda h: 1 / h, range(1, 16, 2)) * _swell(seconds)
+def square(frequency: float, seconds: float, rng: np.random.Generator) -> Signal:
+    """Synthesize odd harmonics only, as of a clarinet or a square wave."""
+    return _harmonics(frequency, seconds, rng, range(1, 16, 2)) * _envelope(seconds)
 
 
-def plucked(frequency: float, seconds: float, rng: np.random.Generator) -> Samples:
-    """Decaying harmonics, higher ones sooner, slightly sharp as of a stiff string."""
+def plucked(frequency: float, seconds: float, rng: np.random.Generator) -> Signal:
+    """Synthesize decaying harmonics; higher ones decay faster, and are sharp as on a stiff string."""
     time = _time(seconds)
     tone = np.zeros_like(time)
     for h in range(1, 11):
@@ -54,26 +64,22 @@ def plucked(frequency: float, seconds: float, rng: np.random.Generator) -> Sampl
     return tone
 
 
-def brassy(frequency: float, seconds: float, rng: np.random.Generator) -> Samples:
-    """A third harmonic louder than the fundamental, with vibrato: hard on chroma."""
+def brassy(frequency: float, seconds: float, rng: np.random.Generator) -> Signal:
+    """Synthesize vibrato and a third harmonic louder than the fundamental, which misleads chroma features."""
     time = _time(seconds)
     phase = 2 * np.pi * frequency * time + 0.3 * np.sin(2 * np.pi * 5.5 * time)
-    weights = (0.5, 0.7, 1.0, 0.6, 0.5, 0.3)
-    return sum(w * np.sin(h * phase + rng.uniform(0, 6.28)) for h, w in enumerate(weights, 1)) * _swell(
-        seconds
-    )
+    tone = np.zeros_like(time)
+    for h, amplitude in enumerate((0.5, 0.7, 1.0, 0.6, 0.5, 0.3), 1):
+        tone += amplitude * np.sin(h * phase + rng.uniform(0, 6.28))
+    return tone * _envelope(seconds)
 
 
-TIMBRES: dict[str, Callable[[float, float, np.random.Generator], Samples]] = {
-    "sines": sines,
-    "square": square,
-    "plucked": plucked,
-}
-HARD_TIMBRES = {"brassy": brassy}
+TIMBRES: dict[str, Timbre] = {"sines": sines, "square": square, "plucked": plucked}
+HARD_TIMBRES: dict[str, Timbre] = {"brassy": brassy}
 
 
 def cadence(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
-    """I-IV-V-I, or i-iv-v-i with either v or V, in any inversion, some with a bass."""
+    """Compose I-IV-V-I, or i-iv-v-i with v or V, in random inversions, sometimes with a bass."""
     scale = (HARMONIC_MINOR if rng.random() < 0.5 else NATURAL_MINOR) if minor else MAJOR
     bass = rng.random() < 0.5
     notes: list[Note] = []
@@ -85,22 +91,22 @@ def cadence(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
 
 
 def scale(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
-    """One octave up, or up and down again; minor ones natural or harmonic."""
+    """Compose one octave up, or up and down; a minor scale is natural or harmonic."""
     steps = (HARMONIC_MINOR if rng.random() < 0.5 else NATURAL_MINOR) if minor else MAJOR
-    run = [*steps, 12]
+    degrees = [*steps, 12]
     if rng.random() < 0.5:
-        run += run[-2::-1]
-    return [(float(n), 1.0, [tonic + step]) for n, step in enumerate(run)]
+        degrees += degrees[-2::-1]
+    return [(float(n), 1.0, [tonic + degree]) for n, degree in enumerate(degrees)]
 
 
 def triad(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
-    """The tonic chord alone, in changing inversions."""
+    """Compose the tonic chord alone, in random inversions."""
     steps = NATURAL_MINOR if minor else MAJOR
     return [(2.0 * n, 2.0, [tonic + p for p in _triad(steps, 0, int(rng.integers(3)))]) for n in range(3)]
 
 
 def progression(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
-    """Eight chords of the key in random order, from tonic to tonic over the dominant."""
+    """Compose eight chords of the key: the tonic, four random ones, and the cadence IV-V-I."""
     steps = NATURAL_MINOR if minor else MAJOR
     degrees = [0, *rng.choice([0, 2, 3, 4, 5], 4), 3, 4, 0]
     return [
@@ -110,7 +116,7 @@ def progression(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]
 
 
 def melody(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
-    """A wandering single voice, tonic triad on the strong beats, that comes home."""
+    """Compose a single random voice with the tonic triad on strong beats; it ends on the tonic."""
     steps = NATURAL_MINOR if minor else MAJOR
     degrees = [0]
     for n in range(1, 15):
@@ -121,7 +127,7 @@ def melody(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
 
 
 def song_like(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
-    """Chords, a bass and a melody at once."""
+    """Compose chords, a bass and a melody."""
     chords = progression(tonic, minor, rng)
     bass = [(start, length, [min(pitches) - 24]) for start, length, pitches in chords]
     return (
@@ -131,11 +137,13 @@ def song_like(tonic: int, minor: bool, rng: np.random.Generator) -> list[Note]:
     )
 
 
-KINDS: dict[str, Callable[[int, bool, np.random.Generator], list[Note]]] = {
-    "cadence": cadence,
-    "scale": scale,
+KINDS: dict[str, Composition] = {"cadence": cadence, "scale": scale}
+HARD_KINDS: dict[str, Composition] = {
+    "triad": triad,
+    "progression": progression,
+    "melody": melody,
+    "song_like": song_like,
 }
-HARD_KINDS = {"triad": triad, "progression": progression, "melody": melody, "song_like": song_like}
 
 
 def songs(
@@ -146,7 +154,7 @@ def songs(
     snr_db: tuple[float, float] = (10, 20),
     drums: bool = False,
 ) -> Iterator[Song]:
-    """Every key in every kind and timbre, detuned by up to 20 cents, in noise of the given range."""
+    """Yield a song for every key, kind and timbre, detuned by up to 20 cents, with noise of the given SNR."""
     rng = np.random.default_rng(seed)
     for kind in kinds:
         for timbre in timbres:
@@ -157,7 +165,7 @@ def songs(
 def render(
     notes: Sequence[Note], timbre: str, cents: float, beats_per_second: float, rng: np.random.Generator
 ) -> Samples:
-    """Play notes; mono, the peak at 0.5."""
+    """Synthesize notes with a peak of 0.5."""
     voice = (TIMBRES | HARD_TIMBRES)[timbre]
     end = max(start + length for start, length, _ in notes)
     track = np.zeros(round((end / beats_per_second + 0.2) * RATE))
@@ -166,17 +174,18 @@ def render(
             tone = voice(440 * 2 ** ((pitch - 69 + cents / 100) / 12), length / beats_per_second, rng)
             first = round(start / beats_per_second * RATE)
             track[first : first + len(tone)] += tone * rng.uniform(0.8, 1.2)
-    return (track / np.abs(track).max() / 2).astype(np.float32)
+    samples: Samples = (track / np.abs(track).max() / 2).astype(np.float32)
+    return samples
 
 
 def add_noise(samples: Samples, snr_db: float, rng: np.random.Generator) -> Samples:
-    """White noise at this signal-to-noise ratio."""
+    """Add white noise at a signal-to-noise ratio in dB."""
     power = float(np.mean(samples**2)) / 10 ** (snr_db / 10)
     return samples + rng.normal(0, np.sqrt(power), samples.shape).astype(np.float32)
 
 
 def add_drums(samples: Samples, rng: np.random.Generator) -> Samples:
-    """A kick that glides down, and bursts of noise, twice a second in turn."""
+    """Add a gliding kick drum and bursts of noise by turns, one every quarter of a second."""
     drummed = samples.copy()
     time = _time(0.15)
     kick = np.sin(2 * np.pi * (40 * time + 15 * (1 - np.exp(-time * 20)))) * np.exp(-time * 20)
@@ -204,22 +213,22 @@ def _triad(scale: Sequence[int], degree: int, inversion: int) -> list[int]:
     return sorted([*pitches[inversion:], *(pitch + 12 for pitch in pitches[:inversion])])
 
 
-def _partials(
-    frequency: float,
-    seconds: float,
-    rng: np.random.Generator,
-    weight: Callable[[int], float],
-    harmonics: range,
-) -> Samples:
+def _harmonics(frequency: float, seconds: float, rng: np.random.Generator, numbers: range) -> Signal:
+    """Add up harmonics with amplitudes 1/h and random phases, without those above the Nyquist frequency."""
     time = _time(seconds)
-    heard = [h for h in harmonics if frequency * h < RATE / 2]
-    return sum(weight(h) * np.sin(2 * np.pi * frequency * h * time + rng.uniform(0, 6.28)) for h in heard)
+    tone = np.zeros_like(time)
+    for h in numbers:
+        if frequency * h < RATE / 2:
+            tone += 1 / h * np.sin(2 * np.pi * frequency * h * time + rng.uniform(0, 6.28))
+    return tone
 
 
-def _swell(seconds: float) -> Samples:
+def _envelope(seconds: float) -> Signal:
     time = _time(seconds)
-    return np.minimum(1, np.minimum(time / 0.02, (seconds - time) / 0.05)).clip(0)
+    envelope: Signal = np.minimum(1, np.minimum(time / 0.02, (seconds - time) / 0.05)).clip(0)
+    return envelope
 
 
-def _time(seconds: float) -> Samples:
-    return np.arange(round(seconds * RATE)) / RATE
+def _time(seconds: float) -> Signal:
+    time: Signal = np.arange(round(seconds * RATE)) / RATE
+    return time

@@ -1,4 +1,4 @@
-"""What is listened to: a synthetic song, long enough, always the same."""
+"""A synthetic song of any duration, the same in every run."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _TONIC = 62
 
 
 def song(seconds: float, sample_rate: int) -> Samples:
-    """Chords, a bass and a melody in `KEY`, ever new: mono ``[frames]`` at this many Hz."""
+    """Synthesize chords, a bass and a melody in `KEY` as mono samples ``[frames]`` at a sample rate in Hz."""
     rng = np.random.default_rng(0)
     frames = round(seconds * RATE)
     phrases: list[Samples] = []
@@ -26,7 +26,7 @@ def song(seconds: float, sample_rate: int) -> Samples:
 
 
 def write_song(path: Path, seconds: float, sample_rate: int, channels: int = 1) -> Path:
-    """The song as a WAV of 16 bits."""
+    """Write the song as a 16-bit WAV file and return its path."""
     samples = song(seconds, sample_rate)
     soundfile.write(path, np.stack([samples] * channels, axis=1), sample_rate, subtype="PCM_16")
     return path

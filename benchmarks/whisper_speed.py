@@ -1,21 +1,23 @@
-"""Whisper in flight against openai-whisper's own `transcribe`, one request after the other, same weights.
+"""Compares Whisper's continuous batching with openai-whisper's `transcribe` per request, on the same weights.
 
-And what was measured to choose the engine by: `whisper.decode` with a batch, and transformers' `generate`.
+A last comparison has the other candidates for the engine: `whisper.decode` on a batch, and transformers'
+`generate`.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import whisper
+from torch import Tensor
+from transformers import WhisperConfig, WhisperForConditionalGeneration
 from whisper.tokenizer import get_tokenizer
 
 from audiograph.schemas import TranscribeRequest
-from benchmarks.bare import BareContext, BareTicket, fly
+from benchmarks.bare import BareContext, BareTicket, serve
 from benchmarks.measure import Comparison, Setting, alternate
 from deployments.models.base import Output, Samples
 from deployments.models.whisper.model import Whisper, WhisperOptions
@@ -23,22 +25,26 @@ from deployments.models.whisper.tiny import scripted_model
 from deployments.models.whisper.windows import Window, mel_of
 
 CONCURRENCY = (1, 4, 16)
-SEATS = 16
+MIN_CAPACITY = 16
 WINDOWS = 8
-"""To compare engines with: as many as share the decoder on a CPU."""
+"""Number of windows in the comparison of engines; as many share the decoder on a CPU."""
 
-SECONDS, RATE = 30, 16_000
-SENTENCES, WORDS = 6, 15
-"""As much as is said in half a minute: 103 tokens with their times."""
+SECONDS = 30
+"""Duration of a recording: one window."""
+SAMPLE_RATE = 16_000
+SENTENCES = 6
+"""Number of sentences in a recording; with their timestamps they are 103 tokens."""
+WORDS = 15
+"""Number of words, each of one token, in a sentence."""
 
 SIZE = {"state": 384, "heads": 6, "layers": 4}
-"""Of the published `tiny`."""
+"""Dimensions of the published `tiny`."""
 
 MODEL = Whisper(WhisperOptions())
 
 
 class InMemory(BareContext):
-    """One recording, decoded already: the same for all contenders."""
+    """A context with one recording that is decoded already, like the input of the other contenders."""
 
     def __init__(self, samples: Samples) -> None:
         super().__init__(Path())
@@ -47,92 +53,93 @@ class InMemory(BareContext):
     def audio(
         self, file_id: str, *, sample_rate: int | None = None, mono: bool = False
     ) -> tuple[Samples, int]:
-        """As it is."""
-        return self._samples, RATE
+        """Return the recording: mono ``[frames]`` at 16 kHz."""
+        return self._samples, SAMPLE_RATE
 
 
 def compare(setting: Setting) -> list[Comparison]:
-    """Recordings of 30 s at 1, 4 and 16 at a time; then eight of them by each engine, in one language."""
+    """Transcribe 1, 4 and 16 recordings of 30 s at once, then eight windows with every engine."""
     torch.set_num_threads(2)
-    model = talker("tiny", SIZE)
-    recordings = noises(max(CONCURRENCY))
+    model = scripted_whisper("tiny", SIZE)
+    recordings = noise_recordings(max(CONCURRENCY))
     rounds = setting.rounds(3)
     return [
-        *(at_once(model, recordings[:count], rounds) for count in CONCURRENCY),
-        _engines(model, recordings[:WINDOWS], rounds),
+        *(compare_concurrent(model, recordings[:count], rounds) for count in CONCURRENCY),
+        _compare_engines(model, recordings[:WINDOWS], rounds),
     ]
 
 
-def talker(variant: str, size: Mapping[str, int]) -> Any:
-    """A model of a size that hears as many words in every half minute as are said in one."""
+def scripted_whisper(variant: str, size: Mapping[str, int]) -> whisper.Whisper:
+    """Build a model that transcribes a fixed text in every window, about as long as real speech of 30 s."""
     return scripted_model(variant, **size, speech=_speech()).eval()
 
 
-def noises(count: int) -> list[Samples]:
-    """So many recordings of 30 s, each another."""
+def noise_recordings(count: int) -> list[Samples]:
+    """Generate different recordings of 30 s: mono ``[frames]`` at 16 kHz."""
     rng = np.random.default_rng(0)
-    return [rng.normal(0, 0.1, SECONDS * RATE).astype(np.float32) for _ in range(count)]
+    return [rng.normal(0, 0.1, SECONDS * SAMPLE_RATE).astype(np.float32) for _ in range(count)]
 
 
-def at_once(model: Any, recordings: list[Samples], rounds: int) -> Comparison:
-    """Recordings that all wait from the start, in seconds of recording a second."""
+def compare_concurrent(model: whisper.Whisper, recordings: list[Samples], rounds: int) -> Comparison:
+    """Transcribe recordings that all arrive at once; the rate is in seconds of speech per second."""
     contenders = {
-        "whisper.transcribe, one by one": partial(_transcribe, model, recordings),
-        "in flight": partial(_in_flight, model, recordings),
+        "whisper.transcribe, one request at a time": partial(_transcribe, model, recordings),
+        "Audiograph, continuous batching": partial(_continuous, model, recordings),
     }
     title = f"{len(recordings)} recordings of {SECONDS} s at once"
     return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 
-def _engines(model: Any, recordings: list[Samples], rounds: int) -> Comparison:
+def _compare_engines(model: whisper.Whisper, recordings: list[Samples], rounds: int) -> Comparison:
     contenders: dict[str, Callable[[], object]] = {
-        "whisper.transcribe, one by one, language given": partial(
+        "whisper.transcribe, one request at a time, language given": partial(
             _transcribe, model, recordings, language="en"
         ),
         "whisper.decode, one batch": partial(_decode, model, recordings),
         "transformers generate, one batch": partial(_generate, _converted(model), recordings),
-        "in flight": partial(_in_flight, model, recordings, language="en"),
+        "Audiograph, continuous batching": partial(_continuous, model, recordings, language="en"),
     }
     title = f"engines: {len(recordings)} windows"
     return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 
-def _transcribe(model: Any, recordings: list[Samples], **options: str) -> None:
+def _transcribe(model: whisper.Whisper, recordings: list[Samples], **options: str) -> None:
     for samples in recordings:
-        heard = whisper.transcribe(model, samples, fp16=model.device.type == "cuda", **options)
-        assert len(heard["segments"]) == SENTENCES
+        result = whisper.transcribe(model, samples, fp16=model.device.type == "cuda", **options)
+        assert len(result["segments"]) == SENTENCES
 
 
-def _in_flight(model: Any, recordings: list[Samples], **fields: str) -> None:
+def _continuous(model: whisper.Whisper, recordings: list[Samples], **fields: str) -> None:
     tickets = [
         BareTicket(TranscribeRequest(file="talk", **fields), InMemory(samples)) for samples in recordings
     ]
-    fly(MODEL, model, tickets, max(SEATS, len(tickets)))
+    serve(MODEL, model, tickets, max(MIN_CAPACITY, len(tickets)))
     for ticket in tickets:
         assert isinstance(ticket.outcome, Output)
         assert len(ticket.outcome.result.model_dump()["segments"]) == SENTENCES
 
 
-def _decode(model: Any, recordings: list[Samples]) -> None:
-    heard = whisper.decode(model, _mels(recordings), whisper.DecodingOptions(language="en", fp16=False))
-    assert all(len(one.tokens) == SENTENCES * (WORDS + 2) for one in heard)
+def _decode(model: whisper.Whisper, recordings: list[Samples]) -> None:
+    results = whisper.decode(model, _mels(recordings), whisper.DecodingOptions(language="en", fp16=False))
+    assert all(len(result.tokens) == SENTENCES * (WORDS + 2) for result in results)
 
 
-def _generate(model: Any, recordings: list[Samples]) -> None:
+def _generate(model: WhisperForConditionalGeneration, recordings: list[Samples]) -> None:
     with torch.inference_mode():
-        made = model.generate(
+        tokens = model.generate(
             input_features=_mels(recordings), language="en", task="transcribe", return_timestamps=True
         )
-    assert made.shape[1] >= SENTENCES * (WORDS + 2)
+    assert tokens.shape[1] >= SENTENCES * (WORDS + 2)
 
 
-def _mels(recordings: list[Samples]) -> Any:
+def _mels(recordings: list[Samples]) -> Tensor:
+    """Stack the mel spectrograms of the recordings: ``[recordings, 80, 3000]``."""
     window = Window(0, SECONDS * 100)
     return torch.stack([mel_of(window, samples, bands=80, device="cpu") for samples in recordings])
 
 
 def _speech() -> list[tuple[float, str, float]]:
-    """Sentences of words that are one token each, none of them twice."""
+    """Return sentences as (start, text, end); every word is one token and occurs once."""
     tokenizer = get_tokenizer(True)
     words = [
         text for token in range(300, 20_000) if re.fullmatch(" [a-z]{4,}", text := tokenizer.decode([token]))
@@ -161,13 +168,11 @@ NAMES = {
     "token_embedding": "embed_tokens",
     "ln_post": "layer_norm",
 }
-"""What openai-whisper calls its weights, and transformers."""
+"""Parts of openai-whisper's names of weights, with transformers' names."""
 
 
-def _converted(model: Any) -> Any:
-    """The same weights as a model of transformers, with what `generate` must know."""
-    from transformers import WhisperConfig, WhisperForConditionalGeneration  # noqa: PLC0415
-
+def _converted(model: whisper.Whisper) -> WhisperForConditionalGeneration:
+    """Convert a model to transformers, with the settings that `generate` needs."""
     tokenizer = get_tokenizer(True, language="en", task="transcribe")
     dims = model.dims
     config = WhisperConfig(
@@ -185,10 +190,11 @@ def _converted(model: Any) -> Any:
         bos_token_id=tokenizer.eot,
         eos_token_id=tokenizer.eot,
     )
-    other = WhisperForConditionalGeneration(config).eval()
+    converted = WhisperForConditionalGeneration(config).eval()
     weights = {f"model.{_renamed(name)}": weight for name, weight in model.state_dict().items()}
-    assert other.load_state_dict(weights, strict=False).missing_keys == ["proj_out.weight"]  # which is tied
-    settings = other.generation_config
+    missing = converted.load_state_dict(weights, strict=False).missing_keys
+    assert missing == ["proj_out.weight"]  # it is tied to the embedding
+    settings = converted.generation_config
     settings.is_multilingual = True
     settings.lang_to_id = {"<|en|>": tokenizer.to_language_token("en")}
     settings.task_to_id = {"transcribe": tokenizer.transcribe}
@@ -197,8 +203,8 @@ def _converted(model: Any) -> Any:
     settings.begin_suppress_tokens = [220, tokenizer.eot]
     settings.suppress_tokens = []
     settings.max_length = dims.n_text_ctx
-    return other
+    return converted
 
 
 def _renamed(name: str) -> str:
-    return reduce(lambda found, pair: found.replace(*pair), NAMES.items(), name)
+    return reduce(lambda renamed, pair: renamed.replace(*pair), NAMES.items(), name)

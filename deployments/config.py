@@ -1,9 +1,10 @@
-"""The typed configuration of one Audiograph application: the ``args`` of serve_config.yaml.
+"""The typed configuration of an Audiograph application: the ``args`` of serve_config.yaml.
 
-Every key has a default that suits the embedded form (CPU, SQLite, a local folder). An unknown key or a
-value out of range is refused with its path, by ``graphs.app`` before anything starts.
+Every key has a default that suits the embedded form (CPU, SQLite, a local folder). ``graphs.app`` refuses an
+unknown key or a value out of range, with its path, before any process starts.
 """
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -21,13 +22,21 @@ DAY = 86_400.0
 
 
 class Settings(BaseModel):
-    """A section of the configuration: closed to unknown keys, frozen once read."""
+    """A section of the configuration: it refuses unknown keys, and is frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can connect to a server bound to ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _from_environment(text: str) -> str:
-    """Put the environment's value in place of every ``${NAME}``, so that secrets stay out of the file."""
+    """Expand every ``${NAME}`` from the environment, so that secrets stay out of the file."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
@@ -39,16 +48,16 @@ def _from_environment(text: str) -> str:
 
 
 class LimitsConfig(Settings):
-    """What an upload may be. Held while decoding, so a header that lies gains nothing."""
+    """Limits of an upload. They are enforced while decoding, whatever its header claims."""
 
     max_upload_bytes: int = Field(1 * GIB, gt=0)
     max_audio_seconds: float = Field(4 * 3600, gt=0)
-    max_decoded_bytes: int = Field(8 * GIB, gt=0, description="Samples x channels x 4 bytes, as decoded.")
+    max_decoded_bytes: int = Field(8 * GIB, gt=0, description="Decoded size: samples x channels x 4 bytes.")
     max_channels: int = Field(32, gt=0)
 
 
 class StorageConfig(Settings):
-    """Where artifacts and their metadata live, and for how long."""
+    """Storage of artifacts and their metadata, and their retention."""
 
     database_url: str = Field(
         "sqlite:///state/audiograph.db",
@@ -58,10 +67,10 @@ class StorageConfig(Settings):
         "state/artifacts", description="A folder or any fsspec URL, such as s3://bucket/x"
     )
     retention_seconds: float | None = Field(
-        30 * DAY, gt=0, description="Unused files and artifacts older than this are removed; null keeps them."
+        30 * DAY, gt=0, description="Unused files and artifacts are deleted after this time; null keeps them."
     )
     max_bytes: int | None = Field(
-        None, gt=0, description="Budget of stored bytes; the least recently used go first."
+        None, gt=0, description="Budget of stored bytes; the least recently used are deleted first."
     )
     collect_every_seconds: float = Field(600, gt=0)
 
@@ -80,7 +89,7 @@ class StorageConfig(Settings):
         return url
 
     def resolved(self, root: Path) -> "StorageConfig":
-        """A copy whose SQLite file and artifacts folder are absolute, relative ones being under ``root``."""
+        """Return a copy whose SQLite file and artifacts folder are absolute, based on ``root``."""
         database_url, artifacts_url = self.database_url, self.artifacts_url
         if database_url.startswith("sqlite:///"):
             database_url = f"sqlite:///{root / database_url.removeprefix('sqlite:///')}"
@@ -90,26 +99,26 @@ class StorageConfig(Settings):
 
 
 class VoicesConfig(Settings):
-    """Recorded voices, for the models that clone them."""
+    """Recorded voices, for models that clone voices."""
 
     folder: Path | None = Field(
-        None, description="A folder whose recordings are voices; what is said in a.wav stands in a.txt."
+        None, description="A folder of recorded voices; a.txt is the transcript of a.wav."
     )
-    min_seconds: float = Field(1.0, gt=0, description="Without silent ends.")
+    min_seconds: float = Field(1.0, gt=0, description="Minimum duration, without silence at the ends.")
     max_seconds: float = Field(60.0, gt=0)
 
     def resolved(self, root: Path) -> "VoicesConfig":
-        """A copy whose folder is absolute, a relative one being under ``root``."""
+        """Return a copy whose folder is absolute, based on ``root``."""
         return self.model_copy(update={"folder": self.folder and root / self.folder})
 
 
 class ExportsConfig(Settings):
-    """Files that callers want on the server's own machine."""
+    """Files that callers have written on the server's machine."""
 
-    folder: Path = Field(Path("state/exports"), description="They may name paths below it, and no others.")
+    folder: Path = Field(Path("state/exports"), description="Callers may only name paths below it.")
 
     def resolved(self, root: Path) -> "ExportsConfig":
-        """A copy whose folder is absolute, a relative one being under ``root``."""
+        """Return a copy whose folder is absolute, based on ``root``."""
         return self.model_copy(update={"folder": root / self.folder})
 
 
@@ -117,53 +126,59 @@ class JobsConfig(Settings):
     """The durable queue and its runners."""
 
     runners: int = Field(
-        1, ge=1, le=64, description="Runner replicas; on more than one machine they need PostgreSQL."
+        1, ge=1, le=64, description="Runner replicas; runners on several machines need PostgreSQL."
     )
     concurrency: int = Field(64, ge=1, le=1024, description="Jobs in flight on one runner.")
     concurrency_per_model: int = Field(
         16,
         ge=1,
         le=1024,
-        description="Of these, jobs of one model: a busy model does not hold up the others.",
+        description="Jobs in flight of one model, so that a busy model does not hold up the others.",
     )
-    max_queued: int = Field(1000, ge=1, description="Beyond this, submitting answers 429 with Retry-After.")
-    time_limit_seconds: float = Field(
-        3600, gt=0, description="From pick-up to the end of one run, unless less is asked."
+    max_queued: int = Field(
+        1000,
+        ge=1,
+        description="Limit of queued jobs; beyond it, a submission is refused with 429 and Retry-After.",
     )
-    step_attempts: int = Field(4, ge=1, le=20, description="Tries of one model call over dead replicas.")
+    time_limit_seconds: float = Field(3600, gt=0, description="Longest run of a job; a request may set less.")
+    step_attempts: int = Field(4, ge=1, le=20, description="Tries of one model call whose replicas die.")
     heartbeat_seconds: float = Field(1.0, gt=0)
     dead_after_seconds: float = Field(
-        10.0, gt=0, description="A silent runner's jobs go to the others after this."
+        10.0,
+        gt=0,
+        description="A runner without a heartbeat for this long is dead, and its jobs are requeued.",
     )
     retention_seconds: float | None = Field(
-        30 * DAY, gt=0, description="Finished jobs older than this are removed."
+        30 * DAY, gt=0, description="Finished jobs are deleted after this time; null keeps them."
     )
 
 
 class AuthConfig(Settings):
-    """API keys, made with ``audiograph keys create``. Binding anything but loopback requires them."""
+    """API keys, created with ``audiograph keys create``; required to bind any address but loopback."""
 
     required: bool = False
 
+    def allows(self, host: str) -> bool:
+        """Return whether a server may bind a host: other machines must need keys."""
+        return self.required or is_loopback(host)
+
 
 class HttpConfig(Settings):
-    """The ingress beyond Ray Serve's own http_options."""
+    """Settings of the ingress, beside Ray Serve's http_options."""
 
     cors_origins: list[str] = Field(default_factory=lambda: ["*"])
     public_url: str | None = Field(
-        None, description="Base of the URLs in answers; the request's own if null."
+        None, description="Base of the URLs in responses; the request's own if null."
     )
-    max_wait_seconds: float = Field(
-        60, ge=0, description="The longest that Prefer: wait=n may hold a request."
-    )
+    max_wait_seconds: float = Field(60, ge=0, description="Upper limit of n in Prefer: wait=n.")
     max_direct: int = Field(
         32,
         ge=1,
         le=1000,
-        description="Answers made without a job at a time; beyond it, 429.",
+        description="Limit of concurrent direct responses; beyond it, 429.",
     )
     max_direct_seconds: float = Field(
-        540, gt=0, description="That one may take: less than the 600 s after which OpenAI's clients give up."
+        540, gt=0, description="Time limit of a direct response; OpenAI's clients give up after 600 s."
     )
 
 
@@ -175,20 +190,20 @@ OPENAI_VOICES = (
 
 
 class OpenAIConfig(Settings):
-    """Names by which OpenAI's clients ask for what is here: they then need another base URL, and no more."""
+    """OpenAI's names of models and voices, so that its clients only need another base URL."""
 
     models: dict[str, str | None] = Field(
         default_factory=lambda: dict.fromkeys(OPENAI_MODELS),
-        description="Their models, also with a date behind the name, and ours; the task's default if null.",
+        description="Model by OpenAI's name, with or without its date; null is the task's default.",
     )
     voices: dict[str, str | None] = Field(
         default_factory=lambda: dict.fromkeys(OPENAI_VOICES),
-        description="Their voices, and ours; a model's default if null or not among its own.",
+        description="Voice by OpenAI's name; null, or a voice that the model lacks, is its default.",
     )
 
 
 class ModelConfig(Settings):
-    """One model's entry: which class, how much of a machine it takes, and its own options."""
+    """A model's entry: its class, its share of a machine, and its own options."""
 
     model_class: str = Field(
         alias="class", pattern=r"^[\w.]+:\w+$", examples=["deployments.models.whisper:Whisper"]
@@ -196,20 +211,20 @@ class ModelConfig(Settings):
     environment: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$",
-        description="The Python environment of its replicas, made by `make envs` from the lock of that name "
-        "in requirements/environments; the server's own if null.",
+        description="Python environment of its replicas, built by `make envs` from the lock of that name in "
+        "requirements/environments; the server's own if null.",
     )
     default_variant: str | None = Field(None, description="The class's own default if null.")
     weights: WeightsPolicy | None = Field(None, description="The application's policy if null.")
     preload: list[str] = Field(
         default_factory=list, description="Variants that a new replica loads at start."
     )
-    idle_seconds: float = Field(900, gt=0, description="A variant unused for this long is unloaded.")
+    idle_seconds: float = Field(900, gt=0, description="An unused variant is unloaded after this time.")
     memory_bytes: int | None = Field(
-        None, gt=0, description="Budget of loaded variants; the GPU fraction if null."
+        None, gt=0, description="Memory budget of loaded variants; the GPU fraction if null."
     )
     max_batch_size: int = Field(
-        8, ge=1, le=1024, description="Requests that run together, where the model batches."
+        8, ge=1, le=1024, description="Maximum size of a batch, for models that batch."
     )
     batch_wait_seconds: float = Field(0.02, ge=0, le=10)
     deployment: dict[str, Any] = Field(
@@ -222,13 +237,15 @@ class ModelConfig(Settings):
 
     @property
     def runtime_env(self) -> dict[str, Any]:
-        """Ray's runtime environment of its replicas, as the entry gives it."""
+        """Return Ray's runtime environment from the entry."""
         return (self.deployment.get("ray_actor_options") or {}).get("runtime_env") or {}
 
     @model_validator(mode="after")
     def _has_one_python(self) -> "ModelConfig":
         if self.environment and "py_executable" in self.runtime_env:
-            raise ValueError("environment and runtime_env.py_executable both name a Python; leave one out")
+            raise ValueError(
+                "environment and runtime_env.py_executable both name a Python; remove one of them"
+            )
         return self
 
 
@@ -237,13 +254,15 @@ class AppConfig(Settings):
 
     weights: WeightsPolicy = Field(
         "pretrained",
-        description="pretrained: missing weights are an error. auto: tiny random ones where no hub can be "
-        "reached, said everywhere. tiny: always those.",
+        description="pretrained: missing weights are an error. auto: tiny random weights where no hub can be "
+        "reached; responses and logs say so. tiny: always tiny random weights.",
     )
     models: dict[str, ModelConfig] = Field(
-        description="By name; the first that serves a task is its default."
+        description="Models by name; the first that serves a task is the task's default."
     )
-    defaults: dict[TaskName, str] = Field(default_factory=dict, description="Model by task, over that order.")
+    defaults: dict[TaskName, str] = Field(
+        default_factory=dict, description="Default model by task; it overrides the order of `models`."
+    )
     storage: StorageConfig = StorageConfig()
     voices: VoicesConfig = VoicesConfig()
     exports: ExportsConfig = ExportsConfig()
@@ -254,9 +273,7 @@ class AppConfig(Settings):
     openai: OpenAIConfig = OpenAIConfig()
     ingress: dict[str, Any] = Field(default_factory=dict, description="Ray Serve's options of the ingress.")
     runner: dict[str, Any] = Field(default_factory=dict, description="Ray Serve's options of the runner.")
-    work_dir: Path = Field(
-        Path("state"), description="Tiny checkpoints and other files that can be made again."
-    )
+    work_dir: Path = Field(Path("state"), description="Tiny checkpoints and other files that can be rebuilt.")
 
     @model_validator(mode="after")
     def _aliased_models_exist(self) -> Self:
@@ -266,7 +283,7 @@ class AppConfig(Settings):
         return self
 
     def resolved(self, root: Path) -> "AppConfig":
-        """A copy with absolute paths, relative ones being under ``root``: workers start in other folders."""
+        """Return a copy with absolute paths, based on ``root``: workers start in other folders."""
         base = root.absolute()
         return self.model_copy(
             update={

@@ -1,4 +1,4 @@
-"""JSON logs of every process: one line a record, with the request's or the job's id where there is one."""
+"""Configures JSON logs: one line per record, with the id of the request or job if there is one."""
 
 import json
 import logging
@@ -12,15 +12,15 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def request_id() -> str | None:
-    """The id of the request being served in this context."""
+    """Return the id of the request that this context serves."""
     return CURRENT_REQUEST.get()
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON, with whatever ``extra`` it carries."""
+    """Formats a record as one line of JSON, with its ``extra`` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, always valid JSON."""
+        """Format a record as one line of valid JSON."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -42,7 +42,7 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 def configure_logging(level: int = logging.INFO) -> None:
     """Send the application's loggers to Ray Serve's handlers, or to stderr as JSON outside of Serve.
 
-    Serve gives handlers to its own logger alone; without this, whatever the application logs below WARNING
+    Serve installs handlers for its own logger only. Without this, the application's records below WARNING
     would be lost.
     """
     handlers = logging.getLogger("ray.serve").handlers or [_stderr()]

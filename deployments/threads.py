@@ -1,4 +1,4 @@
-"""Work that is waited for, whatever happens to the one who waits: blocking in threads, and any other."""
+"""Blocking work in threads, and waiting that outlasts a canceled caller."""
 
 import asyncio
 import contextvars
@@ -6,38 +6,40 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 
 class Threads:
-    """A pool of threads, started as they are needed and never more than `size`."""
+    """A pool of at most `size` threads, started as they are needed."""
 
     def __init__(self, name: str, size: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix=name)
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking function; the caller's context variables, such as the request id, go along.
+    async def run(
+        self, function: Callable[Arguments, Returned], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Returned:
+        """Run a blocking function with the caller's context variables, such as the request id.
 
-        A canceled caller still waits until the thread has ended, and is canceled then: what it holds
-        meanwhile (an engine's slot, a file) is not free before.
+        A canceled caller still waits for the thread, and is canceled afterwards: an engine's slot or a file
+        that it holds must not be free while the thread uses it.
         """
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await finished(
+        return await shielded(
             loop.run_in_executor(self._pool, lambda: context.run(function, *args, **kwargs))
         )
 
 
-async def finished(work: Awaitable[T]) -> T:
-    """The outcome of work that goes on to its end, whatever happens to the one who waits; see `ended`."""
+async def shielded(work: Awaitable[Returned]) -> Returned:
+    """Await work that must not be canceled with its caller; see `wait_finished`."""
     future = asyncio.ensure_future(work)
-    await ended(future)
+    await wait_finished(future)
     return future.result()
 
 
-async def ended(future: asyncio.Future[Any]) -> None:
-    """Wait until a future has ended, however, even if canceled meanwhile; that is raised after."""
+async def wait_finished(future: asyncio.Future[Any]) -> None:
+    """Wait for a future to finish; if this task is canceled meanwhile, raise CancelledError afterwards."""
     canceled = False
     while not future.done():
         try:
@@ -46,5 +48,5 @@ async def ended(future: asyncio.Future[Any]) -> None:
             canceled = True
     if canceled:
         if not future.cancelled():
-            future.exception()  # marks it as seen: nobody else will ask
+            future.exception()  # marks it as retrieved: no other task will
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""Which graph serves a task. A new graph is one file here and one entry."""
+"""The graph of each task. A new graph is one file here and one entry."""
 
 from typing import get_args
 

@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = {"torch", "triton"}
 
 TITLES = {
-    "torch": "torch, installed first and alone. A CPU build is taken where one is at hand.",
-    "serve": "Everything the server needs beside torch, complete: install with --no-deps.",
-    "voices": "The espeak voices (GPL-3.0), an extra: install with --no-deps.",
-    "dev": "What the developers of Audiograph need beside the server: install with --no-deps.",
+    "torch": "torch, installed first, with its own dependencies. A CPU build of this version satisfies the pin.",
+    "serve": "Every package of the server except torch: install with --no-deps.",
+    "voices": "The espeak voices (GPL-3.0), optional: install with --no-deps.",
+    "dev": "Packages for development, in addition to the server's: install with --no-deps.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Audiograph's client: `Audiograph` for ordinary code, `AsyncAudiograph` for asyncio, the same in all else.
+"""Client of an Audiograph server: `Audiograph` is blocking, `AsyncAudiograph` has the same API for asyncio.
 
     from audiograph import Audiograph
 
@@ -6,7 +6,7 @@
         job = client.transcribe("talk.mp3")
         print(job.result.text)
 
-Requests, results and records are in `audiograph.schemas`; all that can go wrong is in `audiograph.errors`.
+Requests, results and records are in `audiograph.schemas`, exceptions in `audiograph.errors`.
 """
 
 from audiograph import errors, schemas

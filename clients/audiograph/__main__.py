@@ -1,4 +1,4 @@
-"""``python -m audiograph``: the command line."""
+"""The command line as ``python -m audiograph``."""
 
 from audiograph.cli import main
 

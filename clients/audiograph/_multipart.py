@@ -1,16 +1,16 @@
-"""The frame around one streamed file of a ``multipart/form-data`` body."""
+"""Framing of one streamed file in a ``multipart/form-data`` body."""
 
 from __future__ import annotations
 
 import re
 import secrets
 
-# What browsers escape in a form's file names (HTML standard, 4.10.22.8), and the backslash.
+# The characters that browsers escape in a form's file names (HTML standard, 4.10.22.8), and the backslash.
 _UNSAFE = re.compile(r'[\x00-\x1f"\\]')
 
 
 class Frame:
-    """What comes before and after the file's own bytes."""
+    """Head and tail of the body, before and after the bytes of the file."""
 
     def __init__(self, name: str) -> None:
         boundary = secrets.token_hex(16)
@@ -21,7 +21,7 @@ class Frame:
         self.tail = f"\r\n--{boundary}--\r\n".encode()
 
     def size(self, content: int) -> int:
-        """Bytes of the whole body around so many bytes of content."""
+        """Return the bytes of the whole body, given those of the file."""
         return len(self.head) + content + len(self.tail)
 
 

@@ -1,7 +1,7 @@
-"""The keyword arguments of the convenience methods, and the request that they make.
+"""Keyword arguments of the convenience methods, and the requests built from them.
 
-The fields are those of the request classes in `audiograph.schemas`, where each has its range, unit and
-default. Left out here, a field is left out of the request, and the server's default holds.
+`audiograph.schemas` has the range, unit and default of each field. A field that is left out here is left out
+of the request, so the server's default applies.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from audiograph.schemas import ANY_REQUEST, AnyRequest, AudioFormat, JobEvent, T
 
 
 class RunOptions(TypedDict, total=False):
-    """How to run a job, beside what the job is."""
+    """Options of submitting a job and waiting for it."""
 
     wait: bool
-    """Return when the job has ended (the default), or as soon as it is queued."""
+    """True (the default) returns the finished job, False the queued one."""
     timeout: float | None
-    """Seconds to wait at most; then WaitTimeout is raised and the job goes on."""
+    """Seconds to wait before WaitTimeout is raised; the job keeps running."""
     on_progress: Callable[[JobEvent], object] | None
     """Called with each event while waiting."""
     idempotency_key: str | None
-    """The same key gives the same job; by default each call has a new one."""
+    """Submitting twice with one key creates one job; by default each call has a new key."""
 
 
 class CommonOptions(RunOptions, total=False):
@@ -106,17 +106,17 @@ class DescribeOptions(CommonOptions, total=False):
     instruction: str | None
 
 
-def split(options: Mapping[str, Any]) -> tuple[RunOptions, dict[str, Any]]:
-    """How to run the job, and the fields of its request."""
+def split_options(options: Mapping[str, Any]) -> tuple[RunOptions, dict[str, Any]]:
+    """Separate the run options from the fields of the request."""
     run = RunOptions(**{key: options[key] for key in options if key in RunOptions.__annotations__})  # type: ignore[typeddict-item]
     return run, {key: options[key] for key in options if key not in RunOptions.__annotations__}
 
 
 def build_request(task: TaskName, fields: dict[str, Any]) -> AnyRequest:
-    """Make the task's request, checked before anything is sent.
+    """Build and validate the request of a task.
 
     Raises:
-        InvalidRequest: with the field, the value and what would be right.
+        InvalidRequest: a field is invalid; the message names it, its value and the valid range.
     """
     try:
         return ANY_REQUEST.validate_python({"task": task, **fields})
@@ -124,8 +124,8 @@ def build_request(task: TaskName, fields: dict[str, Any]) -> AnyRequest:
         raise _invalid(task, error) from error
 
 
-def body_of(request: AnyRequest) -> dict[str, Any]:
-    """The request as JSON without what was left at its default, so that an older server can read it too."""
+def request_body(request: AnyRequest) -> dict[str, Any]:
+    """Return a request as JSON, without fields at their default, which an older server may not know."""
     return {"task": request.task, **request.model_dump(mode="json", exclude_defaults=True)}
 
 

@@ -1,4 +1,4 @@
-"""When to try again, how long to wait before, and when to stop waiting."""
+"""Retries, backoff and deadlines."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import time
 
 from audiograph.errors import AudiographError, ConnectionFailed, WeightsMissing
 
-PASSING_STATUSES = frozenset({429, 502, 503, 504})
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 10.0
-LONGEST_RETRY_AFTER = 60.0
+TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
+INITIAL_BACKOFF = 0.5
+MAX_BACKOFF = 10.0
+MAX_RETRY_AFTER = 60.0
 
 
-def is_passing(error: AudiographError) -> bool:
-    """Whether the same request may well succeed a little later."""
+def is_transient(error: AudiographError) -> bool:
+    """Return whether the same request may succeed a little later."""
     if isinstance(error, WeightsMissing):
         return False
-    return isinstance(error, ConnectionFailed) or error.status in PASSING_STATUSES
+    return isinstance(error, ConnectionFailed) or error.status in TRANSIENT_STATUSES
 
 
-def pause_before(failures: int, retry_after: float | None = None) -> float:
-    """Seconds to wait after so many failures in a row, the first being 1.
+def backoff(failures: int, retry_after: float | None = None) -> float:
+    """Return the seconds to wait after a number of consecutive failures, at least ``retry_after``.
 
-    Doubles up to ten seconds. Half of it is chance, so that many clients of a server that fell do not all
-    come back in the same instant. A server that names a time is given that time.
+    The time doubles with each failure, up to ten seconds. Half of it is random, so that the clients of a
+    server that failed do not all return at the same moment.
     """
-    backoff: float = min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-    return max(backoff, retry_after or 0.0)
+    seconds: float = min(INITIAL_BACKOFF * 2.0 ** (failures - 1), MAX_BACKOFF) * random.uniform(0.5, 1.0)
+    return max(seconds, retry_after or 0.0)
 
 
-def may_retry(error: AudiographError, failures: int, allowed: int) -> bool:
-    """Whether to try again after this error, the given number of failures in a row."""
-    patient = (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
-    return failures <= allowed and is_passing(error) and patient
+def should_retry(error: AudiographError, failures: int, allowed: int) -> bool:
+    """Return whether to retry after a number of consecutive failures, of which ``error`` is the last."""
+    is_soon = (error.retry_after or 0.0) <= MAX_RETRY_AFTER
+    return failures <= allowed and is_transient(error) and is_soon
 
 
 class Deadline:
@@ -45,12 +45,12 @@ class Deadline:
 
     @property
     def remaining(self) -> float:
-        """Seconds until it; infinite if there is none, never negative."""
+        """Seconds until the deadline: never negative, and infinite without one."""
         return max(self._end - time.monotonic(), 0.0)
 
     @property
     def is_set(self) -> bool:
-        """Whether there is such a moment."""
+        """Whether there is a deadline."""
         return math.isfinite(self._end)
 
     @property

@@ -7,11 +7,14 @@ from urllib.parse import quote
 from audiograph.schemas import File, Job
 
 
-def id_of(thing: Job | File | str) -> str:
-    """The id of a record, or the id itself."""
-    return thing if isinstance(thing, str) else thing.id
+def id_of(record: Job | File | str) -> str:
+    """Return the id of a record; an id is returned as it is."""
+    return record if isinstance(record, str) else record.id
 
 
 def route(*parts: Job | File | str) -> str:
-    """``route("jobs", job, "events")`` is ``/v1/jobs/{id}/events``; no part can reach beyond its place."""
+    """Return a path: ``route("jobs", job, "events")`` is ``/v1/jobs/{id}/events``.
+
+    Each part is quoted, so that no id can name another route.
+    """
     return "/v1/" + "/".join(quote(id_of(part), safe="") for part in parts)

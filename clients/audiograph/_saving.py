@@ -1,4 +1,4 @@
-"""Writing downloads: whole or not at all, under a name that stays in its folder."""
+"""Writes downloads atomically, under safe file names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import BinaryIO
 from audiograph.errors import ChecksumMismatch
 from audiograph.schemas import File
 
-LONGEST_NAME = 255
+MAX_NAME_BYTES = 255
 
 
 class Sink:
-    """A seekable file that knows the size and SHA-256 of what was written to it."""
+    """A seekable file with the size and SHA-256 of its content."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -26,36 +26,36 @@ class Sink:
         self._hash = hashlib.sha256()
 
     def write(self, chunk: bytes) -> None:
-        """Append."""
+        """Append a chunk."""
         self._file.write(chunk)
         self._hash.update(chunk)
         self.size += len(chunk)
 
     def restart(self) -> None:
-        """Forget everything written."""
+        """Discard all content."""
         self._file.seek(0)
         self._file.truncate()
         self.size = 0
         self._hash = hashlib.sha256()
 
     def verify(self, record: File) -> None:
-        """Compare with what the server says it keeps.
+        """Compare the SHA-256 with that of the server's record.
 
         Raises:
-            ChecksumMismatch: the bytes are others.
+            ChecksumMismatch: the two differ.
         """
         found = self._hash.hexdigest()
         if found != record.sha256:
             raise ChecksumMismatch(
                 f"{record.id} ({record.name}) should be {record.bytes} bytes with SHA-256 {record.sha256}, "
-                f"but {self.size} bytes with {found} arrived",
+                f"but {self.size} bytes with SHA-256 {found} arrived",
                 details={"expected": record.sha256, "found": found},
             )
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
-    """A file beside the target that takes its place if the block ends well, and is removed if not."""
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces the target when the block succeeds, and is removed if it fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".audiograph-{secrets.token_hex(8)}.part")
     try:
@@ -66,23 +66,23 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def resolve(to: str | os.PathLike[str], name: str) -> Path:
-    """Where to write: the path itself, or the name inside it if it is a folder or ends like one."""
+def output_path(to: str | os.PathLike[str], name: str) -> Path:
+    """Return ``to``, or the name inside of ``to`` if it is a folder or ends with a slash."""
     path = Path(to)
     is_folder = path.is_dir() or os.fspath(to).endswith(("/", os.sep))
     return path / safe_name(name) if is_folder else path
 
 
 def safe_name(name: str) -> str:
-    """The last part of a name that came over the network, without control characters, of usable length."""
+    """Return the last part of a name from the network, without control characters, at most 255 bytes long."""
     base = re.sub(r"[\x00-\x1f\x7f]", "", re.split(r"[/\\]", name)[-1]).strip()
     if base in ("", ".", ".."):
         return "unnamed"
-    return base.encode(errors="ignore")[-LONGEST_NAME:].decode(errors="ignore")
+    return base.encode(errors="ignore")[-MAX_NAME_BYTES:].decode(errors="ignore")
 
 
 def distinct_names(records: Sequence[File]) -> list[str]:
-    """One name for each record, the id before it where two would be written to the same file."""
+    """Return a unique file name for each record; records of the same name get their id as a prefix."""
     names = [safe_name(record.name) for record in records]
     return [
         f"{record.id}-{name}" if names.count(name) > 1 else name

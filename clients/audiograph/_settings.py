@@ -1,4 +1,4 @@
-"""Where the server is and how to speak to it: arguments first, then the environment, then defaults."""
+"""Settings of a client, from its arguments, the environment, or the defaults, in this order."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from audiograph._version import __version__
 from audiograph.errors import InvalidRequest
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-LONGEST_CONNECT = 10.0
+MAX_CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one client speaks to its server."""
+    """URL, API key, timeout and retries of one client."""
 
     base_url: str
-    """Without a slash at its end."""
+    """Without a trailing slash."""
     api_key: str | None
     timeout: float
-    """Seconds without an answer, or between two parts of one."""
+    """Seconds to wait for a response, or for its next bytes."""
     retries: int
-    """Further tries of a request or a download that failed for a passing reason."""
+    """Retries of a request or download after a transient failure."""
     reconnects: int
-    """Further tries in a row of an event stream."""
+    """Consecutive reconnections of an event stream without progress."""
 
     @classmethod
     def read(
         cls, base_url: str | None, api_key: str | None, *, timeout: float, retries: int, reconnects: int
     ) -> Settings:
-        """Fill in what was not given from ``AUDIOGRAPH_URL`` and ``AUDIOGRAPH_API_KEY``.
+        """Return the settings; ``AUDIOGRAPH_URL`` and ``AUDIOGRAPH_API_KEY`` replace missing arguments.
 
         Raises:
-            InvalidRequest: the URL is not one of http or https with a host.
+            InvalidRequest: the URL is not an http or https URL with a host.
         """
         url = base_url or os.environ.get("AUDIOGRAPH_URL") or DEFAULT_URL
         key = api_key or os.environ.get("AUDIOGRAPH_API_KEY") or None
-        return cls(_checked(url), key and key.strip(), timeout, retries, reconnects)
+        return cls(_check_url(url), key and key.strip(), timeout, retries, reconnects)
 
     def http_options(self) -> dict[str, Any]:
-        """Arguments of the httpx client, blocking or async."""
+        """Return the arguments of the httpx client, blocking or async."""
         headers = {"User-Agent": f"audiograph/{__version__}", "Accept": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         return {
             "base_url": self.base_url,
             "headers": headers,
-            "timeout": limits(self.timeout),
-            # A proxy of the environment cannot reach a server on this very machine.
+            "timeout": timeouts(self.timeout),
+            # A proxy set in the environment cannot reach a server on this machine.
             "trust_env": not _is_loopback(self.base_url),
         }
 
 
-def limits(seconds: float) -> httpx.Timeout:
-    """So long without an answer or a part of one, but no more than a little while to connect."""
-    return httpx.Timeout(seconds, connect=min(seconds, LONGEST_CONNECT))
+def timeouts(seconds: float) -> httpx.Timeout:
+    """Return the timeouts of a request: ``seconds``, but at most ten to connect."""
+    return httpx.Timeout(seconds, connect=min(seconds, MAX_CONNECT_SECONDS))
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:

@@ -1,53 +1,50 @@
-"""What can be uploaded: a path, bytes, an open binary file, or an iterator of bytes."""
+"""Content of an upload: a path, bytes, an open binary file, or an iterator of bytes."""
 
 from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import AsyncIterable, Generator, Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
-from audiograph.schemas import File
+from audiograph.schemas import File, is_item_id
 
 CHUNK_BYTES = 256 * 1024
-UNNAMED = "audio"
-
-_STORED_ID = re.compile(r"(file|art)_[0-9a-f]{32}")
+DEFAULT_NAME = "audio"
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """An open binary file, or anything that reads like one."""
+    """An open binary file, or an object with the same ``read``."""
 
     def read(self, size: int = ..., /) -> bytes:
-        """The next bytes, at most ``size`` of them; empty at the end."""
+        """Read at most ``size`` bytes; empty at the end of the file."""
         ...
 
 
 Content = str | os.PathLike[str] | bytes | Readable | Iterable[bytes]
 AsyncContent = Content | AsyncIterable[bytes]
 Input = Content | File
-"""For ``file`` of a request: a stored file or artifact, its id, or content to upload first."""
+"""``file`` of a request: a stored file or artifact, its id, or content to upload first."""
 AsyncInput = AsyncContent | File
 
 
 def stored_id(given: AsyncInput) -> str | None:
-    """The id if this is already on the server: a record, or a string that has the form of an id."""
+    """Return the id of a record, or a string in the form of an id; None for content to upload."""
     if isinstance(given, File):
         return given.id
-    return given if isinstance(given, str) and _STORED_ID.fullmatch(given) else None
+    return given if isinstance(given, str) and is_item_id(given) else None
 
 
 class Source:
-    """Content to upload, with its name, its size if known, and whether it can be read again."""
+    """Content to upload, with its name and, if known, its size."""
 
     def __init__(self, content: AsyncContent, name: str | None = None) -> None:
-        """Look at the content without reading it.
+        """Find the name and size without reading the content.
 
         Raises:
-            FileNotFoundError: there is no such path.
+            FileNotFoundError: the path does not exist.
         """
         self.content = Path(content) if isinstance(content, (str, os.PathLike)) else content
         self.name = name or _name_of(self.content)
@@ -57,11 +54,11 @@ class Source:
 
     @property
     def replayable(self) -> bool:
-        """Whether the next reading would begin at the first byte."""
+        """Whether the next read starts at the first byte."""
         return not self.started or isinstance(self.content, (Path, bytes)) or self._start is not None
 
     def chunks(self) -> Generator[bytes, None, None]:
-        """The bytes from the first one on, in parts.
+        """Yield the content in chunks, from its first byte.
 
         Raises:
             TypeError: the content is an async iterable, or yields text.
@@ -69,17 +66,17 @@ class Source:
         self.started = True
         if isinstance(self.content, Path):
             with self.content.open("rb") as file:
-                yield from _parts(file)
+                yield from _read_chunks(file)
         elif isinstance(self.content, bytes):
-            yield from _parts(io.BytesIO(self.content))
+            yield from _read_chunks(io.BytesIO(self.content))
         elif isinstance(self.content, Readable):
             if self._start is not None:
                 _seekable(self.content).seek(self._start)
-            yield from _parts(self.content)
+            yield from _read_chunks(self.content)
         elif isinstance(self.content, Iterable):
             yield from self.content
         else:
-            raise TypeError("an async iterable can be uploaded by AsyncAudiograph alone")
+            raise TypeError("an async iterable needs AsyncAudiograph to upload it")
 
     def _measure(self) -> int | None:
         if isinstance(self.content, Path):
@@ -94,15 +91,15 @@ class Source:
         return end - self._start
 
 
-def _parts(file: Readable) -> Generator[bytes, None, None]:
-    while part := file.read(CHUNK_BYTES):
-        if not isinstance(part, bytes):
+def _read_chunks(file: Readable) -> Generator[bytes, None, None]:
+    while chunk := file.read(CHUNK_BYTES):
+        if not isinstance(chunk, bytes):
             raise TypeError("open the file in binary mode: it yields text")
-        yield part
+        yield chunk
 
 
 def _position(content: object) -> int | None:
-    """Where an open file stands, if it can be brought back to there."""
+    """Return the position of a seekable file; None for all other content."""
     seekable = getattr(content, "seekable", None)
     return _seekable(content).tell() if seekable is not None and seekable() else None
 
@@ -112,5 +109,5 @@ def _seekable(content: object) -> BinaryIO:
 
 
 def _name_of(content: object) -> str:
-    name = getattr(content, "name", None)  # of a path or an open file; the latter may be a number
-    return Path(name).name or UNNAMED if isinstance(name, str) else UNNAMED
+    name = getattr(content, "name", None)  # a number for an open file without a path
+    return Path(name).name or DEFAULT_NAME if isinstance(name, str) else DEFAULT_NAME

@@ -1,3 +1,3 @@
-"""The version, in one place: the wheel, the User-Agent header and ``GET /health`` read it here."""
+"""The version, read by the wheel's build, the User-Agent header and ``GET /health``."""
 
 __version__ = "0.1.0"

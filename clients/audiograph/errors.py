@@ -1,35 +1,35 @@
-"""Everything that can go wrong, as one tree of exceptions shared by server and client.
+"""The tree of exceptions, shared by server and client.
 
-The server raises these; one handler writes them as ``{"error": {"code", "message", "field"?, "details"?}}``
-with the class's HTTP status; the client reads the code and raises the same class again.
+The server raises these. One handler writes them as ``{"error": {"code", "message", "field"?, "details"?}}``
+with the HTTP status of the class. The client reads the code and raises the same class.
 
     AudiographError
-    ├── RequestError                 the caller can mend it (4xx)
+    ├── RequestError                 the caller can correct the request (4xx)
     │   ├── InvalidRequest           422  a field is missing, unknown, of the wrong type or out of range
     │   │   ├── InvalidAudio         422  the bytes are not audio that can be decoded, or break a limit
     │   │   └── NotServed            422  no configured model serves this task, model or variant
     │   ├── MalformedRequest         400  the body or a header cannot be parsed at all
-    │   ├── Unauthenticated          401  an API key is required, or the one given is unknown
+    │   ├── Unauthenticated          401  an API key is required, or the given one is unknown
     │   ├── NotFound                 404  no such job, file, artifact or model
-    │   ├── Conflict                 409  it is in use, or its state does not allow this
-    │   │   └── IdempotencyConflict  409  the same Idempotency-Key came with a different request
+    │   ├── Conflict                 409  the resource is in use, or its state does not allow the action
+    │   │   └── IdempotencyConflict  409  the Idempotency-Key was used with a different request
     │   ├── PayloadTooLarge          413  more bytes than the server accepts
-    │   ├── RangeNotSatisfiable      416  a Range beyond the end of the content
-    │   └── QueueFull                429  try again after ``retry_after`` seconds
-    ├── ServerError                  the operator or time can mend it (5xx)
-    │   ├── InternalError            500
-    │   ├── ModelUnavailable         503  a model's replica died or cannot start
-    │   │   └── WeightsMissing       503  pretrained weights are configured but not there
+    │   ├── RangeNotSatisfiable      416  the Range lies beyond the end of the content
+    │   └── QueueFull                429  the queue is full; retry after ``retry_after`` seconds
+    ├── ServerError                  the operator must act, or a retry may succeed (5xx)
+    │   ├── InternalError            500  a bug in the server
+    │   ├── ModelUnavailable         503  a model's replica died, cannot start, or lacks a package
+    │   │   └── WeightsMissing       503  pretrained weights are required but unavailable
     │   ├── OutOfMemory              507  the model or the request does not fit the device
     │   └── TimeLimitExceeded        504  the job ran longer than its time limit
     ├── Canceled                     499  the work was canceled
-    └── ClientError                  raised on the caller's side alone
-        ├── ConnectionFailed              no answer from the server, after retries
-        ├── UnexpectedResponse            an answer that is not Audiograph's
-        ├── ChecksumMismatch              downloaded bytes differ from the artifact's SHA-256
-        ├── WaitTimeout                   the job had not finished in time; it goes on
-        ├── JobFailed                     waited for a job that failed; ``.job`` tells why
-        └── JobCanceled                   waited for a job that was canceled
+    └── ClientError                  raised by the client, never sent by the server
+        ├── ConnectionFailed              no response from the server, after retries
+        ├── UnexpectedResponse            a response that does not come from Audiograph
+        ├── ChecksumMismatch              the downloaded bytes do not match the recorded SHA-256
+        ├── WaitTimeout                   the job did not finish in time; it keeps running
+        ├── JobFailed                     the awaited job failed; ``.job.error`` has the reason
+        └── JobCanceled                   the awaited job was canceled
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ __all__ = [
 
 
 class AudiographError(Exception):
-    """The root: a message for people, a code for programs, and the HTTP status of both."""
+    """The base class: a message for people, a code for programs, and an HTTP status."""
 
     status: int = 500
     code: ClassVar[str] = "internal_error"
@@ -92,7 +92,7 @@ class AudiographError(Exception):
         self.retry_after = retry_after
 
     def to_wire(self) -> dict[str, Any]:
-        """The ``error`` object of the native API; absent parts are left out."""
+        """Return the ``error`` object of the native API, without empty members."""
         parts: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.field is not None:
             parts["field"] = self.field
@@ -105,14 +105,14 @@ class AudiographError(Exception):
 
 
 class RequestError(AudiographError):
-    """The caller can mend it."""
+    """The request is at fault; the caller can correct it."""
 
     status = 400
     code = "bad_request"
 
 
 class InvalidRequest(RequestError):
-    """A field is missing, unknown, of the wrong type or out of range."""
+    """A field is missing, unknown, of the wrong type or out of range; ``field`` names it."""
 
     status = 422
     code = "invalid_request"
@@ -137,61 +137,61 @@ class MalformedRequest(RequestError):
 
 
 class Unauthenticated(RequestError):
-    """An API key is required, or the one given is unknown."""
+    """An API key is required, or the given one is unknown."""
 
     status = 401
     code = "unauthenticated"
 
 
 class NotFound(RequestError):
-    """No such job, file, artifact or model."""
+    """There is no such job, file, artifact, voice or model."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(RequestError):
-    """The thing is in use, or its state does not allow this."""
+    """The resource is in use, or its state does not allow the action."""
 
     status = 409
     code = "conflict"
 
 
 class IdempotencyConflict(Conflict):
-    """The same Idempotency-Key came with a different request."""
+    """The Idempotency-Key was used before with a different request."""
 
     code = "idempotency_conflict"
 
 
 class PayloadTooLarge(RequestError):
-    """More bytes than the server accepts."""
+    """The body has more bytes than the server accepts."""
 
     status = 413
     code = "payload_too_large"
 
 
 class RangeNotSatisfiable(RequestError):
-    """A Range that lies beyond the end of the content."""
+    """The requested Range lies beyond the end of the content."""
 
     status = 416
     code = "range_not_satisfiable"
 
 
 class QueueFull(RequestError):
-    """The queue holds as many jobs as it may; ``retry_after`` says when to come back, in seconds."""
+    """The queue is full; retry after ``retry_after`` seconds."""
 
     status = 429
     code = "queue_full"
 
 
 class ServerError(AudiographError):
-    """The operator, or time, can mend it."""
+    """The server is at fault: its operator must act, or a later retry may succeed."""
 
 
 class InternalError(ServerError):
-    """Something broke inside the server; the log has the rest, under the request or job id."""
+    """A bug in the server; its log has the traceback under the request or job id."""
 
-    code = "internal_error"  # said again, so that `error_from_wire` finds this class and not the root
+    code = "internal_error"  # repeated, so that `error_from_wire` finds this class and not the root
 
 
 class ModelUnavailable(ServerError):
@@ -202,7 +202,7 @@ class ModelUnavailable(ServerError):
 
 
 class WeightsMissing(ModelUnavailable):
-    """Pretrained weights are configured but are not there and cannot be fetched."""
+    """Pretrained weights are required, but neither present nor downloadable."""
 
     code = "weights_missing"
 
@@ -222,36 +222,36 @@ class TimeLimitExceeded(ServerError):
 
 
 class Canceled(AudiographError):
-    """The work was canceled before it ended."""
+    """The work was canceled before it finished."""
 
     status = 499
     code = "canceled"
 
 
 class ClientError(AudiographError):
-    """Raised on the caller's side alone; never crosses the wire."""
+    """An error of the client side, which never crosses the wire."""
 
     code = "client_error"
 
 
 class ConnectionFailed(ClientError):
-    """No answer from the server, after the retries that were safe."""
+    """The server did not respond, or its response broke off, after all retries."""
 
 
 class UnexpectedResponse(ClientError):
-    """An answer that is not Audiograph's: a proxy's error page, or another server."""
+    """The response does not come from Audiograph: a proxy's error page, or another server."""
 
 
 class ChecksumMismatch(ClientError):
-    """Downloaded bytes differ from the artifact's SHA-256."""
+    """The downloaded bytes do not match the recorded SHA-256."""
 
 
 class WaitTimeout(ClientError):
-    """The job had not finished in the time given; it goes on, and can be waited for again."""
+    """The job did not finish within the timeout; it keeps running, and waiting may be repeated."""
 
 
 class JobFailed(ClientError):
-    """Waited for a job that failed; ``job.error`` has code, message, stage and attempt."""
+    """The awaited job failed; ``job.error`` has its code, message, stage and attempt."""
 
     def __init__(self, job: Job) -> None:
         error = job.error
@@ -264,7 +264,7 @@ class JobFailed(ClientError):
 
 
 class JobCanceled(ClientError):
-    """Waited for a job that was canceled."""
+    """The awaited job was canceled."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"job {job.id} ({job.task}) was canceled")
@@ -284,18 +284,21 @@ def _rebuild(
     return cls(message, field=field, details=details, retry_after=retry_after)
 
 
-def _tree(cls: type[AudiographError]) -> dict[str, type[AudiographError]]:
+def _classes_by_code(cls: type[AudiographError]) -> dict[str, type[AudiographError]]:
     found = {cls.code: cls} if "code" in vars(cls) else {}
     for child in cls.__subclasses__():
-        found |= _tree(child)
+        found |= _classes_by_code(child)
     return found
 
 
 def error_from_wire(
     error: dict[str, Any], *, status: int = 500, retry_after: float | None = None
 ) -> AudiographError:
-    """The exception that an ``error`` object stands for; an unknown code becomes the nearest class."""
-    known = _tree(AudiographError)
+    """Return the exception of an ``error`` object.
+
+    An unknown code becomes RequestError or ServerError, by the HTTP status.
+    """
+    known = _classes_by_code(AudiographError)
     fallback = RequestError if 400 <= status < 500 else ServerError
     cls = known.get(str(error.get("code")), fallback)
     return cls(

@@ -1,7 +1,7 @@
-"""Files to blocks of samples, by libsndfile (WAV, AIFF, CAF, W64) and by libav (all else).
+"""Decoding of files to blocks of samples: libsndfile for WAV, AIFF, CAF and W64, libav for all others.
 
-Each container has one decoder, named by its content beforehand. Both are given an open file, never a name,
-and libav is told to open nothing besides: a file that refers to another one, or to an address, gets nowhere.
+The container is identified by its content before a decoder is chosen. Both decoders are given an open file,
+never a name, and libav may open nothing else: a file that refers to another file or to an address is refused.
 """
 
 from abc import ABC, abstractmethod
@@ -22,70 +22,70 @@ from av.stream import Discard
 from numpy.typing import NDArray
 
 from audiograph.errors import AudiographError, InvalidAudio
-from deployments.audio.formats.claims import Promise, truncated
+from deployments.audio.formats.claims import HeaderClaims, truncation_error
 from deployments.audio.formats.containers import Container, identify
 
 Block = NDArray[np.float32]
 """Samples ``[frames, channels]``."""
 
-MAX_PIECE_BYTES = 64 * 1024**2
-"""How much libav may read from one piece of audio to the next: it holds all of that in memory."""
+MAX_READ_BYTES = 64 * 1024**2
+"""Limit of the bytes that libav may read between two packets of audio: it holds all of them in memory."""
 BLOCK_SAMPLES = 1 << 16
-"""Samples per block over all channels: 256 KiB of float32."""
+"""Samples per block, summed over all channels: 256 KiB of float32."""
 AUDIO_CODECS = ("aac", "alac", "flac", "mp3", "mp3float", "opus", "vorbis")
 MAX_CHANNELS = 1024
-"""What libsndfile can decode; the limits of an upload are tighter."""
+"""Limit of libsndfile; the limits of an upload are tighter."""
 
 
 class Source(ABC):
     """An open file that is being decoded."""
 
     sample_rate: int
-    """In Hz."""
+    """Hz."""
     channels: int
     claimed_seconds: float | None
-    """What the headers say; None where they are silent."""
+    """Duration stated by the headers; None if they state none."""
 
-    def __init__(self, container: Container, promise: Promise) -> None:
+    def __init__(self, container: Container, claims: HeaderClaims) -> None:
         self.container = container
-        self.missing = promise.missing
-        """The fraction of the promised bytes that lie beyond the end of the file."""
+        self.missing = claims.missing
+        """Fraction of the claimed bytes that lie beyond the end of the file."""
         self.lost_seconds = 0.0
-        """Audio that could not be decoded so far, for its data is damaged."""
+        """Duration of the damaged packets so far, which could not be decoded."""
 
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
-        """Decode to the end, once.
+        """Decode the file to its end. To be called once.
 
         Raises:
-            InvalidAudio: the data is damaged, or changes its sample rate or channels on the way.
+            InvalidAudio: the data is damaged, or its sample rate or channels change midway.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Release the decoder; the file is its opener's."""
+        """Release the decoder. The file stays open."""
 
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Open a file for decoding; what it is, is told by its content.
+    """Open a file for decoding. Its content decides the container; its name is ignored.
 
     Raises:
-        InvalidAudio: it is not audio in a container that is accepted, or its headers make no sense.
+        InvalidAudio: the file is not audio in an accepted container, or its headers are invalid.
     """
     with path.open("rb", buffering=0) as file:
         size = path.stat().st_size
         container = identify(file, size)
-        promise = container.promise(file, size)
-        _check_declared(promise)
+        claims = container.read_claims(file, size)
+        _check_claims(claims)
         file.seek(0)
         decoder = AvSource if container.demuxer else SoundFileSource
         try:
-            with _refusing(container):
-                source = decoder(file, container, promise)
+            with _refuse_on_error(container):
+                source = decoder(file, container, claims)
         except InvalidAudio as error:
-            if promise.missing > 0.01:
-                raise truncated(promise.missing) from error
+            if claims.missing > 0.01:
+                raise truncation_error(claims.missing) from error
             raise
         try:
             yield source
@@ -94,8 +94,8 @@ def open_source(path: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def _refusing(container: Container) -> Iterator[None]:
-    """Whatever a decoder raises over hostile bytes, the caller is told that they cannot be decoded."""
+def _refuse_on_error(container: Container) -> Iterator[None]:
+    """Turn any exception of a decoder into InvalidAudio: hostile bytes make decoders raise anything."""
     try:
         yield
     except AudiographError:
@@ -108,34 +108,34 @@ def _refusing(container: Container) -> Iterator[None]:
         ) from error
 
 
-def _check_declared(promise: Promise) -> None:
-    if promise.channels == 0:
+def _check_claims(claims: HeaderClaims) -> None:
+    if claims.channels == 0:
         raise InvalidAudio("the header declares 0 channels; audio has at least 1", field="file")
-    if promise.channels is not None and promise.channels > MAX_CHANNELS:
+    if claims.channels is not None and claims.channels > MAX_CHANNELS:
         raise InvalidAudio(
-            f"the header declares {promise.channels} channels; no more than {MAX_CHANNELS} can be decoded",
+            f"the header declares {claims.channels} channels; at most {MAX_CHANNELS} can be decoded",
             field="file",
         )
-    if promise.sample_rate == 0:
-        raise InvalidAudio("the header declares a sample rate of 0 Hz", field="file")
+    if claims.sample_rate == 0:
+        raise InvalidAudio("the header declares a sample rate of 0 Hz; it must be positive", field="file")
 
 
 class SoundFileSource(Source):
-    """Decoding by libsndfile."""
+    """A source decoded by libsndfile."""
 
-    def __init__(self, file: FileIO, container: Container, promise: Promise) -> None:
-        super().__init__(container, promise)
-        # By descriptor: libsndfile then neither guesses by name nor looks for a resource fork beside it.
+    def __init__(self, file: FileIO, container: Container, claims: HeaderClaims) -> None:
+        super().__init__(container, claims)
+        # By descriptor: given a name, libsndfile would guess by it and look for a resource fork beside it.
         self._file = soundfile.SoundFile(file.fileno(), closefd=False)
         self.sample_rate = self._file.samplerate
         self.channels = self._file.channels
-        self.claimed_seconds = promise.seconds
+        self.claimed_seconds = claims.seconds
 
     def blocks(self) -> Iterator[Block]:
         """See `Source.blocks`."""
         frames = max(1, BLOCK_SAMPLES // self.channels)
         while True:
-            with _refusing(self.container):
+            with _refuse_on_error(self.container):
                 block = self._file.read(frames, dtype="float32", always_2d=True)
             if not len(block):
                 return
@@ -147,27 +147,28 @@ class SoundFileSource(Source):
 
 
 class AvSource(Source):
-    """Decoding by libav."""
+    """A source decoded by libav."""
 
-    def __init__(self, file: FileIO, container: Container, promise: Promise) -> None:
-        super().__init__(container, promise)
-        self._meter = _Meter(file)
+    def __init__(self, file: FileIO, container: Container, claims: HeaderClaims) -> None:
+        super().__init__(container, claims)
+        self._reader = _BoundedReader(file)
         try:
-            self._input = _open_input(self._meter, container)
+            self._input = _open_input(self._reader, container)
         except av.FFmpegError:
-            self._meter.check()
+            self._reader.check()
             raise
-        self.claimed_seconds = promise.seconds
+        self.claimed_seconds = claims.seconds
         try:
-            self._begin()
+            self._start()
         except BaseException:
             self._input.close()
             raise
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
+        """Choose the audio track and decode its first frame, which has the sample rate and the channels."""
         name = self.container.name
         if not self._input.streams.audio:
-            raise InvalidAudio(f"the {name} file has no audio track; send one with sound in it", field="file")
+            raise InvalidAudio(f"the {name} file has no audio track; send one with sound", field="file")
         self._stream = self._input.streams.audio[0]
         _check_codec(name, getattr(self._stream.codec_context, "name", "something unknown"))
         for other in self._input.streams:
@@ -180,49 +181,49 @@ class AvSource(Source):
         self._first = list(islice(self._frames, 1))
         if not self._first:
             raise InvalidAudio(
-                f"no sound could be decoded from the {name} file: it is empty, damaged or truncated",
+                f"no audio could be decoded from the {name} file: it is empty, damaged or truncated",
                 field="file",
             )
         self.sample_rate = self._first[0].sample_rate
         self.channels = self._first[0].layout.nb_channels
 
     def _decode(self) -> Iterator[AudioFrame]:
-        """All frames; a packet that cannot be decoded is counted as lost."""
+        """Yield all frames; count the duration of packets that cannot be decoded as lost."""
         seconds = 0.0
         for packet in self._input.demux(self._stream):
-            self._meter.restart()
+            self._reader.reset()
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                self.lost_seconds += _seconds(packet) or seconds
+                self.lost_seconds += _duration(packet) or seconds
                 continue
             for frame in frames:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     seconds = frame.samples / frame.sample_rate
                     yield frame
-        self._meter.check()
+        self._reader.check()
 
     def blocks(self) -> Iterator[Block]:
         """See `Source.blocks`."""
-        gathered: list[Block] = []
+        pending: list[Block] = []
         size = 0
-        with _refusing(self.container):
+        with _refuse_on_error(self.container):
             for frame in chain(self._first, self._frames):
-                self._check_same(frame)
-                gathered.append(_samples(frame))
-                size += gathered[-1].size
+                self._check_unchanged(frame)
+                pending.append(_samples(frame))
+                size += pending[-1].size
                 if size >= BLOCK_SAMPLES:
-                    yield np.concatenate(gathered)
-                    gathered, size = [], 0
-        if gathered:
-            yield np.concatenate(gathered)
+                    yield np.concatenate(pending)
+                    pending, size = [], 0
+        if pending:
+            yield np.concatenate(pending)
 
-    def _check_same(self, frame: AudioFrame) -> None:
-        now = (frame.sample_rate, frame.layout.nb_channels)
-        if now != (self.sample_rate, self.channels):
+    def _check_unchanged(self, frame: AudioFrame) -> None:
+        sample_rate, channels = frame.sample_rate, frame.layout.nb_channels
+        if (sample_rate, channels) != (self.sample_rate, self.channels):
             raise InvalidAudio(
-                f"the file changes on the way from {self.sample_rate} Hz with {self.channels} channels "
-                f"to {now[0]} Hz with {now[1]}; send it with the same ones throughout",
+                f"the file changes midway from {self.sample_rate} Hz with {self.channels} channels "
+                f"to {sample_rate} Hz with {channels}; use one sample rate and one number of channels",
                 field="file",
             )
 
@@ -231,47 +232,47 @@ class AvSource(Source):
         self._input.close()
 
 
-class _Meter:
-    """A file that ends early when libav reads too much of it for one packet, or for the metadata.
+class _BoundedReader:
+    """A file that ends early when libav reads too many bytes for one packet, or for the metadata.
 
-    libav holds either in memory whole, so this bounds the memory that any file can make it take.
+    libav holds either in memory as a whole, so this bounds the memory that any file can make it allocate.
     """
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
-        self._left = MAX_PIECE_BYTES
+        self._left = MAX_READ_BYTES
         self._exceeded = False
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
-        """The next bytes; none once there were too many. (An exception would be libav's to swallow.)"""
+        """Return the next bytes; none once the limit is exceeded. (libav would swallow an exception.)"""
         self._left -= size
         self._exceeded = self._exceeded or self._left < 0
         return b"" if self._exceeded else self._file.read(size) or b""
 
-    def restart(self) -> None:
-        """A packet came: count anew."""
+    def reset(self) -> None:
+        """Restart the count, after a packet of audio."""
         self.check()
-        self._left = MAX_PIECE_BYTES
+        self._left = MAX_READ_BYTES
 
     def check(self) -> None:
-        """Raise InvalidAudio if there were too many bytes."""
+        """Raise InvalidAudio if the limit was exceeded."""
         if self._exceeded:
             raise InvalidAudio(
-                f"more than {MAX_PIECE_BYTES} bytes of the file lie between one piece of audio and the next; "
+                f"more than {MAX_READ_BYTES} bytes of the file lie between two packets of audio; "
                 "send the audio alone, without large pictures or tags",
                 field="file",
             )
 
 
-def _open_input(file: _Meter, container: Container) -> InputContainer:
+def _open_input(file: _BoundedReader, container: Container) -> InputContainer:
     return av.open(
         file,
         "r",
         format=container.demuxer,
         metadata_errors="replace",
         buffer_size=1 << 16,
-        io_open=_open_nothing,
+        io_open=_refuse_reference,
         options={
             "format_whitelist": "aac,flac,matroska,mov,mp3,ogg",
             "protocol_whitelist": "none",
@@ -283,25 +284,26 @@ def _open_input(file: _Meter, container: Container) -> InputContainer:
     )
 
 
-def _open_nothing(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+def _refuse_reference(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     raise InvalidAudio("the file refers to another file or address; send the audio itself", field="file")
 
 
 def _check_codec(container: str, codec: str) -> None:
     if codec not in AUDIO_CODECS:
         raise InvalidAudio(
-            f"the audio in the {container} file is coded as {codec}; "
+            f"the audio in the {container} file is encoded as {codec}; "
             "use AAC, ALAC, MP3, Opus, Vorbis or FLAC there, or send WAV",
             field="file",
         )
 
 
-def _seconds(packet: "Packet[Any]") -> float:
+def _duration(packet: "Packet[Any]") -> float:
+    """Return the duration of a packet in seconds; 0 if it is unknown."""
     return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
 
 
 def _samples(frame: AudioFrame) -> Block:
-    """Any of libav's sample formats as float32 ``[frames, channels]`` within -1..1."""
+    """Convert any of libav's sample formats to float32 ``[frames, channels]`` within -1..1."""
     array = frame.to_ndarray()
     array = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
     if array.dtype.kind == "f":

@@ -1,31 +1,31 @@
-"""Many channels to two."""
+"""Downmix of surround sound to stereo."""
 
 import numpy as np
 
 from deployments.audio.decoder import Block
 
 _LAYOUTS = {3: "LRC", 4: "LRLR", 5: "LRCLR", 6: "LRC-LR", 7: "LRC-CLR", 8: "LRC-LRLR"}
-"""Which side each channel of a surround layout is on, in the order of WAV; ``C`` is both, and ``-`` is the
-channel of low frequencies, which a downmix leaves out."""
+"""Side of each channel of a surround layout, in WAV order: ``L``, ``R``, ``C`` for both, and ``-`` for the
+low-frequency channel, which a downmix omits."""
 _SIDES = {"L": (1.0, 0.0), "R": (0.0, 1.0), "C": (0.5**0.5, 0.5**0.5), "-": (0.0, 0.0)}
-_BEHIND = 0.5**0.5
+_SURROUND_GAIN = 0.5**0.5
 
 
-def stereo(block: Block) -> Block:
-    """At most two channels of ``[frames, channels]``: one and two stay as they are, more are mixed down.
+def to_stereo(block: Block) -> Block:
+    """Mix ``[frames, channels]`` down to two channels; one or two are returned unchanged.
 
-    The weights are those of ITU-R BS.775 (centre and surround 3 dB down), scaled so that nothing passes full
-    scale that did not before. Of layouts without a name, channels go left and right by turns.
+    The weights are those of ITU-R BS.775 (center and surround 3 dB down), scaled so that samples within full
+    scale stay within it. Channels of unknown layouts go to left and right alternately.
     """
     channels = block.shape[1]
     return block if channels <= 2 else block @ _weights(channels)
 
 
 def _weights(channels: int) -> Block:
-    """Weights ``[channels, 2]``."""
+    """Return the mixing weights ``[channels, 2]``."""
     layout = _LAYOUTS.get(channels) or ("LR" * channels)[:channels]
     weights = np.array([_SIDES[side] for side in layout], np.float32)
-    behind = [n for n, side in enumerate(layout) if n >= 2 and side in "LR"]
-    weights[behind] *= _BEHIND
+    surround = [channel for channel, side in enumerate(layout) if channel >= 2 and side in "LR"]
+    weights[surround] *= _SURROUND_GAIN
     scaled: Block = weights / weights.sum(axis=0)
     return scaled

@@ -1,4 +1,4 @@
-"""Samples to the bytes of a sound format, by libav: of whole files, and of streams while they are made."""
+"""Encoding of samples by libav: to whole files, and to streams as the samples arrive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,25 +16,25 @@ from deployments.audio.decoder import BLOCK_SAMPLES, Block
 from deployments.audio.resample import Resampler
 
 SoundFormat = AudioFormat | Literal["pcm"]
-"""What files are made of, and bare samples: mono, 16 bits, little-endian, at 24 kHz, as in OpenAI's API."""
+"""Formats of files, and ``pcm``: bare mono samples of 16 bits, little-endian, at 24 kHz (OpenAI's format)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How libav writes a format."""
+    """Settings with which libav writes a format."""
 
     muxer: str
     name: str
     media_type: str
     rates: tuple[int, ...] = ()
-    """Those that it knows, ascending, in Hz; empty for any."""
+    """Supported sample rates in Hz, ascending; empty for any."""
     channels: tuple[int, ...] = tuple(range(1, 9))
     options: Mapping[str, str] = field(default_factory=dict)
     muxer_options: Mapping[str, str] = field(default_factory=dict)
     bits_per_channel: int | None = None
-    """A second; None leaves it to the codec."""
+    """Per second; None leaves it to the codec."""
     exact: bool = False
-    """Whether as many frames are decoded as were encoded, whatever their number."""
+    """Whether exactly the encoded number of frames is decoded, for any number."""
 
 
 CODECS: dict[SoundFormat, Codec] = {
@@ -53,7 +53,7 @@ CODECS: dict[SoundFormat, Codec] = {
         "libopus",
         "audio/ogg",
         rates=(48000,),
-        muxer_options={"page_duration": "200000"},  # µs: a stream is not a second behind
+        muxer_options={"page_duration": "200000"},  # µs; the default would delay a stream by a second
     ),
     "aac": Codec(
         "adts",
@@ -69,29 +69,30 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 
 
 class Encoder:
-    """Writes blocks to an open file as they come; used by one thread at a time.
+    """Encoder of blocks to an open file, for use by one thread at a time.
 
-    Where a codec does not know the sample rate, the next higher one that it knows is used (the highest, if
-    there is none). What was not closed is not complete.
+    A codec that does not support the sample rate gets the next higher one that it supports (the highest, if
+    there is none). The file is complete only after `close`.
 
     Args:
-        target: takes the bytes. In one that cannot seek, headers do not know how long the sound is.
+        target: receives the bytes. If it cannot seek, the headers do not state the duration.
         sound_format: one of `CODECS`.
         sample_rate: of the samples, in Hz.
-        channels: of the samples, as many as the codec can hold.
+        channels: of the samples; the codec must support that many.
     """
 
     def __init__(
         self, target: IO[bytes] | RawIOBase, sound_format: SoundFormat, sample_rate: int, channels: int
     ) -> None:
         codec = CODECS[sound_format]
-        self.sample_rate = _rate_for(codec, sample_rate)
-        """Hz, of what is written."""
+        self.channels = channels
+        self.sample_rate = _supported_rate(codec, sample_rate)
+        """Of the file, in Hz."""
         self.frames = 0
-        """Written so far, at that rate."""
+        """Number of frames written so far, at that rate."""
         self._layout = _LAYOUTS.get(channels, f"{channels} channels")
         self._resampler = Resampler(channels, sample_rate, self.sample_rate)
-        # bitexact: the same samples give the same bytes, without the library's name and chance numbers.
+        # bitexact: equal samples become equal bytes, without the library's name and random serial numbers.
         options = {"fflags": "+bitexact", **codec.muxer_options}
         self._container = av.open(target, "w", format=codec.muxer, options=options)
         stream = self._container.add_stream(
@@ -103,11 +104,11 @@ class Encoder:
             self._stream.bit_rate = codec.bits_per_channel * channels
 
     def write(self, block: Block) -> None:
-        """Encode ``[frames, channels]`` within -1..1; what comes of it may lag behind."""
+        """Encode ``[frames, channels]`` within -1..1. The bytes may be written later."""
         self._encode(self._resampler(block))
 
     def close(self) -> None:
-        """Write the rest, and complete the headers where the target can seek."""
+        """Write the remaining bytes, and complete the headers if the target can seek."""
         self._encode(self._resampler.finish())
         self._container.mux(self._stream.encode(None))
         self._container.close()
@@ -122,8 +123,8 @@ class Encoder:
             self._container.mux(self._stream.encode(frame))
 
 
-def encoded(samples: Block, sound_format: SoundFormat, sample_rate: int) -> bytes:
-    """Mono samples ``[frames]`` as a whole file, whose headers know how long it is."""
+def encode_to_bytes(samples: Block, sound_format: SoundFormat, sample_rate: int) -> bytes:
+    """Encode mono samples ``[frames]`` to the bytes of a whole file, whose headers state its duration."""
     file = BytesIO()
     encoder = Encoder(file, sound_format, sample_rate, channels=1)
     encoder.write(samples[:, None])
@@ -132,7 +133,7 @@ def encoded(samples: Block, sound_format: SoundFormat, sample_rate: int) -> byte
 
 
 class StreamEncoder:
-    """Mono samples to the bytes of a stream: what comes out so far can be played already.
+    """Encoder of mono samples to a stream, which can be played while it is encoded.
 
     Args:
         sound_format: one of `CODECS`.
@@ -144,18 +145,18 @@ class StreamEncoder:
         self._encoder = Encoder(self._pipe, sound_format, sample_rate, channels=1)
 
     def encode(self, samples: Block) -> bytes:
-        """The bytes that follow once ``[frames]`` have been encoded; the last moments may lag behind."""
+        """Encode ``[frames]`` and return the bytes that are ready; the last frames may follow later."""
         self._encoder.write(samples[:, None])
-        return self._pipe.taken()
+        return self._pipe.drain()
 
     def finish(self) -> bytes:
-        """The last bytes."""
+        """Return the remaining bytes."""
         self._encoder.close()
-        return self._pipe.taken()
+        return self._pipe.drain()
 
 
 class _Pipe(RawIOBase):
-    """Keeps what is written until it is taken. Like any pipe it cannot seek."""
+    """Buffer of written bytes until they are read. Like any pipe it cannot seek."""
 
     def __init__(self) -> None:
         self._content = bytearray()
@@ -167,12 +168,13 @@ class _Pipe(RawIOBase):
         self._content += content
         return len(content)
 
-    def taken(self) -> bytes:
+    def drain(self) -> bytes:
+        """Return and remove the buffered bytes."""
         content, self._content = bytes(self._content), bytearray()
         return content
 
 
-def _rate_for(codec: Codec, sample_rate: int) -> int:
+def _supported_rate(codec: Codec, sample_rate: int) -> int:
     if not codec.rates:
         return sample_rate
     return next((rate for rate in codec.rates if rate >= sample_rate), codec.rates[-1])

@@ -1,15 +1,15 @@
-"""What is spoken piece by piece, one after the other: without clicks, and with a breath in between."""
+"""Fades and pauses between spoken pieces."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 PAUSE_SECONDS = 0.25
 FADE_SECONDS = 0.005
-"""Of both ends of a piece: long enough for no click, too short to be heard."""
+"""Duration of the fade at either end of a piece: long enough to prevent clicks, too short to be audible."""
 
 
-def faded(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Mono samples ``[frames]`` with their ends faded, so that what comes before and after may be silence."""
+def fade(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    """Fade both ends of mono samples ``[frames]``, so that they join silence without a click."""
     length = min(round(FADE_SECONDS * sample_rate), len(samples) // 2)
     ramp = np.sin(np.linspace(0, np.pi / 2, length, dtype=np.float32)) ** 2
     shaped = samples.copy()
@@ -18,6 +18,6 @@ def faded(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]
     return shaped
 
 
-def pause(sample_rate: int) -> NDArray[np.float32]:
-    """The silence between two pieces, ``[frames]``."""
+def silence(sample_rate: int) -> NDArray[np.float32]:
+    """Return the pause between two pieces, ``[frames]``."""
     return np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)

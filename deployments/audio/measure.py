@@ -1,4 +1,4 @@
-"""Measuring audio by decoding it: the limits, and whether all came that the headers promise."""
+"""Measurement of audio by decoding it, with checks of the limits and of the claims of its headers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,48 +8,51 @@ import numpy as np
 
 from audiograph.errors import InvalidAudio, PayloadTooLarge
 from deployments.audio.decoder import Block, Source, open_source
-from deployments.audio.formats.claims import truncated
+from deployments.audio.formats.claims import truncation_error
 from deployments.config import LimitsConfig
 
 MIN_SECONDS = 0.01
 MIN_SAMPLE_RATE = 1_000
 MAX_SAMPLE_RATE = 768_000
 MAX_AMPLITUDE = 65_536.0
-"""Float samples lie within -1..1. Some programs write them on the scale of 16-bit integers; beyond that
-(+96 dB) it is no sound, and sums over it would overflow."""
+"""Float samples lie within -1..1, but some programs write them on the scale of 16-bit integers. Beyond that
+scale (+96 dB) they are not sound, and sums over them could overflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file holds, measured."""
+    """Measures of an audio file."""
 
     duration: float
     """Seconds."""
     sample_rate: int
     """Hz."""
     channels: int
+    media_type: str
+    """Of the container, such as ``audio/wav``."""
 
 
 def probe(path: Path, limits: LimitsConfig) -> AudioInfo:
-    """Decode a file from end to end, in constant memory, and say what came out.
+    """Measure a file by decoding it to its end, in constant memory.
 
-    Stops as soon as a limit is passed.
+    Stops as soon as a limit is exceeded.
 
     Raises:
-        InvalidAudio: it is not audio, is damaged, holds less than its header promises, or breaks a limit.
-        PayloadTooLarge: it has more bytes than ``limits.max_upload_bytes``.
+        InvalidAudio: the file is no audio, damaged, shorter than its header claims, or over a limit.
+        PayloadTooLarge: the file has more bytes than ``limits.max_upload_bytes``.
     """
     check_bytes(path, limits)
     with open_source(path) as source:
         frames = sum(len(block) for block in checked_blocks(source, limits))
-        return AudioInfo(frames / source.sample_rate, source.sample_rate, source.channels)
+        media_type = source.container.media_type
+        return AudioInfo(frames / source.sample_rate, source.sample_rate, source.channels, media_type)
 
 
 def check_bytes(path: Path, limits: LimitsConfig) -> None:
-    """Refuse a file that is larger than an upload may be.
+    """Check the size of a file.
 
     Raises:
-        PayloadTooLarge: with its size and the limit.
+        PayloadTooLarge: the file has more bytes than ``limits.max_upload_bytes``.
     """
     size = path.stat().st_size
     if size > limits.max_upload_bytes:
@@ -59,10 +62,10 @@ def check_bytes(path: Path, limits: LimitsConfig) -> None:
 
 
 def checked_blocks(source: Source, limits: LimitsConfig) -> Iterator[Block]:
-    """The blocks of a source, every one checked, and their sum at the end.
+    """Yield the blocks of a source; check each of them, and their total duration at the end.
 
     Raises:
-        InvalidAudio: naming what is wrong, the value, and what would be right.
+        InvalidAudio: the source is damaged or incomplete, or exceeds a limit.
     """
     _check_shape(source, limits)
     frames = 0
@@ -75,15 +78,15 @@ def checked_blocks(source: Source, limits: LimitsConfig) -> Iterator[Block]:
 
 
 def check_duration(seconds: float) -> None:
-    """Refuse what is too short to be heard, or to be decoded by every program.
+    """Check that audio is long enough to be heard, and to be decoded by every program.
 
     Raises:
-        InvalidAudio: with the duration and the least.
+        InvalidAudio: the duration is below the minimum.
     """
     if seconds < MIN_SECONDS:
         raise InvalidAudio(
             f"the file holds {seconds * 1000:.1f} ms of audio; "
-            f"at least {MIN_SECONDS * 1000:.0f} ms are needed",
+            f"at least {MIN_SECONDS * 1000:.0f} ms are required",
             field="file",
         )
 
@@ -128,25 +131,25 @@ def _check_length(frames: int, source: Source, limits: LimitsConfig) -> None:
 
 
 def _check_complete(seconds: float, source: Source) -> None:
-    """Compare what came with what was promised.
+    """Compare the decoded duration with the claimed one.
 
-    More than promised is no fault (joined MP3s). A little less is none either: headers count the encoder's
+    A longer duration is accepted (joined MP3s). So is a slightly shorter one: headers count the encoder's
     delay and padding, and durations are rounded to frames or milliseconds.
     """
     if source.missing == 1:
-        raise truncated(source.missing)
+        raise truncation_error(source.missing)
     claimed = max(source.claimed_seconds or 0.0, seconds / (1 - source.missing))
     slack = max(0.1, 0.01 * claimed, source.container.delay_frames / source.sample_rate)
     if source.lost_seconds > slack:
         raise InvalidAudio(
             f"the file is damaged: {source.lost_seconds:.1f} s of its audio could not be decoded; "
-            "send it anew",
+            "export or send it again",
             field="file",
         )
     if claimed - seconds > slack:
         raise InvalidAudio(
             f"the header claims {claimed:.1f} s of audio, but only {seconds:.1f} s could be decoded: "
-            "the file is truncated or its header is wrong; send all of it",
+            "the file is truncated or its header is wrong; send the whole file",
             field="file",
         )
     check_duration(seconds)

@@ -1,4 +1,4 @@
-"""Audio that is too long for memory: read from a file block by block, and kept on disk in between."""
+"""Audio that is too long for memory: streams of decoded blocks, and recordings on disk."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,35 +12,34 @@ from deployments.audio.decoder import BLOCK_SAMPLES, Block
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """A stored file that is being decoded."""
+    """Audio of a file that is decoded block by block."""
 
     sample_rate: int
     """Hz."""
     channels: int
     blocks: Iterator[Block]
-    """All of it, once: float32 ``[frames, channels]``. Raises InvalidAudio like `storage.audio.decode`."""
+    """Float32 ``[frames, channels]``, to be iterated once. Raises InvalidAudio like `decode`."""
 
 
 class Recording:
-    """Float32 samples ``[frames, channels]`` on disk, read and written by one thread at a time.
+    """Float32 samples ``[frames, channels]`` on disk, for use by one thread at a time.
 
-    The file has no name: its space is free again as soon as it is closed, or its process is gone, however
-    that ends.
+    The file has no name: its space is freed as soon as it is closed or its process ends, even by a kill.
 
     Args:
-        channels: how many.
-        folder: on which disk; the system's folder for temporary files if None.
+        channels: number of channels.
+        folder: location of the file; the system's folder for temporary files if None.
     """
 
     def __init__(self, channels: int, folder: Path | None = None) -> None:
         self.channels = channels
         self.frames = 0
         self.peak = 0.0
-        """The largest absolute value of all samples; NaN if one of them is."""
+        """Largest absolute value of all samples; NaN if one of them is NaN."""
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by `close`
 
     def append(self, block: Block) -> None:
-        """Write ``[frames, channels]`` at the end."""
+        """Append ``[frames, channels]``."""
         if not len(block):
             return
         samples = np.ascontiguousarray(block, np.float32)
@@ -51,7 +50,7 @@ class Recording:
         self.peak = float(np.maximum(self.peak, np.abs(samples).max()))
 
     def read(self, start: int, stop: int) -> Block:
-        """Frames ``start`` to ``stop``; those before the beginning and after the end are zeros."""
+        """Read frames ``start`` to ``stop``; those before the beginning and after the end are zeros."""
         block = np.zeros((stop - start, self.channels), np.float32)
         first, last = max(start, 0), min(stop, self.frames)
         if first < last:
@@ -60,13 +59,13 @@ class Recording:
         return block
 
     def blocks(self) -> Iterator[Block]:
-        """All of it, in order, in small blocks."""
+        """Yield all samples in order, in blocks of about 256 KiB."""
         step = max(1, BLOCK_SAMPLES // self.channels)
         for start in range(0, self.frames, step):
             yield self.read(start, min(start + step, self.frames))
 
     def close(self) -> None:
-        """Give up the samples and their space."""
+        """Discard the samples and free their space."""
         self._file.close()
 
     def _position(self, frame: int) -> int:

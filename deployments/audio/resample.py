@@ -1,4 +1,4 @@
-"""Sample rate conversion of blocks, one after the other, without a seam."""
+"""Sample rate conversion of consecutive blocks, without discontinuities."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,10 @@ from deployments.audio.decoder import Block
 
 
 class Resampler:
-    """Converts blocks ``[frames, channels]`` as they come, from one sample rate in Hz to another.
+    """Converter of consecutive blocks ``[frames, channels]`` from one sample rate in Hz to another.
 
-    Band-limited, with aliases more than 100 dB down; not delayed, and of the same length to within a frame.
+    The conversion is band-limited, with aliases more than 100 dB down. It adds no delay, and keeps the
+    duration to within a frame.
     """
 
     def __init__(self, channels: int, source_rate: int, target_rate: int) -> None:
@@ -23,22 +24,22 @@ class Resampler:
             )
 
     def __call__(self, block: Block) -> Block:
-        """What is known of the converted sound once this block is; it may lag behind, or be empty."""
+        """Convert a block and return the frames that are ready, possibly none."""
         if self._stream is None:
             return block
         converted: Block = self._stream.resample_chunk(np.ascontiguousarray(block, np.float32))
         return converted
 
     def finish(self) -> Block:
-        """The rest."""
-        rest = np.empty((0, self._channels), np.float32)
+        """Return the remaining frames."""
+        empty = np.empty((0, self._channels), np.float32)
         if self._stream is None:
-            return rest
-        converted: Block = self._stream.resample_chunk(rest, last=True)
+            return empty
+        converted: Block = self._stream.resample_chunk(empty, last=True)
         return converted
 
 
-def resampled(blocks: Iterator[Block], channels: int, source_rate: int, target_rate: int) -> Iterator[Block]:
+def resample(blocks: Iterator[Block], channels: int, source_rate: int, target_rate: int) -> Iterator[Block]:
     """Convert blocks ``[frames, channels]`` from one sample rate in Hz to another; see `Resampler`."""
     resampler = Resampler(channels, source_rate, target_rate)
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Faster and slower without another pitch: libav's ``atempo`` (WSOLA, Verhelst and Roelands 1993)."""
+"""Time stretching at constant pitch, by libav's ``atempo`` (WSOLA, Verhelst and Roelands 1993)."""
 
 import math
 from collections.abc import Iterator
@@ -11,40 +11,42 @@ from av.filter import Graph
 
 from deployments.audio.decoder import BLOCK_SAMPLES, Block
 
-LEAST, MOST = 0.5, 2.0
-"""What one filter does well: it takes no less, and beyond the latter it skips what it should blend."""
+MAX_FACTOR = 2.0
+"""Limit of one filter, in either direction: it rejects factors below 0.5, and above 2 it skips samples."""
 TAIL_SECONDS = 0.1
-"""Of silence that go in last, so that the filter's window has passed over the end of the sound."""
+"""Silence appended to the input, so that the filter's window passes over the end of the audio."""
 
 
-def stretched(samples: Block, sample_rate: int, speed: float) -> Block:
-    """The same ``[frames, channels]``, ``speed`` times as fast, at the same pitch.
+def time_stretch(samples: Block, sample_rate: int, speed: float) -> Block:
+    """Change the tempo of ``[frames, channels]`` by the factor ``speed``, keeping the pitch.
 
-    The result has ``frames / speed`` of them, rounded.
+    Returns:
+        Samples ``[round(frames / speed), channels]``.
     """
-    wanted = round(len(samples) / speed)
-    if speed == 1 or not wanted:
-        return samples[:wanted]
+    frames = round(len(samples) / speed)
+    if speed == 1 or not frames:
+        return samples[:frames]
     source = np.pad(samples, ((0, round(TAIL_SECONDS * sample_rate * max(1.0, speed))), (0, 0)))
-    result = np.concatenate(list(_filtered(source, sample_rate, _steps(speed))))
-    missing = max(0, wanted - len(result))
-    return np.pad(result[:wanted], ((0, missing), (0, 0)))
+    result = np.concatenate(list(_apply_filters(source, sample_rate, _factors(speed))))
+    missing = max(0, frames - len(result))
+    return np.pad(result[:frames], ((0, missing), (0, 0)))
 
 
-def _steps(speed: float) -> list[float]:
-    """The speed as a product of equal factors, each within `LEAST` and `MOST`."""
-    count = max(1, math.ceil(abs(math.log(speed, MOST)) - 1e-9))
+def _factors(speed: float) -> list[float]:
+    """Split a speed into equal factors within the limits of one filter."""
+    count = max(1, math.ceil(abs(math.log(speed, MAX_FACTOR)) - 1e-9))
     return [speed ** (1 / count)] * count
 
 
-def _filtered(samples: Block, sample_rate: int, steps: list[float]) -> Iterator[Block]:
+def _apply_filters(samples: Block, sample_rate: int, factors: list[float]) -> Iterator[Block]:
+    """Yield the output of one ``atempo`` filter per factor, in a row."""
     channels = samples.shape[1]
     layout = f"{channels}c"
     graph = Graph()
     source = graph.add_abuffer(
         sample_rate=sample_rate, format="flt", layout=layout, time_base=Fraction(1, sample_rate)
     )
-    filters = [graph.add("atempo", repr(step)) for step in steps]
+    filters = [graph.add("atempo", repr(factor)) for factor in factors]
     graph.link_nodes(source, *filters, graph.add("abuffersink")).configure()
     for start in range(0, len(samples), BLOCK_SAMPLES):
         packed = np.ascontiguousarray(samples[start : start + BLOCK_SAMPLES], np.float32).reshape(1, -1)
@@ -57,10 +59,11 @@ def _filtered(samples: Block, sample_rate: int, steps: list[float]) -> Iterator[
 
 
 def _ready(graph: Graph, channels: int) -> Iterator[Block]:
+    """Yield the blocks that the graph can output so far."""
     while True:
         try:
             frame = graph.pull()
-        except (av.BlockingIOError, av.EOFError):  # it wants more, or has told everything
+        except (av.BlockingIOError, av.EOFError):  # it needs more input, or has ended
             return
         assert isinstance(frame, AudioFrame)
         yield frame.to_ndarray().astype(np.float32, copy=False).reshape(-1, channels)

@@ -1,16 +1,15 @@
-"""What the routes work with: one `Services` per application, handed to each route by `Injected`."""
+"""The stores, queue and models behind every route; `BackendDep` hands them to a route."""
 
-from dataclasses import dataclass, field
+import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from audiograph.schemas import LoadReport, Replica
+from audiograph.schemas import LoadReport, Replica, VoiceInfo
 from deployments.config import AppConfig
 from deployments.ingress.direct import DirectModels
-from deployments.ingress.openai.coalescing import Shared
-from deployments.ingress.openai.streaming import SpeechPart
 from deployments.jobs.queue import JobQueue
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
@@ -18,27 +17,27 @@ from deployments.storage.voices import VoiceStore
 
 
 class ModelControl(Protocol):
-    """What an operator can see and change of the models' replicas."""
+    """Operator's control over the replicas of the models."""
 
     async def status(self, name: str) -> list[Replica]:
-        """The live replicas of a model; empty if it is scaled to zero."""
+        """Return the live replicas of a model; none if it is scaled to zero."""
         ...
 
     async def load(self, name: str, variant: str | None) -> LoadReport:
-        """Load a variant (the default if None) on every live replica, or on a new one if there is none.
+        """Load a variant (the default if None) on every live replica, or on a new one if none is live.
 
         Raises:
-            ModelUnavailable: it lacks a package, or no replica could do it.
+            ModelUnavailable: the model lacks a package, or no replica could load it.
         """
         ...
 
     async def unload(self, name: str, variant: str | None) -> LoadReport:
-        """Unload a variant (all of them if None) from every live replica, once its running work has ended."""
+        """Unload a variant (all if None) from every live replica, once its running work has ended."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Backend:
     """Everything behind the routes; a test passes its own."""
 
     config: AppConfig
@@ -48,13 +47,32 @@ class Services:
     queue: JobQueue
     models: ModelControl
     direct: DirectModels
-    speeches: Shared[SpeechPart] = field(default_factory=Shared)
-    """Those that are being made for OpenAI's clients."""
+
+    async def all_voices(self) -> list[VoiceInfo]:
+        """List the built-in voices of every model, then the recorded ones."""
+        return await asyncio.to_thread(self._all_voices)
+
+    def with_models(self, voice: VoiceInfo) -> VoiceInfo:
+        """Fill in the models that can speak in a recorded voice."""
+        models = [
+            card.name
+            for card in self.registry.cards.values()
+            if card.clones_voices and (voice.transcript or not card.needs_transcripts)
+        ]
+        return voice.model_copy(update={"models": models})
+
+    def _all_voices(self) -> list[VoiceInfo]:
+        built_in = [
+            VoiceInfo(**voice.model_dump(), source="built-in", models=[name])
+            for name in self.registry.cards
+            for voice in self.registry.voices(name)
+        ]
+        return [*built_in, *(self.with_models(voice) for voice in self.voices.list())]
 
 
-async def _of(connection: HTTPConnection) -> Services:
-    services: Services = connection.app.state.services
-    return services
+async def _backend(connection: HTTPConnection) -> Backend:
+    backend: Backend = connection.app.state.backend
+    return backend
 
 
-Injected = Annotated[Services, Depends(_of)]
+BackendDep = Annotated[Backend, Depends(_backend)]

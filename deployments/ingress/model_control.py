@@ -1,4 +1,4 @@
-"""Operating the models' replicas through Ray Serve's deployment handles."""
+"""Operates the models' replicas through Ray Serve's deployment handles."""
 
 import asyncio
 import logging
@@ -13,28 +13,28 @@ from audiograph.errors import AudiographError, InvalidRequest, ModelUnavailable
 from audiograph.schemas import LoadReport, Replica, ReplicaChange
 from deployments.ingress.http.validation import unknown
 from deployments.models.registry import ModelCard, Registry
-from deployments.storage.wanted import WantedVariants
+from deployments.storage.desired import DesiredVariants
 
 STATUS_SECONDS = 2.0
-"""A replica that is slower to tell of itself is left out of the list, rather than holding it up."""
+"""Time limit of a replica's status; a slower one is left out of the list."""
 CHANGE_SECONDS = 600.0
-"""Loading may fetch gigabytes first; unloading waits for running work to end."""
+"""Time limit of a load, which may fetch gigabytes, and of an unload, which waits for running work."""
 
 logger = logging.getLogger(__name__)
 
 
 class ServeModelControl:
-    """`ModelControl` of a running application: one handle for each configured model."""
+    """`ModelControl` of a running application, with one handle for each configured model."""
 
     def __init__(
-        self, registry: Registry, handles: Mapping[str, DeploymentHandle], wanted: WantedVariants
+        self, registry: Registry, handles: Mapping[str, DeploymentHandle], desired: DesiredVariants
     ) -> None:
         self._registry = registry
         self._handles = handles
-        self._wanted = wanted
+        self._desired = desired
 
     async def status(self, name: str) -> list[Replica]:
-        """The live replicas of a model that answer in time; empty if it is scaled to zero."""
+        """Return the live replicas of a model that answer in time; none if it is scaled to zero."""
         self._registry.card(name)
         try:
             found = await self._broadcast(name, "status", seconds=STATUS_SECONDS)
@@ -43,29 +43,29 @@ class ServeModelControl:
         return [Replica.model_validate(one) for one in found if not isinstance(one, Exception)]
 
     async def load(self, name: str, variant: str | None) -> LoadReport:
-        """Load a variant on every live replica, or start one for it; replicas that start later load it too.
+        """Load a variant on every live replica, or on a new one; replicas that start later load it too.
 
         Raises:
-            NotFound: there is no such model.
-            InvalidRequest: it has no such variant.
-            ModelUnavailable: it lacks a package, or could not be started in time.
+            NotFound: the model does not exist.
+            InvalidRequest: the model has no such variant.
+            ModelUnavailable: the model lacks a package, or could not be started in time.
         """
         card = self._available(name)
         variant = _checked(card, variant or card.default_variant)
-        await self._wish(name, [variant], wanted=True)
+        await self._store_desired(name, [variant], loaded=True)
         changes = await self._change(name, "load", variant) or [await self._start(name, variant)]
         return _report(name, "load", variant, changes)
 
     async def unload(self, name: str, variant: str | None) -> LoadReport:
-        """Unload a variant, or all of them, from every live replica; later ones leave it unloaded at start.
+        """Unload a variant, or all, from every live replica; replicas that start later do not preload it.
 
         Raises:
-            NotFound: there is no such model.
-            InvalidRequest: it has no such variant.
+            NotFound: the model does not exist.
+            InvalidRequest: the model has no such variant.
         """
         card = self._registry.card(name)
         variants = [_checked(card, variant)] if variant else list(card.variants)
-        await self._wish(name, variants, wanted=False)
+        await self._store_desired(name, variants, loaded=False)
         return _report(name, "unload", variant, await self._change(name, "unload", variant))
 
     def _available(self, name: str) -> ModelCard:
@@ -74,16 +74,16 @@ class ServeModelControl:
             raise ModelUnavailable(f"model {name!r} cannot run here: {card.missing}")
         return card
 
-    async def _wish(self, name: str, variants: Sequence[str], *, wanted: bool) -> None:
+    async def _store_desired(self, name: str, variants: Sequence[str], *, loaded: bool) -> None:
         for variant in variants:
-            await asyncio.to_thread(self._wanted.set, name, variant, wanted)
+            await asyncio.to_thread(self._desired.set, name, variant, loaded)
 
     async def _change(self, name: str, method: str, variant: str | None) -> list[ReplicaChange]:
-        """What every live replica did; one that died meanwhile is passed over.
+        """Change every live replica and return their changes; a replica that died meanwhile has none.
 
         Raises:
-            AudiographError: a replica refused, for its own reason.
-            ModelUnavailable: one did not answer in time.
+            AudiographError: a replica's own error.
+            ModelUnavailable: a replica did not answer in time.
         """
         try:
             found = await self._broadcast(name, method, variant, seconds=CHANGE_SECONDS)
@@ -92,7 +92,7 @@ class ServeModelControl:
         return [ReplicaChange.model_validate(one) for one in map(_outcome, found) if one is not None]
 
     async def _start(self, name: str, variant: str) -> ReplicaChange:
-        """An ordinary call makes Serve start a replica when there is none."""
+        """Load a variant by an ordinary call, for which Serve starts a replica if none is live."""
         response = self._handles[name].load.remote(variant)
         try:
             outcome = await asyncio.wait_for(response, CHANGE_SECONDS)
@@ -101,11 +101,11 @@ class ServeModelControl:
         except (RayTaskError, RayActorError) as error:
             outcome = _outcome(error)
         if outcome is None:
-            raise ModelUnavailable(f"the replica of {name!r} that was started died at once; see its log")
+            raise ModelUnavailable(f"the replica that was started for {name!r} died at once; see its log")
         return ReplicaChange.model_validate(outcome)
 
     async def _broadcast(self, name: str, method: str, *arguments: Any, seconds: float) -> list[Any]:
-        """What each live replica returned or raised; empty if there is none."""
+        """Call a method on every live replica; returns their results or exceptions."""
         response = self._handles[name].broadcast(method, *arguments)
         try:
             answers: list[Any] = await response.results_async(timeout_s=seconds, return_exceptions=True)
@@ -115,9 +115,9 @@ class ServeModelControl:
 
 
 def _outcome(answer: Any) -> Any:
-    """A replica's answer; None if it died. What it raised on purpose is raised here."""
+    """Return a replica's answer, or None if it died; raise the error that it raised."""
     if isinstance(answer, RayActorError):
-        logger.warning("a replica died while it was asked to change: %s", answer)
+        logger.warning("a replica died during a load or unload: %s", answer)
         return None
     cause = getattr(answer, "cause", answer)
     if isinstance(cause, AudiographError):
@@ -128,7 +128,9 @@ def _outcome(answer: Any) -> Any:
 
 
 def _slow(name: str, method: str) -> ModelUnavailable:
-    message = f"{method} of {name!r} has not ended within {CHANGE_SECONDS:.0f} s; it goes on"
+    message = (
+        f"{method} of {name!r} has not ended within {CHANGE_SECONDS:.0f} s and continues; ask again later"
+    )
     return ModelUnavailable(message, retry_after=60)
 
 

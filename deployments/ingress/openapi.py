@@ -1,5 +1,6 @@
-"""What /docs says of the API as a whole."""
+"""The API's description in /docs as a whole."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,30 +12,17 @@ DESCRIPTION: dict[str, Any] = {
     "version": __version__,
     "summary": "One server for every audio model: transcription, separation, speech, music, keys.",
     "description": """
-Upload audio to `/v1/files`, submit a request to `/v1/jobs`, follow it, and fetch its artifacts.
+Upload audio to `/v1/files`, submit a request to `/v1/jobs`, follow the job, and download its artifacts.
 
-* **Events** come as server-sent events at `/v1/jobs/{job_id}/events`, and as JSON text frames over a
-  WebSocket at `/v1/jobs/{job_id}/ws?after=`, closed with 1000 after the final event, and with 4000 + the HTTP
-  status on an error.
-* **Errors** are `{"error": {"code", "message", "field"?, "details"?}}`, whatever the status, but for routes
-  that serve another system's clients, who read them in their own shape.
-* **`x-request-id`** comes back with every answer and stands in every line of the server's log.
-* **API keys**, where the server requires them, go into `Authorization: Bearer agk_…` or `x-api-key`;
+* **Events** are sent as server-sent events at `/v1/jobs/{job_id}/events`, and as JSON text frames over a
+  WebSocket at `/v1/jobs/{job_id}/ws?after=`. The WebSocket closes with 1000 after the final event, and with
+  4000 + the HTTP status on an error.
+* **Errors** are `{"error": {"code", "message", "field"?, "details"?}}`, whatever the status. Routes for the
+  clients of another system answer in that system's format.
+* **`x-request-id`** is returned with every response, and is part of every line of the server's log.
+* **API keys**, where the server requires them, are sent as `Authorization: Bearer agk_…` or `x-api-key`.
   `/health`, `/ready`, `/metrics` and this page need none.
 """,
-    "openapi_tags": [
-        {"name": "jobs", "description": "Durable work: submitted once, done once, through any crash."},
-        {"name": "files", "description": "Uploads, streamed to storage and measured by decoding."},
-        {"name": "artifacts", "description": "What jobs made, and where it came from."},
-        {"name": "openai", "description": "For OpenAI's clients, who read errors in a shape of their own."},
-        {"name": "models", "description": "What is configured, and what is loaded where."},
-        {
-            "name": "services",
-            "description": "For clients of one microservice per speech model: their base URL becomes "
-            '`/services/{model}`. Errors are `{"detail": "…"}`.',
-        },
-        {"name": "operation", "description": "For kubelets, Prometheus and people on duty."},
-    ],
 }
 
 _SCHEMES = {
@@ -43,8 +31,9 @@ _SCHEMES = {
 }
 
 
-def install(app: FastAPI, *, keys_required: bool) -> None:
-    """Tell of the API keys, so that /docs offers to send one."""
+def install(app: FastAPI, tags: Sequence[dict[str, str]], *, keys_required: bool) -> None:
+    """Describe the groups of routes, and the API keys, so that /docs offers to send one."""
+    app.openapi_tags = [*tags]
     generate = app.openapi
 
     def with_keys() -> dict[str, Any]:

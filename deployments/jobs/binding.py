@@ -1,14 +1,14 @@
-"""Before a job is stored, the recorded voices that it names become artifacts, which it can pin."""
+"""Replaces the recorded voices that a request names by artifacts, before the job is stored and pins them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from audiograph.errors import AudiographError, InvalidRequest
+from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest
 from audiograph.schemas import DialogueRequest, File, Request, voices_named
 from deployments.models.registry import Registry
-from deployments.models.voices import recast
-from deployments.storage.confined import is_plain
+from deployments.models.voices import replace_voices
+from deployments.storage.safe_paths import is_safe_relative
 from deployments.storage.voices import VoiceStore, is_voice
 
 
@@ -17,41 +17,59 @@ class Binding:
     """A request that is ready to be stored."""
 
     request: Request
-    """Its recorded voices are named by their artifacts' ids."""
+    """Names recorded voices by their artifacts' ids."""
     notes: Sequence[str] = ()
-    """For the result: which voices are not there."""
-    made: Sequence[str] = ()
-    """Artifacts that were made for it alone."""
+    """Notes for the result: voices that the default voice replaces."""
+    created: Sequence[str] = ()
+    """Ids of the artifacts that were created for this request alone."""
 
 
-def bind_voices(request: Request, registry: Registry, voices: VoiceStore) -> Binding:
-    """Find the voices of a resolved request; the default voice speaks for those that are not there. Blocking.
+def bind_voices(
+    request: Request, registry: Registry, voices: VoiceStore, *, replace_invalid: bool = False
+) -> Binding:
+    """Bind the voices of a resolved request; the default voice replaces voices that do not exist. Blocking.
+
+    Args:
+        request: resolved: its model is filled in.
+        registry: the configured models.
+        voices: the recorded voices.
+        replace_invalid: let the default voice also replace recordings that cannot be a voice.
 
     Raises:
-        InvalidRequest: no voice can have such an id; or the model cannot clone it, for want of a transcript.
-        InvalidAudio: what is named as a voice cannot be one.
+        InvalidRequest: the id cannot name a voice, or the model cannot clone the voice without a transcript.
+        InvalidAudio: the recording cannot be a voice, and ``replace_invalid`` is false.
     """
+    model = request.model or ""
     fields = _fields(request)
+    for built_in in registry.voices(model) if fields else ():
+        fields.pop(built_in.id, None)
     if not fields:
         return Binding(request)
-    model = registry.model(request.model or "")
-    for voice in registry.voices(request.model or ""):
-        fields.pop(voice.id, None)
-    found = {
-        voice: _find(voice, field, voices if model.clones_voices else None) for voice, field in fields.items()
-    }
-    missing = [voice for voice, record in found.items() if record is None]
-    recordings = {voice: record for voice, record in found.items() if record is not None}
-    spoken = model.without_voices(request, missing)
-    model.check_voices(spoken, {voice: _transcript(record) for voice, record in recordings.items()})
-    files = [voice for voice, record in recordings.items() if not is_voice(record)]
-    kept = _keep(files, fields, voices)
-    ids = {voice: record.id for voice, record in recordings.items()} | kept
-    return Binding(recast(spoken, ids), [_note(voice, request) for voice in missing], [*kept.values()])
+    clones = registry.card(model).clones_voices
+    found: dict[str, File] = {}
+    replaced: dict[str, str] = {}
+    for voice, field in fields.items():
+        try:
+            record = _find(voice, field, voices if clones else None)
+        except InvalidAudio as error:
+            if not replace_invalid:
+                raise
+            replaced[voice] = f"cannot be used ({error})"
+        else:
+            if record is None:
+                replaced[voice] = "not found"
+            else:
+                found[voice] = record
+    spoken = registry.without_voices(request, replaced)
+    registry.check_voices(spoken, {voice: _transcript(record) for voice, record in found.items()})
+    kept = _keep([voice for voice, record in found.items() if not is_voice(record)], fields, voices)
+    ids = {voice: record.id for voice, record in found.items()} | kept
+    notes = [_note(voice, reason, request) for voice, reason in replaced.items()]
+    return Binding(replace_voices(spoken, ids), notes, [*kept.values()])
 
 
 def _fields(request: Request) -> dict[str, str]:
-    """Where each voice is named first."""
+    """Map each voice to the first field that names it."""
     fields: dict[str, str] = {}
     for field, voice in voices_named(request).items():
         fields.setdefault(voice, field)
@@ -61,7 +79,7 @@ def _fields(request: Request) -> dict[str, str]:
 def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:
     with _naming(field):
         record = voices.find(voice) if voices else None
-        if record is None and not is_plain(voice):
+        if record is None and not is_safe_relative(voice):
             raise InvalidRequest(
                 f"{field} {voice[:80]!r} is neither the name of a voice, nor a file's id, nor a path inside "
                 "the voices folder; see GET /v1/voices",
@@ -71,26 +89,26 @@ def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:
 
 
 def _transcript(record: File) -> str | None:
-    """What a voice says; of a recording that is none yet, only the request itself may tell."""
+    """Return a voice's transcript; an uploaded file is no voice yet, so only the request can give one."""
     return record.parameters.get("transcript") if is_voice(record) else None
 
 
 def _keep(files: Sequence[str], fields: Mapping[str, str], voices: VoiceStore) -> dict[str, str]:
-    """Make artifacts of recordings that are no voices yet: all of them, or none."""
-    made: dict[str, str] = {}
+    """Store uploaded recordings as voice artifacts, all or none; returns their ids by file."""
+    created: dict[str, str] = {}
     try:
         for file in files:
             with _naming(fields[file]):
-                made[file] = voices.keep(file).id
+                created[file] = voices.keep(file).id
     except AudiographError:
-        voices.discard(made.values())
+        voices.discard(created.values())
         raise
-    return made
+    return created
 
 
 @contextmanager
 def _naming(field: str) -> Iterator[None]:
-    """What is wrong with a voice is wrong with the field that names it."""
+    """Attribute errors about a voice to the field that names it."""
     try:
         yield
     except InvalidRequest as error:
@@ -98,9 +116,9 @@ def _naming(field: str) -> Iterator[None]:
         raise
 
 
-def _note(voice: str, request: Request) -> str:
-    note = f"voice {voice!r} is not there: the default voice speaks instead"
+def _note(voice: str, reason: str, request: Request) -> str:
+    note = f"voice {voice!r} {reason}; using the default voice"
     if not isinstance(request, DialogueRequest):
         return note
     numbers = [str(number) for number, turn in enumerate(request.turns, 1) if turn.voice == voice]
-    return f"{note}, in turn{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
+    return f"{note} in turn{'s' * (len(numbers) > 1)} {', '.join(numbers)}"

@@ -1,17 +1,16 @@
-"""How Audiograph uses DBOS Transact: names, serialization, and the few tables read directly.
+"""Audiograph's use of DBOS Transact: names, serialization, private calls, and tables that are read directly.
 
 A job is one DBOS workflow: its id is the workflow's id, its task the workflow's name, its request the
-workflow's input. DBOS owns every status; nothing here writes to its tables. Everything is stored as JSON,
+workflow's input. DBOS owns every status, and its tables are only read here. Everything is stored as JSON,
 so that nothing in the database can run code.
 """
 
 from typing import Any, get_args
 
-from dbos import DBOS, DBOSClient
-from dbos._serialization import DBOSPortableJSON  # JSON with errors as data; the default is pickle
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 
-from audiograph.schemas import Request, TaskName
+from audiograph.schemas import TaskName
 from deployments.jobs import sqlite_clock
 
 sqlite_clock.keep_milliseconds()
@@ -19,20 +18,21 @@ sqlite_clock.keep_milliseconds()
 APPLICATION = "audiograph"
 QUEUE = "jobs"
 TASKS = get_args(TaskName)
-"""Names of the workflows that are jobs. (Not the queue tells: DBOS takes a canceled workflow off it.)"""
+"""Names of the workflows that are jobs; the queue cannot tell, as DBOS takes canceled workflows off it."""
 
 EVENTS = "events"
 VERSION = "1"
 """Raise it only when the order of a workflow's steps changes: pending jobs then wait for old runners."""
 
 MAX_RECOVERIES = 20
-"""Starts of one job after runners died under it, before it is taken for the cause and failed."""
+"""Starts of one job whose runner died each time, before the job counts as the cause and fails."""
 
-SERIALIZER = DBOSPortableJSON
+SERIALIZER = DBOSPortableJSONSerializer()
+"""JSON, with errors as data; DBOS's default is pickle."""
 
 
 def dbos_url(database_url: str) -> str:
-    """The same database as DBOS spells it."""
+    """Spell a database's URL for DBOS."""
     return database_url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
@@ -42,7 +42,7 @@ def migrate(database_url: str) -> None:
 
 
 def connect(database_url: str) -> DBOSClient:
-    """A client that submits, reads and cancels jobs without running any."""
+    """Open a client that submits, reads and cancels jobs without running any."""
     return DBOSClient(
         system_database_url=dbos_url(database_url),
         serializer=SERIALIZER,
@@ -53,7 +53,7 @@ def connect(database_url: str) -> DBOSClient:
 
 
 class DurableTables:
-    """The columns that are read with SQL of our own: for counting, paging and the newest event."""
+    """The columns that Audiograph reads itself, for counts, pages and the newest event."""
 
     def __init__(self, dialect: str) -> None:
         metadata = MetaData(schema=None if dialect == "sqlite" else "dbos")
@@ -86,23 +86,17 @@ STATUS: dict[str, Any] = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
     "CANCELLED": "canceled",
 }
-"""DBOS's statuses as a job's."""
+"""A job's status by DBOS's status."""
 
 CANCELED = "CANCELLED"
 FINAL = ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", CANCELED)
 
 
 def statuses(status: str) -> list[str]:
-    """DBOS's statuses that a job's status stands for."""
+    """List DBOS's statuses of a job's status."""
     return [theirs for theirs, ours in STATUS.items() if ours == status]
 
 
-def stored(request: Request) -> dict[str, Any]:
-    """A request as it is stored: the fields that were given, which artifacts tell from defaults."""
-    return {"task": task_of(request), **request.model_dump(mode="json", exclude_unset=True)}
-
-
-def task_of(request: Request) -> TaskName:
-    """The task of a concrete request."""
-    task: TaskName = request.task  # type: ignore[attr-defined]  # every class of AnyRequest has one
-    return task
+def requeue(executor_ids: list[str]) -> None:
+    """Put the running jobs of dead executors back in the queue; safe to repeat, also from other runners."""
+    DBOS._recover_pending_workflows(executor_ids)  # there is no public call; DBOS's own service uses this one

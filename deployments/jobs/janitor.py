@@ -1,4 +1,4 @@
-"""Retention: pins of jobs that ended, jobs and artifacts past their time, bytes over the budget."""
+"""Cleans up: pins of finished jobs, jobs and artifacts past their retention, bytes over the budget."""
 
 import logging
 import time
@@ -14,13 +14,13 @@ from deployments.storage.artifacts import ArtifactStore
 logger = logging.getLogger("audiograph.jobs")
 
 PIN_GRACE_SECONDS = 60.0
-"""A pin is set just before its job is stored; younger pins without a job are not yet strays."""
+"""A pin is set just before its job is stored: only an older pin without a job is an orphan."""
 
 DELETE_AT_ONCE = 500
 
 
 class Janitor:
-    """Cleans up; any number of runners may do so at once."""
+    """Cleans up; safe to run in any number of runners at once."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Janitor:
         self._records = records
 
     def clean(self) -> None:
-        """One round."""
+        """Run one round."""
         self._release_pins()
         self._delete_old_jobs()
         collected = self._store.collect(self._storage.retention_seconds, self._storage.max_bytes)
@@ -49,10 +49,10 @@ class Janitor:
     def _release_pins(self) -> None:
         for job_id, created_at in self._store.pinned_jobs():
             status = self._records.status(job_id)
-            stray = status is None and time.time() - created_at > PIN_GRACE_SECONDS
-            if stray or status in durable.FINAL:
+            orphan = status is None and time.time() - created_at > PIN_GRACE_SECONDS
+            if orphan or status in durable.FINAL:
                 self._store.unpin(job_id)
-            if status == durable.CANCELED:  # with what it had made just before
+            if status == durable.CANCELED:  # its last artifacts may have been stored after the cancel
                 self._store.delete_leftovers(job_id)
 
     def _delete_old_jobs(self) -> None:

@@ -1,4 +1,4 @@
-"""Submitting, reading and canceling durable jobs. Works with no runner alive: jobs wait for one."""
+"""Submits, reads and cancels durable jobs. It works without a live runner: jobs wait for one."""
 
 import asyncio
 import hashlib
@@ -17,21 +17,22 @@ from deployments.jobs import durable
 from deployments.jobs.binding import Binding, bind_voices
 from deployments.jobs.records import JobRecords
 from deployments.models.registry import Registry
+from deployments.replica.protocol import serialize, task_of
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 
 FINAL_EVENT = "final"
-"""Id of the last event: it is made from the job's final status, so it can be neither missed nor doubled."""
+"""Id of the last event. It is built from the job's final status, so it can be neither lost nor repeated."""
 
 WAIT_SECONDS = 0.1
 STREAM_SECONDS = 0.25
-"""How often a job's status, and a stream on SQLite, are looked at; PostgreSQL tells of new events itself."""
+"""Polling intervals of a job's status, and of a stream on SQLite; PostgreSQL notifies of new events."""
 
 _IDEMPOTENCY = uuid.UUID("6f0e1a4e-3f0b-4b7c-9a53-0d3b6a1f8a55")
 
 
 class JobQueue:
-    """The ingress's way to jobs."""
+    """The ingress's access to jobs."""
 
     def __init__(
         self,
@@ -48,16 +49,25 @@ class JobQueue:
         self._client = client
         self._records = JobRecords(client, store.database.engine)
 
-    async def submit(self, request: Request, *, idempotency_key: str | None = None) -> tuple[Job, bool]:
-        """Store a job durably; it is picked up by a runner now or after any crash.
+    async def submit(
+        self, request: Request, *, idempotency_key: str | None = None, replace_invalid_voices: bool = False
+    ) -> tuple[Job, bool]:
+        """Store a job durably; a runner takes it now or after any crash.
 
-        Returns the job, and whether it is new: the same key with the same request gives the first job again.
+        Args:
+            request: as the caller sent it; model and variant may still be open.
+            idempotency_key: the same key with the same request returns the first job.
+            replace_invalid_voices: let the default voice, with a note, replace recordings that cannot be a
+                voice, instead of refusing the request.
+
+        Returns:
+            The job, and whether it is new.
 
         Raises:
-            InvalidRequest, NotServed: the model cannot do this, or what is named as a voice can be none.
-            NotFound: a file is not there.
+            InvalidRequest, NotServed: no model can serve the request, or a voice in it is invalid.
+            NotFound: a file does not exist.
             IdempotencyConflict: the key was used for another request.
-            QueueFull: too many jobs wait.
+            QueueFull: the limit of queued jobs is reached.
         """
         digest = _digest(request)
         job_id = str(uuid.uuid5(_IDEMPOTENCY, idempotency_key)) if idempotency_key else str(uuid.uuid4())
@@ -65,10 +75,14 @@ class JobQueue:
             return earlier, False
         resolved = await asyncio.to_thread(self._registry.resolve, request)
         await self._refuse_if_full()
-        binding = await asyncio.to_thread(bind_voices, resolved, self._registry, self._voices)
+        binding = await asyncio.to_thread(
+            lambda: bind_voices(
+                resolved, self._registry, self._voices, replace_invalid=replace_invalid_voices
+            )
+        )
         await asyncio.to_thread(self._pin, job_id, binding)
         await self._enqueue(job_id, binding, digest)
-        if idempotency_key:  # two at once with one key: whoever came second attached to the first's job
+        if idempotency_key:  # of two at once with one key, the second has attached to the job of the first
             await self._check_digest(job_id, digest)
         return await self.get(job_id), True
 
@@ -90,7 +104,7 @@ class JobQueue:
         queued = await asyncio.to_thread(self._records.queued)
         if queued >= self._config.max_queued:
             raise QueueFull(
-                f"{queued} jobs wait already and the limit is {self._config.max_queued}; try again later",
+                f"{queued} jobs are queued and the limit is {self._config.max_queued}; try again later",
                 details={"queued": queued, "max_queued": self._config.max_queued},
                 retry_after=5,
             )
@@ -102,27 +116,27 @@ class JobQueue:
             if wanted:
                 self._store.pin(job_id, wanted)
         except NotFound:
-            self._voices.discard(binding.made)
+            self._voices.discard(binding.created)
             raise
 
     async def _enqueue(self, job_id: str, binding: Binding, digest: str) -> None:
         request = binding.request
         options: EnqueueOptions = {
-            "workflow_name": durable.task_of(request),
+            "workflow_name": task_of(request),
             "queue_name": durable.QUEUE,
             "workflow_id": job_id,
             "app_version": durable.VERSION,
             "priority": request.priority,
             "queue_partition_key": request.model or "",
         }
-        submission = {"request": durable.stored(request), "digest": digest, "notes": [*binding.notes]}
+        submission = {"request": serialize(request), "digest": digest, "notes": [*binding.notes]}
         await self._client.enqueue_async(options, submission)
 
     async def get(self, job_id: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
-            NotFound: there is none of that id.
+            NotFound: no job has that id.
         """
         return await asyncio.to_thread(self._records.get, job_id)
 
@@ -134,17 +148,17 @@ class JobQueue:
         limit: int = 50,
         cursor: str | None = None,
     ) -> JobPage:
-        """A page of jobs, newest first."""
+        """Return a page of jobs, newest first."""
         return await asyncio.to_thread(
             lambda: self._records.page(status=status, task=task, limit=limit, cursor=cursor)
         )
 
     async def cancel(self, job_id: str) -> Job:
-        """Cancel a job, queued or running; one that is canceled already stays so.
+        """Cancel a queued or running job; canceling a canceled job changes nothing.
 
         Raises:
-            NotFound: there is none of that id.
-            Conflict: it has succeeded or failed.
+            NotFound: no job has that id.
+            Conflict: the job has succeeded or failed.
         """
         job = await self.get(job_id)
         if not job.finished:
@@ -152,14 +166,14 @@ class JobQueue:
             job = await self.get(job_id)
         if job.status != "canceled":
             raise Conflict(
-                f"job {job_id} has {job.status} already", field="id", details={"status": job.status}
+                f"job {job_id} has already {job.status}", field="id", details={"status": job.status}
             )
         await asyncio.to_thread(self._store.unpin, job_id)
         await asyncio.to_thread(self._store.delete_leftovers, job_id)
         return job
 
     async def wait(self, job_id: str, seconds: float) -> Job:
-        """The job as soon as it has finished, or as it is after so many seconds."""
+        """Return the job as soon as it has finished, or in its state after ``seconds``."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if await asyncio.to_thread(self._records.status, job_id) in durable.FINAL:
@@ -168,11 +182,11 @@ class JobQueue:
         return await self.get(job_id)
 
     def events(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
-        """A job's events after the one of that id, as they come; the final event ends them.
+        """Stream a job's events after the one with the id ``after``; the final event ends the stream.
 
         Raises:
-            InvalidRequest: ``after`` is not an event's id; told at once.
-            NotFound: there is no such job; told at the first event.
+            InvalidRequest: ``after`` is not an event's id; raised at once.
+            NotFound: no job has that id; raised at the first event.
         """
         return self._events_from(job_id, None if after == FINAL_EVENT else _offset_after(after))
 
@@ -205,11 +219,11 @@ class JobQueue:
         )
 
     async def counts(self) -> dict[tuple[str, str], int]:
-        """How many jobs there are, by (task, status)."""
+        """Count the jobs by (task, status)."""
         return await asyncio.to_thread(self._records.counts)
 
     async def oldest_queued_seconds(self) -> float:
-        """Age of the job that has waited longest."""
+        """Return the age in seconds of the oldest queued job."""
         return await asyncio.to_thread(self._records.oldest_queued_seconds)
 
 
@@ -217,7 +231,7 @@ def _offset_after(event_id: str | None) -> int:
     if event_id is None:
         return 0
     if not event_id.isdecimal():
-        message = f"{event_id[:40]!r} is not the id of an event; send back the id of the last one received"
+        message = f"{event_id[:40]!r} is not the id of an event; send the id of the last event received"
         raise InvalidRequest(message, field="Last-Event-ID")
     return int(event_id) + 1
 

@@ -1,4 +1,4 @@
-"""The read side of the job store: jobs, pages of them, counts, and each job's newest event."""
+"""Reads the job store: jobs, pages of jobs, counts, and each job's newest event."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 
 from audiograph.errors import InvalidRequest, NotFound
 from audiograph.schemas import Job, JobPage
-from deployments.jobs.durable import EVENTS, STATUS, TASKS, DurableTables, statuses
+from deployments.jobs.durable import EVENTS, MAX_RECOVERIES, STATUS, TASKS, DurableTables, statuses
 
 
 class JobRecords:
@@ -26,15 +26,15 @@ class JobRecords:
         self._tables = DurableTables(engine.dialect.name)
 
     def get(self, job_id: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises:
-            NotFound: there is none of that id.
+            NotFound: no job has that id.
         """
         return self.get_many([job_id])[0]
 
     def get_many(self, job_ids: Sequence[str]) -> list[Job]:
-        """Jobs in the order of their ids.
+        """Return jobs, in the order of the given ids.
 
         Raises:
             NotFound: one of them does not exist.
@@ -49,22 +49,22 @@ class JobRecords:
         return [job_of(found[job_id], events.get(job_id)) for job_id in job_ids]
 
     def status(self, job_id: str) -> str | None:
-        """DBOS's status of a job, or None if there is none of that id."""
+        """Return DBOS's status of a job, or None if no job has that id."""
         workflows = self._tables.workflows
         with self._engine.connect() as connection:
             query = select(workflows.c.status).where(workflows.c.workflow_uuid == job_id)
             return connection.execute(query).scalar()
 
     def request_of(self, job_id: str) -> dict[str, Any]:
-        """What a job was submitted with: its request, and the digest of the body as it came."""
+        """Return a job's submission: its request, and the digest of the original body."""
         [workflow] = self._client.list_workflows(workflow_ids=[job_id], load_output=False)
         return _submission(workflow)
 
     def page(self, *, status: str | None, task: str | None, limit: int, cursor: str | None) -> JobPage:
-        """Jobs, newest first, ``limit`` at most.
+        """Return a page of at most ``limit`` jobs, newest first.
 
         Raises:
-            InvalidRequest: the cursor is not one that an earlier page gave.
+            InvalidRequest: the cursor is not the ``next_cursor`` of a page.
         """
         ids = self._page_ids(status=status, task=task, limit=limit + 1, cursor=cursor)
         more = len(ids) > limit
@@ -95,13 +95,13 @@ class JobRecords:
         return select(*columns).where(self._tables.workflows.c.name.in_(TASKS))
 
     def queued(self) -> int:
-        """How many jobs wait."""
+        """Count the queued jobs."""
         return (
             self._scalar(self._jobs(func.count()).where(self._tables.workflows.c.status == "ENQUEUED")) or 0
         )
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """How many jobs there are, by task and status."""
+        """Count the jobs by task and status."""
         workflows = self._tables.workflows
         query = self._jobs(workflows.c.name, workflows.c.status, func.count()).group_by(
             workflows.c.name, workflows.c.status
@@ -114,7 +114,7 @@ class JobRecords:
         return totals
 
     def oldest_queued_seconds(self) -> float:
-        """Age of the job that has waited longest; 0 if none waits."""
+        """Return the age in seconds of the oldest queued job; 0 if none is queued."""
         workflows = self._tables.workflows
         oldest = self._scalar(
             self._jobs(func.min(workflows.c.created_at)).where(workflows.c.status == "ENQUEUED")
@@ -126,7 +126,7 @@ class JobRecords:
             return connection.execute(query).scalar()
 
     def newest_events(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Each job's last event, for those that have one."""
+        """Return the last event of each job that has one."""
         streams = self._tables.streams
         newest = (
             select(streams.c.workflow_uuid, func.max(streams.c.offset).label("offset"))
@@ -145,7 +145,7 @@ class JobRecords:
 
 
 def job_of(workflow: WorkflowStatus, event: dict[str, Any] | None) -> Job:
-    """A workflow and its newest event as the job that the API shows."""
+    """Build the API's job from a workflow and its newest event."""
     request = _submission(workflow)["request"]
     status = STATUS[workflow.status]
     event = event or {}
@@ -188,11 +188,9 @@ def _submission(workflow: WorkflowStatus) -> dict[str, Any]:
 
 
 def _error(workflow: WorkflowStatus, event: dict[str, Any]) -> dict[str, Any]:
-    """The stored failure; DBOS keeps exceptions as name, message, code and data."""
+    """Return the stored error; DBOS keeps exceptions as name, message, code and data."""
     if workflow.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        message = (
-            "the job was started again and again, and each time its runner died; it is not tried further"
-        )
+        message = f"the job's runner died in each of {MAX_RECOVERIES} starts; the job is not retried further"
         return {"code": "model_unavailable", "message": message, "attempt": event.get("attempt")}
     failure = workflow.error
     data = getattr(failure, "data", None)
@@ -222,7 +220,5 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
         created_at, job_id = text.split(":", 1)
         return int(created_at), job_id
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        message = (
-            f"cursor {cursor[:40]!r} is not one that this server gave; use next_cursor of the page before"
-        )
+        message = f"cursor {cursor[:40]!r} is invalid; use the next_cursor of the previous page"
         raise InvalidRequest(message, field="cursor") from error

@@ -1,4 +1,4 @@
-"""The runner: picks jobs up and runs them. Any number may run; any may be killed at any time."""
+"""Takes jobs from the queue and runs them. Any number of runners may run; each may be killed at any time."""
 
 import asyncio
 import logging
@@ -9,8 +9,9 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.config import AppConfig
 from deployments.jobs import durable, workflow
+from deployments.jobs.graph import Graphs
 from deployments.jobs.janitor import Janitor
-from deployments.jobs.lease import Every, Leases, new_executor_id, take_over
+from deployments.jobs.lease import Leases, PeriodicThread, new_executor_id
 from deployments.jobs.records import JobRecords
 from deployments.logs import configure_logging
 from deployments.replica.handle import ModelHandle, ServeModel
@@ -19,39 +20,40 @@ from deployments.storage.artifacts import ArtifactStore
 logger = logging.getLogger("audiograph.jobs")
 
 POLL_SECONDS = 0.1
-"""How often a runner looks for queued jobs; each look costs it some 4 ms of processor time."""
+"""Interval at which a runner polls for queued jobs; each poll costs some 4 ms of processor time."""
 
 
 class Runner:
     """One runner: DBOS on the job queue, a heartbeat, the sweep over silent runners, and the janitor.
 
-    DBOS is one instance a process, and so is this.
+    DBOS allows one instance per process, and so does this class.
     """
 
-    def __init__(self, config: AppConfig, handles: Mapping[str, ModelHandle]) -> None:
+    def __init__(self, config: AppConfig, handles: Mapping[str, ModelHandle], graphs: Graphs) -> None:
         self._config = config
         self._handles = handles
+        self._graphs = graphs
         self._executor_id = new_executor_id()
-        self._loops: list[Every] = []
+        self._threads: list[PeriodicThread] = []
 
     async def start(self) -> None:
-        """Take jobs. Creates or upgrades the database's tables first."""
+        """Create or upgrade the database's tables, then start to take jobs."""
         store = await asyncio.to_thread(self._prepare)
         client = await asyncio.to_thread(durable.connect, self._config.storage.database_url)
         records = JobRecords(client, store.database.engine)
-        workflow.use(workflow.Runtime(self._config.jobs, self._handles, store, records))
+        workflow.configure(workflow.Runtime(self._config.jobs, self._handles, self._graphs, store, records))
         self._leases = Leases(store.database, self._config.jobs.dead_after_seconds)
-        await asyncio.to_thread(self._leases.beat, self._executor_id)
+        await asyncio.to_thread(self._leases.heartbeat, self._executor_id)
         await self._launch()
         janitor = Janitor(self._config.jobs, self._config.storage, store, client, records)
         heartbeat = self._config.jobs.heartbeat_seconds
-        self._loops = [
-            Every(heartbeat, self._beat, "the runner's heartbeat"),
-            Every(heartbeat, self._sweep, "the sweep over silent runners"),
-            Every(self._config.storage.collect_every_seconds, janitor.clean, "the janitor"),
+        self._threads = [
+            PeriodicThread(heartbeat, self._heartbeat, "the runner's heartbeat"),
+            PeriodicThread(heartbeat, self._sweep, "the sweep over silent runners"),
+            PeriodicThread(self._config.storage.collect_every_seconds, janitor.clean, "the janitor"),
         ]
-        for loop in self._loops:
-            loop.start()
+        for thread in self._threads:
+            thread.start()
         logger.info("runner %s takes jobs", self._executor_id)
 
     def _prepare(self) -> ArtifactStore:
@@ -80,42 +82,43 @@ class Runner:
             on_conflict="always_update",
         )
 
-    def _beat(self) -> None:
-        self._leases.beat(self._executor_id)
+    def _heartbeat(self) -> None:
+        self._leases.heartbeat(self._executor_id)
 
     def _sweep(self) -> None:
-        silent = self._leases.abandoned()
+        silent = self._leases.orphaned()
         if silent:
-            logger.warning("taking over the jobs of silent runners %s", ", ".join(silent))
-            take_over(silent)
-        self._leases.bury()
+            logger.warning("requeueing the jobs of silent runners %s", ", ".join(silent))
+            durable.requeue(silent)
+        self._leases.purge()
 
     async def check(self) -> None:
-        """Raise if the database is out of reach."""
-        await asyncio.to_thread(self._leases.alive)
+        """Raise if the database cannot be reached."""
+        await asyncio.to_thread(self._leases.live)
 
     async def stop(self) -> None:
-        """Leave in good order: the jobs in flight go to other runners at once."""
-        for loop in self._loops:
-            await asyncio.to_thread(loop.stop)
+        """Stop in good order: other runners take the jobs in flight at once."""
+        for thread in self._threads:
+            await asyncio.to_thread(thread.stop)
         await asyncio.to_thread(DBOS.destroy)
-        await asyncio.to_thread(self._leases.leave, self._executor_id)
+        await asyncio.to_thread(self._leases.remove, self._executor_id)
 
 
 class ServeRunner:
     """The runner as a Ray Serve deployment; it serves no requests of its own."""
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, config: AppConfig, handles: dict[str, DeploymentHandle]
+        self, config: AppConfig, handles: dict[str, DeploymentHandle], graphs: Graphs
     ) -> None:
         configure_logging()
-        self._runner = Runner(config, {name: ServeModel(handle) for name, handle in handles.items()})
+        models = {name: ServeModel(handle) for name, handle in handles.items()}
+        self._runner = Runner(config, models, graphs)
         await self._runner.start()
 
     async def check_health(self) -> None:
-        """Serve replaces a runner whose database stays out of reach."""
+        """Fail while the database cannot be reached: Serve then replaces the runner."""
         await self._runner.check()
 
     async def __del__(self) -> None:
-        """Serve calls this when it ends a replica in good order."""
+        """Stop; Serve calls this when it ends a replica in good order."""
         await self._runner.stop()

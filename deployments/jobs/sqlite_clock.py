@@ -1,8 +1,8 @@
-"""Milliseconds in the job store on SQLite.
+"""Keeps milliseconds in the job store on SQLite.
 
-Under Python 3.11 DBOS 3.4 keeps whole seconds on SQLite (it takes `unixepoch('subsec')` to need 3.12). Jobs
-that arrive within one second would then run and be listed in no order, and times would be off by up to a
-second. SQLite's julianday has always had milliseconds, so its expression takes the place of DBOS's own.
+Under Python 3.11 DBOS 3.4 keeps whole seconds on SQLite (it assumes that `unixepoch('subsec')` needs 3.12).
+Jobs that arrive within one second would run and be listed in any order, and times would be wrong by up to a
+second. SQLite's julianday has always had milliseconds, so it replaces DBOS's expression.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ _theirs = SystemDatabase._now_ms_sql
 
 
 def keep_milliseconds() -> None:
-    """Take effect for tables that are made, and statements that are run, from now on."""
+    """Patch DBOS; tables that exist already and statements that ran before keep whole seconds."""
     migrations = _migration.sqlite_migrations
     migrations[:] = [sql.replace(_whole_seconds, f"({MILLISECONDS})") for sql in migrations]
     SystemDatabase._now_ms_sql = _now  # type: ignore[method-assign, assignment]

@@ -1,6 +1,6 @@
-"""One durable step: a request runs on a model's replica, its events go to the job's stream.
+"""The durable step of a job: runs a request on a model's replica, and relays its events to the job's stream.
 
-A replica that dies raises one of Ray's errors here, and the step is tried again on another.
+A replica that dies raises one of Ray's errors here, and the step is retried on another.
 """
 
 import asyncio
@@ -15,21 +15,21 @@ from dbos import error as dbos_errors
 from audiograph.errors import AudiographError, TimeLimitExceeded
 from audiograph.schemas import Request
 from deployments.config import JobsConfig
-from deployments.jobs.durable import EVENTS, stored
+from deployments.jobs.durable import EVENTS
 from deployments.jobs.graph import Outcome
 from deployments.replica.handle import (
     BACKOFF,
     FIRST_PAUSE_SECONDS,
-    REPLICA_DIED,
-    Event,
+    RETRYABLE,
     ModelHandle,
-    gave_up,
-    result_of,
+    collect_result,
+    unavailable,
 )
+from deployments.replica.protocol import Event, new_call
 
 
 class StepFailed(Exception):
-    """A failed step as it is stored: DBOS keeps ``code`` and ``data`` beside the message, as JSON."""
+    """A failed step, as DBOS stores it: ``code`` and ``data`` beside the message, as JSON."""
 
     def __init__(self, error: AudiographError, *, stage: str | None, attempt: int) -> None:
         super().__init__(error.message)
@@ -38,7 +38,7 @@ class StepFailed(Exception):
 
 
 class DurableModels:
-    """A graph's `Models` within one execution of one job."""
+    """The `Models` of a graph, within one execution of one job."""
 
     def __init__(
         self,
@@ -66,38 +66,42 @@ class DurableModels:
             "max_attempts": self._config.step_attempts,
             "interval_seconds": FIRST_PAUSE_SECONDS,
             "backoff_rate": BACKOFF,
-            "should_retry": lambda error: isinstance(error, REPLICA_DIED),
+            "should_retry": lambda error: isinstance(error, RETRYABLE),
             "preemptible": True,
             "timeout_seconds": max(0.001, self._deadline - time.monotonic()),
         }
         try:
-            return await DBOS.run_step_async(options, self._attempt_run, stored(request))
+            return await DBOS.run_step_async(options, self._attempt_run, request)
         except dbos_errors.DBOSStepTimeoutError:
             message = f"the job ran for longer than its limit of {self._time_limit:g} s"
             raise self.failed(TimeLimitExceeded(message, details={"time_limit": self._time_limit})) from None
         except dbos_errors.DBOSMaxStepRetriesExceeded as error:
-            raise self.failed(gave_up(request.model, error.errors, self._job_id)) from None
+            raise self.failed(unavailable(request.model, error.errors, self._job_id)) from None
 
     def failed(self, error: AudiographError) -> StepFailed:
-        """The error, with where the job was when it happened."""
+        """Wrap an error with the job's current stage and attempt."""
         return StepFailed(error, stage=self._stage, attempt=self._attempt)
 
-    async def _attempt_run(self, request: dict[str, Any]) -> Outcome:
+    async def _attempt_run(self, request: Request) -> Outcome:
         await self._begin_attempt()
-        call = {"task": request["task"], "request": request, "job_id": self._job_id, "attempt": self._attempt}
-        events = self._handles[request["model"]].stream(call)
+        call = new_call(request, job_id=self._job_id, attempt=self._attempt)
+        messages = self._handles[request.model or ""].stream(call)
         try:
-            result = await result_of(events, self._relay)
+            result = await collect_result(messages, self._relay)
         except AudiographError as error:
             raise self.failed(error) from None
-        outcome: Outcome = Outcome(**result)  # type: ignore[typeddict-item]  # the replica's contract
-        return outcome
+        return {
+            "result": result["result"],
+            "artifacts": result["artifacts"],
+            "weights": result["weights"],
+            "timings": result["timings"],
+        }
 
     async def _relay(self, event: Event) -> None:
         await self._emit(event["type"], **{key: value for key, value in event.items() if key != "type"})
 
     async def _begin_attempt(self) -> None:
-        """Count an attempt at the job: one for each execution, one more each time a step is tried again."""
+        """Count an attempt at the job: one for each execution, and one for each retry of a step."""
         first_call = self._attempt == 0
         if first_call:
             self._attempt = await asyncio.to_thread(self._last_attempt)
@@ -118,6 +122,6 @@ class DurableModels:
 
 
 def _is_retry() -> bool:
-    """Whether this try of the step is not its first."""
+    """Whether the current step runs again after a failure."""
     status = DBOS.step_status
     return status is not None and bool(status.current_attempt)

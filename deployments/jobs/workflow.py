@@ -1,7 +1,7 @@
-"""The durable side of a job: one DBOS workflow per task, which runs the task's graph.
+"""The durable workflow of each task, which runs the task's graph.
 
-Workflows are registered when this module is imported, and Ray pickles deployment classes by value, so this
-module is imported by the runner by name, never defined beside it.
+Workflows are registered when this module is imported, and Ray pickles deployment classes by value. So they
+have a module of their own, which the runner imports.
 """
 
 import logging
@@ -9,20 +9,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-from dbos import DBOS
+from dbos import DBOS, PortableWorkflowError
 from dbos import error as dbos_errors
-from dbos._serialization import PortableWorkflowError  # how a replayed step's error comes back
 
 from audiograph.errors import AudiographError, InternalError
 from audiograph.schemas import ANY_REQUEST, Request, TaskName
 from deployments.config import JobsConfig
-from deployments.jobs.durable import MAX_RECOVERIES
-from deployments.jobs.graph import Outcome
+from deployments.jobs.durable import MAX_RECOVERIES, TASKS
+from deployments.jobs.graph import Graphs, Outcome
 from deployments.jobs.records import JobRecords
 from deployments.jobs.steps import DurableModels, StepFailed
 from deployments.replica.handle import ModelHandle
 from deployments.storage.artifacts import ArtifactStore
-from graphs.registry import GRAPHS
 
 logger = logging.getLogger("audiograph.jobs")
 
@@ -33,15 +31,16 @@ class Submission(TypedDict):
     request: dict[str, Any]
     digest: str
     notes: NotRequired[list[str]]
-    """What became of the request when it was submitted; they come first in the result's."""
+    """Notes from the submission; they come first among the result's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the workflows of this process work with."""
+    """Everything that the workflows of this process use."""
 
     config: JobsConfig
     handles: Mapping[str, ModelHandle]
+    graphs: Graphs
     store: ArtifactStore
     records: JobRecords
 
@@ -49,8 +48,8 @@ class Runtime:
 _runtime: Runtime | None = None
 
 
-def use(runtime: Runtime) -> None:
-    """Give this process's workflows what they work with; called once, before DBOS is launched."""
+def configure(runtime: Runtime) -> None:
+    """Set what this process's workflows use. Call it once, before DBOS is launched."""
     global _runtime  # noqa: PLW0603  # workflows are plain functions that DBOS calls by name
     _runtime = runtime
 
@@ -63,20 +62,20 @@ def _workflow(task: TaskName) -> Callable[[Submission], Awaitable[dict[str, Any]
     return run
 
 
-WORKFLOWS = {task: _workflow(task) for task in GRAPHS}
+WORKFLOWS = {task: _workflow(task) for task in TASKS}
 
 
 async def run_job(task: TaskName, submission: Submission) -> dict[str, Any]:
-    """Run a job's graph to its end and give what the job record keeps."""
-    assert _runtime is not None, "the runner must call use() before it launches DBOS"
+    """Run a job's graph to its end and return the outcome that the job record keeps."""
+    assert _runtime is not None, "the runner must call configure() before it launches DBOS"
     runtime = _runtime
     job_id = DBOS.workflow_id
     assert job_id is not None
     request: Request = ANY_REQUEST.validate_python(submission["request"])
     models = _models(runtime, job_id, request)
     try:
-        outcome = await GRAPHS[task](request, models)
-    except (StepFailed, PortableWorkflowError):
+        outcome = await runtime.graphs[task](request, models)
+    except (StepFailed, PortableWorkflowError):  # the latter is the error of a step that is replayed
         await _settle(runtime, job_id, None)
         raise
     except dbos_errors.DBOSException:  # canceled, or taken over by another runner: not the job's failure
@@ -104,12 +103,12 @@ def _models(runtime: Runtime, job_id: str, request: Request) -> DurableModels:
 def _failure(error: Exception, job_id: str, models: DurableModels) -> StepFailed:
     if isinstance(error, AudiographError):
         return models.failed(error)
-    logger.exception("a graph broke", extra={"audio_job_id": job_id})
-    return models.failed(InternalError("the job's graph broke; the server's log says why"))
+    logger.exception("unexpected error in a graph", extra={"audio_job_id": job_id})
+    return models.failed(InternalError("internal error while running the job; see the server log"))
 
 
 async def _settle(runtime: Runtime, job_id: str, outcome: Outcome | None) -> list[dict[str, Any]]:
-    """Release the job's files, remove what cut-off attempts left, and give its artifacts' records."""
+    """Unpin the job's files, delete leftovers of interrupted attempts, and return its artifacts' records."""
 
     def settle() -> list[dict[str, Any]]:
         kept = outcome["artifacts"] if outcome else []

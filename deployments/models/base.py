@@ -1,11 +1,17 @@
-"""The model author's interface. A new model is one subclass of `Model` in one file, and one config entry.
+"""The model author's interface: a new model is one class in one file, and one entry in the configuration.
 
-The author writes plain blocking code; `deployments.replica.replica` runs it in threads and does progress,
-cancel, variants, memory, batching, storage, metrics and health. Nothing here needs a cluster.
+An author subclasses one of three bases, by the way the model serves its requests, and implements its verb:
+
+    Model             one request at a time                         ``run``
+    BatchedModel      several requests in one pass                  ``run_batch``
+    ContinuousModel   requests that join and leave between steps    ``run_continuous``
+
+The code is plain and blocking. `deployments.replica.replica` runs it in threads, and does progress,
+cancellation, variants, memory, batching, storage, metrics and health. Nothing here needs a cluster.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,37 +21,48 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from audiograph.schemas import AudioFormat, Request, Result, TaskName, Voice, Weights
+from audiograph.schemas import AudioFormat, Request, Result, TaskName, Weights
 from deployments.audio.recording import AudioStream, Recording
 from deployments.config import WeightsPolicy
-from deployments.models.voices import check_transcripts, recast
 
 Engine = TypeVar("Engine")
+"""A loaded variant, as the family represents it."""
+RequestT = TypeVar("RequestT", bound=Request)
+"""The class of the requests that a family serves, or a union of classes."""
+RequestT_co = TypeVar("RequestT_co", bound=Request, covariant=True)
 Samples = NDArray[np.float32]
 
 
 class Options(BaseModel):
-    """A model's own options from its config entry; subclass it to add some. Unknown keys are refused."""
+    """A model's own options from its entry in the configuration; subclass it to add fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class AudioOutput:
-    """Audio that a model made: float32 samples ``[channels, frames]`` or ``[frames]`` within -1..1.
+    """Audio to be stored: float32 samples ``[channels, frames]`` or ``[frames]`` within -1..1.
 
-    Samples that are too long for memory come as a recording, from `RunContext.recording`.
+    Samples that are too long for memory are a recording, from `RunContext.recording`.
     """
 
     name: str
     samples: Samples | Recording
     sample_rate: int
+    """Hz."""
     format: AudioFormat = "wav"
+
+    def frames(self) -> Samples:
+        """Return all samples as one array ``[frames, channels]``; a recording is read into memory."""
+        if isinstance(self.samples, Recording):
+            empty = np.zeros((0, self.samples.channels), np.float32)
+            return np.concatenate([*self.samples.blocks(), empty])
+        return np.atleast_2d(self.samples).T
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutput:
-    """Any other file that a model made, such as subtitles or a picture."""
+    """Any other file to be stored, such as subtitles or a picture."""
 
     name: str
     content: bytes
@@ -54,41 +71,43 @@ class FileOutput:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a run gives back. ``{artifact:NAME}`` needs no resolving: results name files by their names."""
+    """Result and files of one request. The result refers to files by their names."""
 
     result: Result
     files: Sequence[AudioOutput | FileOutput] = ()
     audio_seconds: float | None = None
-    """Seconds of audio heard or made, for the real-time factor."""
+    """Duration of the audio that was read or generated, for the real-time factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceSample:
-    """A recorded voice: what a model that clones voices hears of it."""
+    """A recorded voice, for models that clone voices."""
 
     name: str
     samples: Samples
     """Mono ``[frames]``."""
     sample_rate: int
+    """Hz."""
     transcript: str | None
-    """What is said in it, where that is known."""
+    """The words of the recording; None if they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadContext:
-    """What `Model.load` is given: where to put the engine, and which weights to take."""
+    """Device and weights for `Family.load`."""
 
     device: str
     """``"cpu"`` or ``"cuda"``."""
     policy: WeightsPolicy
     work_dir: Path
-    """A folder for tiny checkpoints and downloads; shared by replicas of one machine."""
+    """A folder for tiny checkpoints and downloads; replicas of one machine share it."""
 
 
 class RunContext(Protocol):
-    """What `Model.run` is given beside the request. All of it may be called from the model's thread."""
+    """Input audio of one request, and its connection to the caller. The model's thread may call all of it."""
 
     device: str
+    """``"cpu"`` or ``"cuda"``."""
     job_id: str
 
     def audio(
@@ -100,31 +119,34 @@ class RunContext(Protocol):
         the given one, resampled, or the file's own.
 
         Raises:
-            NotFound: the file is gone.
-            InvalidAudio: it cannot be decoded.
+            NotFound: the file does not exist any more.
+            InvalidAudio: the file cannot be decoded.
         """
         ...
 
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
-        """A recorded voice, resampled, by the id that a checked request names.
+        """Load a recorded voice by the id in a checked request, resampled to a sample rate in Hz.
 
         Raises:
-            NotFound: its recording is gone.
-            InvalidAudio: it cannot be decoded.
+            NotFound: the recording does not exist any more.
+            InvalidAudio: the recording cannot be decoded.
         """
         ...
 
     def stream(self, file_id: str) -> AbstractContextManager[AudioStream]:
-        """Decode a stored file block by block, at its own rate, for what may be too long for memory.
+        """Decode a stored file block by block, at its own sample rate; it may be too long for memory.
 
         Raises:
-            NotFound: the file is gone.
-            InvalidAudio: it cannot be decoded; this may turn out while its blocks are read.
+            NotFound: the file does not exist any more.
+            InvalidAudio: the file cannot be decoded; reading the blocks may raise it as well.
         """
         ...
 
     def recording(self, channels: int) -> Recording:
-        """An empty recording on disk, for samples that may be too long for memory. It ends with the run."""
+        """Create an empty recording on disk, for samples that may be too long for memory.
+
+        It is deleted when the request is finished and its outputs are stored.
+        """
         ...
 
     def progress(self, fraction: float, stage: str | None = None) -> None:
@@ -140,153 +162,128 @@ class RunContext(Protocol):
         ...
 
 
-class Ticket(Protocol):
-    """One request in a batch in flight."""
+class Ticket(Protocol[RequestT_co]):
+    """One request of a continuous batch."""
 
     @property
-    def request(self) -> Any:
-        """What is asked."""
+    def request(self) -> RequestT_co:
+        """The request, as `Family.check_request` accepted it."""
         ...
 
     @property
     def context(self) -> RunContext:
-        """Its own line to its caller."""
+        """The context of this request alone."""
         ...
 
     def finish(self, outcome: Output | Exception) -> None:
-        """Hand over its output, or the exception that it alone met, and free its seat. Once."""
+        """Resolve the request, once, with its output or the exception that it alone raised."""
         ...
 
 
-class Intake(Protocol):
-    """Where `Model.run_in_flight` gets its requests from, while others of them run."""
+class Intake(Protocol[RequestT_co]):
+    """The source of requests for `ContinuousModel.run_continuous`."""
 
-    seats: int
-    """The most requests that may be unfinished at a time."""
+    capacity: int
+    """Maximum number of unfinished requests."""
 
-    def take(self) -> Sequence[Ticket]:
-        """Whatever waits and finds a free seat, now; it does not wait. Call it between steps."""
+    def take(self) -> Sequence[Ticket[RequestT_co]]:
+        """Take the waiting requests for which there is capacity, without waiting; call it between steps."""
         ...
 
 
 @dataclass(slots=True)
 class Loaded(Generic[Engine]):
-    """A loaded variant: the engine, and what its weights are."""
+    """A loaded variant, and the kind of its weights."""
 
     engine: Engine
     weights: Weights = "none"
 
 
-class Model(ABC, Generic[Engine]):
-    """One model family. Class attributes are read without loading anything; keep module imports light."""
+class Family(ABC, Generic[Engine, RequestT]):
+    """Common base of all models: class attributes describe the family, methods load and check it.
+
+    Do not subclass it directly, but `Model`, `BatchedModel` or `ContinuousModel`. The configuration imports
+    the class in processes that load nothing, so keep the imports of its module light.
+    """
 
     tasks: ClassVar[tuple[TaskName, ...]]
-    reasons_not_to: ClassVar[Mapping[TaskName, str]] = {}
-    """Why it does not serve a task that one might expect of it."""
+    unsupported_tasks: ClassVar[Mapping[TaskName, str]] = {}
+    """The reason why a task is not served, for tasks that one might expect of the family."""
     variants: ClassVar[tuple[str, ...]]
     default_variant: ClassVar[str]
     needs_weights: ClassVar[bool] = True
-    """False for models without weights: everything then says ``weights: "none"``."""
+    """False for models without weights, which are listed with ``weights: "none"``."""
     checkpoint: ClassVar[str | None] = None
-    """What its authors call the weights that it is known for."""
-    clones_voices: ClassVar[bool] = False
-    """True for models whose requests may name recorded voices, which come by `RunContext.voice`."""
-    needs_transcripts: ClassVar[bool] = False
-    """True if it can only clone a voice whose transcript is known."""
+    """The published name of the weights."""
     options_class: ClassVar[type[Options]] = Options
     concurrency: ClassVar[int] = 1
-    """How many runs may share one engine at a time (run_batch counts as one)."""
+    """Number of runs that may share one engine at a time; a batch counts as one."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     @classmethod
     def missing(cls) -> str | None:
-        """What must be installed before this model can run here, as a sentence; None if nothing."""
+        """Return a sentence about the package that must be installed here first; None if there is none."""
         return None
 
-    @classmethod
-    def voices(cls) -> list[Voice]:
-        """The voices that ``voice`` may name; empty if the model has none to name."""
-        return []
-
-    def own_speed(self, speed: float) -> float:
-        """The speed that ``run`` gives its speech by itself, where so much is asked of ``speak``.
-
-        What is missing is made up for afterwards, by stretching what was spoken; the pitch stays.
-        """
-        return 1.0
-
-    def check_request(self, request: Request, variant: str) -> None:
-        """Refuse what this model cannot do, before a job exists.
+    def check_request(self, request: RequestT, variant: str) -> None:
+        """Refuse a request that this model cannot serve, before a job exists.
 
         Raises:
-            InvalidRequest: with the field, the value and what would be right.
+            InvalidRequest: with the field, its value and a valid one.
         """
-
-    def without_voices(self, request: Request, missing: Collection[str]) -> Request:
-        """A copy of a checked request in which the default voice speaks for voices that are not there."""
-        return recast(request, dict.fromkeys(missing))
-
-    def check_voices(self, request: Request, transcripts: Mapping[str, str | None]) -> None:
-        """Refuse recorded voices that this model cannot clone, before a job exists.
-
-        Args:
-            request: checked, and `without_voices` that are not there.
-            transcripts: what is said in each recorded voice that it names; None where that is not known.
-
-        Raises:
-            InvalidRequest: with the field, the voice and what would be right.
-        """
-        if self.needs_transcripts:
-            check_transcripts(request, transcripts)
 
     @abstractmethod
     def load(self, variant: str, context: LoadContext) -> Loaded[Engine]:
-        """Load a variant. Runs in a thread; heavy imports belong here.
+        """Load a variant. Runs in a thread; import heavy packages here.
 
         Raises:
-            WeightsMissing: the policy is ``pretrained`` and the weights are neither here nor to be fetched.
+            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
         """
-
-    def run(self, engine: Engine, request: Any, context: RunContext) -> Output:
-        """Serve one request. Runs in a thread; report progress and `check` at every model step.
-
-        Not needed by a model that defines `run_batch` or `run_in_flight`.
-        """
-        raise NotImplementedError
-
-    def run_batch(
-        self, engine: Engine, requests: Sequence[Any], contexts: Sequence[RunContext]
-    ) -> Sequence[Output | Exception]:
-        """Serve several requests in one pass; define it where the device gains by it.
-
-        Returns one entry per request, in order: its output, or the exception that it alone met (Canceled
-        for a request whose context says so). A batch that raises is split in halves, and each tried again.
-        """
-        raise NotImplementedError  # replaced where a model batches; `batches` tells
-
-    def run_in_flight(self, engine: Engine, intake: Intake) -> None:
-        """Serve requests that come and go while others run; define it where a model works step by step.
-
-        Take what waits between steps, finish each ticket as soon as its own work is done (with Canceled,
-        where its context says so), and return when none is left. What is raised here is met by all that are
-        unfinished: they are split in halves, and each half is tried again from its start.
-        """
-        raise NotImplementedError  # replaced where a model batches in flight; `batches_in_flight` tells
-
-    @classmethod
-    def batches(cls) -> bool:
-        """Whether the class defines `run_batch`."""
-        return cls.run_batch is not Model.run_batch
-
-    @classmethod
-    def batches_in_flight(cls) -> bool:
-        """Whether the class defines `run_in_flight`."""
-        return cls.run_in_flight is not Model.run_in_flight
 
     def unload(self, engine: Engine) -> None:
-        """Let go of what the garbage collector would not: handles, threads, memory maps."""
+        """Release resources that the garbage collector does not: handles, threads, memory maps."""
 
     def check_engine(self, engine: Engine) -> None:
-        """A cheap health test of an idle engine; raise if it is broken."""
+        """Test an idle engine cheaply; raise if it is broken."""
+
+    def postprocess(self, request: RequestT, output: Output) -> Output:
+        """Return the output to store, after the run and without the engine. Runs in a thread."""
+        return output
+
+
+class Model(Family[Engine, RequestT]):
+    """A model that serves one request at a time."""
+
+    @abstractmethod
+    def run(self, engine: Engine, request: RequestT, context: RunContext) -> Output:
+        """Serve one request. Runs in a thread; report progress, or `check`, at every model step."""
+
+
+class BatchedModel(Family[Engine, RequestT]):
+    """A model that serves several requests in one pass, because the device is faster that way."""
+
+    @abstractmethod
+    def run_batch(
+        self, engine: Engine, requests: Sequence[RequestT], contexts: Sequence[RunContext]
+    ) -> Sequence[Output | Exception]:
+        """Serve several requests of one task. Runs in a thread.
+
+        Returns one entry per request, in order: its output, or the exception that it alone raised (Canceled
+        if its context raised that). If the batch raises, it is split in halves, and each half is retried.
+        """
+
+
+class ContinuousModel(Family[Engine, RequestT]):
+    """A model that works in steps, between which requests join and leave the running batch."""
+
+    @abstractmethod
+    def run_continuous(self, engine: Engine, intake: Intake[RequestT]) -> None:
+        """Serve requests step by step until none is left. Runs in a thread.
+
+        Take waiting requests between steps, and finish each ticket as soon as its own work is done, or with
+        Canceled if its context raised that; `deployments.models.kit.continuous` has the loop. An exception
+        that is raised here reaches all unfinished requests: they are split in halves, and each half is
+        retried from its start.
+        """

@@ -1,4 +1,4 @@
-"""Speech without a model: a voice's own recording, handed back. To try clients, and everything else, on."""
+"""A model for tests of clients: it returns the recordings of the voices instead of generating speech."""
 
 import math
 import time
@@ -7,36 +7,31 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from audiograph.schemas import DialogueRequest, SpeakRequest, TaskName, Turn
-from deployments.models.base import (
-    LoadContext,
-    Loaded,
-    Model,
-    Options,
-    Output,
-    RunContext,
-    Samples,
-)
-from deployments.models.kit.dialogue import Span, SpokenPart, dialogue_output, spans, speech_output
+from audiograph.schemas import TaskName, Turn
+from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
+from deployments.models.kit.speaking import turns_of
+from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
 
 SAMPLE_RATE = 24_000
 DEFAULT_VOICE = "tone"
 TONE_HZ, TONE_SECONDS, TONE_LEVEL = 220.0, 1.0, 0.2
 STEP_SECONDS = 0.05
-"""Between two looks at whether the caller has canceled."""
+"""Interval of the checks for a cancellation."""
 
 
 class MockOptions(Options):
-    """How long it seems to work."""
+    """Simulated durations."""
 
-    load_seconds: float = Field(1.0, ge=0, le=600, description="As long as a small model takes.")
-    speak_seconds: float = Field(0.5, ge=0, le=600, description="For each turn.")
+    load_seconds: float = Field(1.0, ge=0, le=600, description="Simulated load of a variant.")
+    speak_seconds: float = Field(0.5, ge=0, le=600, description="Simulated speech, per turn.")
 
 
-class Mock(Model[None]):
-    """``speak`` copies the voice's recording; ``dialogue`` joins those of its turns. No torch, no weights.
+class Mock(SpeechModel[None, SpeechRequest], Model[None, SpeechRequest]):
+    """Returns the recording of each voice: one for ``speak``, and those of all turns joined for ``dialogue``.
 
-    It takes any parameter and uses none, so that every request for another model can be tried on it.
+    It needs no weights and no torch. It accepts any parameter and ignores it, so that requests for other
+    models can be tried on it.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
@@ -50,31 +45,26 @@ class Mock(Model[None]):
     options: MockOptions
 
     def load(self, variant: str, context: LoadContext) -> Loaded[None]:
-        """Take as long as is configured."""
+        """Wait for the configured time."""
         time.sleep(self.options.load_seconds)
         return Loaded(None)
 
-    def run(self, engine: None, request: SpeakRequest | DialogueRequest, context: RunContext) -> Output:
-        """Hand back what the voices sound like."""
-        if isinstance(request, DialogueRequest):
-            return self._dialogue(request, context)
-        part = self._speak(Turn(text=request.text, voice=request.voice), Span(context))
-        return speech_output(part, SAMPLE_RATE, request.format, _notes(request.parameters, request.seed))
+    def run(self, engine: None, request: SpeechRequest, context: RunContext) -> Output:
+        """Return the recordings of the voices; without a voice, a tone."""
+        turns = turns_of(request)
+        slices = progress_slices(context, len(turns))
+        parts = [self._speak(turn, progress) for turn, progress in zip(turns, slices, strict=True)]
+        return spoken_output(request, parts, SAMPLE_RATE, _notes(request.parameters, request.seed))
 
-    def _dialogue(self, request: DialogueRequest, context: RunContext) -> Output:
-        turns_and_spans = zip(request.turns, spans(context, len(request.turns)), strict=True)
-        parts = [self._speak(turn, span) for turn, span in turns_and_spans]
-        return dialogue_output(parts, SAMPLE_RATE, request.format, _notes(request.parameters, request.seed))
-
-    def _speak(self, turn: Turn, span: Span) -> SpokenPart:
+    def _speak(self, turn: Turn, progress: ProgressSlice) -> SpokenPart:
         steps = math.ceil(self.options.speak_seconds / STEP_SECONDS)
         for step in range(steps):
-            span.progress(step / steps)
+            progress.report(step / steps)
             time.sleep(self.options.speak_seconds / steps)
-        span.progress(1.0)
+        progress.report(1.0)
         if turn.voice is None:
             return SpokenPart(DEFAULT_VOICE, turn.text, _tone())
-        voice = span.context.voice(turn.voice, sample_rate=SAMPLE_RATE)
+        voice = progress.context.voice(turn.voice, sample_rate=SAMPLE_RATE)
         return SpokenPart(voice.name, turn.text, voice.samples)
 
 

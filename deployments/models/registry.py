@@ -1,31 +1,40 @@
-"""The configured models, by name: what each serves, and what a request must be to be served.
+"""The configured models by name: the only way to models for the ingress and the jobs.
 
-Made from the configuration alone, in any process: model classes are imported, nothing is loaded.
+It is built from the configuration alone, in any process: it imports model classes, and loads nothing.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
-from audiograph.schemas import Request, TaskName, Voice
+from audiograph.schemas import Request, TaskName, Voice, Weights
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
-from deployments.models.base import Model, Options
+from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options
+from deployments.models.kit.speech_model import SpeechModel
+from deployments.models.kit.weights import hub_reachable
 
-LISTED = 20
-"""The most names that a message lists; an error's details have them all."""
+MAX_LISTED = 20
+"""Maximum number of names in a message; the details of an error have all of them."""
+HUB = "https://huggingface.co"
+"""The hub of published weights. A model of the policy ``auto`` takes random ones if it cannot be reached."""
+
+AnyFamily = Family[Any, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_BASES = (Model, BatchedModel, ContinuousModel)
+_SPEECH_TASKS = {"speak", "dialogue"}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a configured model without loading it."""
+    """Facts about a configured model that are known without loading it."""
 
     name: str
     tasks: tuple[TaskName, ...]
@@ -38,30 +47,39 @@ class ModelCard:
     weights_policy: WeightsPolicy
     config: ModelConfig
     missing: str | None
-    """What must be installed before it can run; None if nothing, or if its replicas run in a Python that
-    only Ray knows of."""
+    """A sentence about what must be installed before it can run; None if nothing is missing, or if its
+    replicas run in a Python environment that only Ray knows."""
 
 
 class Registry:
-    """Cards by name, in the order of the configuration; fills in and checks requests."""
+    """The configured models, in the order of the configuration.
+
+    Args:
+        cards: of all models, by name.
+        models: of the same names.
+        defaults: the model that serves a task if the request names none.
+        work_dir: the folder that remembers whether the hub can be reached.
+    """
 
     def __init__(
         self,
         cards: Mapping[str, ModelCard],
-        models: Mapping[str, Model[Any]],
+        models: Mapping[str, AnyFamily],
         defaults: Mapping[TaskName, str],
+        work_dir: Path,
     ) -> None:
         self.cards = dict(cards)
         self._models = dict(models)
         self._defaults = dict(defaults)
-        self._known_voices: dict[str, list[Voice]] = {}
+        self._work_dir = work_dir
+        self._voices: dict[str, list[Voice]] = {}
 
     @classmethod
     def from_config(cls, config: AppConfig) -> "Registry":
-        """The registry of a configuration.
+        """Build the registry of a configuration.
 
         Raises:
-            ValueError: a class, option, variant or default in it does not exist; the message has the path.
+            ValueError: a class, option, variant or default does not exist; the message has the path.
         """
         models = {name: configured_model(name, entry) for name, entry in config.models.items()}
         cards = {name: _card(name, model, config) for name, model in models.items()}
@@ -71,13 +89,13 @@ class Registry:
                 raise ValueError(
                     f"defaults.{task}: {name!r} does not serve it; {_listed('models that do', fitting)}"
                 )
-        return cls(cards, models, config.defaults)
+        return cls(cards, models, config.defaults, config.work_dir)
 
     def card(self, name: str) -> ModelCard:
-        """The card of a model.
+        """Return the card of a model.
 
         Raises:
-            NotFound: it is not configured.
+            NotFound: the model is not configured.
         """
         try:
             return self.cards[name]
@@ -85,79 +103,120 @@ class Registry:
             known = _listed("configured", self.cards)
             raise NotFound(f"there is no model {name!r}; {known}", field="model") from None
 
-    def resolve(self, request: Request) -> Request:
-        """A copy of the request with model and variant filled in, which that model can serve.
+    def select(self, task: TaskName, model: str | None, variant: str | None) -> ModelCard:
+        """Return the card of the model that serves a task.
+
+        Args:
+            task: of the request.
+            model: the model that the request names; if None, the task's default is selected.
+            variant: the variant that the request names; if the default model does not have it, the first
+                model that has it is selected instead.
 
         Raises:
-            NotServed: no model serves the task, or the model or the variant named does not.
-            InvalidRequest: the model refuses a field's value.
-            ModelUnavailable: a package or the environment that the model needs is not there.
+            NotServed: no model serves the task, or the named model does not.
         """
-        task: TaskName = request.task  # type: ignore[attr-defined]  # every class of a request has it
-        card = self._serving(task, request.model, request.variant)
+        fitting = {card.name: card for card in self.cards.values() if task in card.tasks}
+        if not fitting:
+            tasks = list(dict.fromkeys(task for card in self.cards.values() for task in card.tasks))
+            raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
+        name = model or self._default(task, fitting, variant)
+        if name not in fitting:
+            raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
+        return fitting[name]
+
+    def resolve(self, request: Request) -> Request:
+        """Return a copy of a request with model and variant filled in, once the model has checked it.
+
+        Raises:
+            NotServed: no model serves the task, or the named model or variant does not.
+            InvalidRequest: the model refuses the value of a field.
+            ModelUnavailable: a package or the environment of the model is not installed.
+        """
+        task: TaskName = request.task  # type: ignore[attr-defined]  # every concrete request has it
+        card = self.select(task, request.model, request.variant)
         variant = request.variant or card.default_variant
         if variant not in card.variants:
-            raise _refused(
-                f"model {card.name!r} has no variant {variant!r}",
-                "variant",
-                variant,
-                "variants",
-                card.variants,
-            )
+            fault = f"model {card.name!r} has no variant {variant!r}"
+            raise _refused(fault, "variant", variant, "variants", card.variants)
         if card.missing:
             raise ModelUnavailable(f"model {card.name!r} cannot run here: {card.missing}", field="model")
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._models[card.name].check_request(resolved, variant)
         return resolved
 
-    def model(self, name: str) -> Model[Any]:
-        """A configured model, to ask about requests; nothing of it is loaded.
-
-        Raises:
-            NotFound: it is not configured.
-        """
-        return self._models[self.card(name).name]
-
     def voices(self, name: str) -> list[Voice]:
-        """The voices that a model can name; none while a package that it needs is missing.
+        """Return a model's own voices; none while a package of the model is not installed.
 
         Raises:
             NotFound: the model is not configured.
         """
-        if name not in self._known_voices:
-            missing = self.card(name).missing
-            self._known_voices[name] = [] if missing else self._models[name].voices()
-        return self._known_voices[name]
+        if name not in self._voices:
+            missing, model = self.card(name).missing, self._models[name]
+            speaks = isinstance(model, SpeechModel) and not missing
+            self._voices[name] = model.voices() if speaks else []
+        return self._voices[name]
 
-    def _serving(self, task: TaskName, name: str | None, variant: str | None) -> ModelCard:
-        fitting = {card.name: card for card in self.cards.values() if task in card.tasks}
-        if not fitting:
-            tasks = list(dict.fromkeys(task for card in self.cards.values() for task in card.tasks))
-            raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
-        name = name or self._default(task, fitting, variant)
-        if name not in fitting:
-            raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
-        return fitting[name]
+    def without_voices(self, request: Request, missing: Collection[str]) -> Request:
+        """Return a copy of a resolved request in which the default voice replaces missing voices.
+
+        Raises:
+            NotFound: the model of the request is not configured.
+        """
+        model = self._model_of(request)
+        return model.without_voices(request, missing) if isinstance(model, SpeechModel) else request
+
+    def check_voices(self, request: Request, transcripts: Mapping[str, str | None]) -> None:
+        """Refuse recorded voices that the model of a resolved request cannot clone.
+
+        Args:
+            request: resolved, and `without_voices` that are missing.
+            transcripts: by recorded voice of the request; None if the transcript is not known.
+
+        Raises:
+            InvalidRequest: with the field, the voice and the cure.
+            NotFound: the model of the request is not configured.
+        """
+        model = self._model_of(request)
+        if isinstance(model, SpeechModel):
+            model.check_voices(request, transcripts)
+
+    def weights(self, name: str) -> Weights:
+        """Return the kind of weights that a model would load now.
+
+        Blocking: for the policy ``auto`` it tries to reach the hub, unless the answer is known.
+
+        Raises:
+            NotFound: the model is not configured.
+        """
+        card = self.card(name)
+        if not card.needs_weights:
+            return "none"
+        if card.weights_policy == "auto":
+            return "pretrained" if hub_reachable(HUB, self._work_dir) else "random"
+        return "random" if card.weights_policy == "tiny" else "pretrained"
+
+    def _model_of(self, request: Request) -> AnyFamily:
+        return self._models[self.card(request.model or "").name]
 
     def _why_not(self, name: str, task: TaskName) -> str:
         if name not in self.cards:
             return f"there is no model {name!r} for task {task!r}"
-        reason = self._models[name].reasons_not_to.get(task)
+        reason = self._models[name].unsupported_tasks.get(task)
         return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 
     def _default(self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None) -> str:
-        """The default for the task; or, if a variant is named that only others have, the first of those."""
+        """Return the default model of a task; or the first with the variant, if the default lacks it."""
         preferred = self._defaults.get(task)
         names = [preferred, *fitting] if preferred else list(fitting)
-        having = [name for name in names if variant in fitting[name].variants]
-        return (having or names)[0]
+        with_variant = [name for name in names if variant in fitting[name].variants]
+        return (with_variant or names)[0]
 
 
-def model_class(name: str, config: ModelConfig) -> type[Model[Any]]:
-    """The class of a model's entry.
+def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:
+    """Import the class of a model's entry.
 
     Raises:
-        ValueError: there is none of that path, or it is not a model.
+        ValueError: the class does not exist, or is not a complete model.
     """
     module_name, _, class_name = config.model_class.partition(":")
     path = f"models.{name}.class"
@@ -167,16 +226,28 @@ def model_class(name: str, config: ModelConfig) -> type[Model[Any]]:
         raise ValueError(f"{path}: module {module_name!r} cannot be imported: {error}") from error
     except AttributeError:
         raise ValueError(f"{path}: module {module_name!r} has no class {class_name!r}") from None
-    if not (isinstance(found, type) and issubclass(found, Model)):
-        fault = f"{config.model_class} is not a subclass of deployments.models.base.Model"
-        raise ValueError(f"{path}: {fault}")  # noqa: TRY004  # the value in the configuration is wrong
-    if found.run is Model.run and not found.batches() and not found.batches_in_flight():
-        raise ValueError(f"{path}: {config.model_class} defines none of run, run_batch and run_in_flight")
-    return found
+    if fault := _fault_of(found):
+        raise ValueError(f"{path}: {config.model_class} {fault}")
+    cls: type[AnyFamily] = found
+    return cls
 
 
-def model_options(name: str, cls: type[Model[Any]], config: ModelConfig) -> Options:
-    """A model's own options, checked by its class.
+def _fault_of(found: Any) -> str | None:
+    """Return the reason why a class cannot be configured as a model; None if it can."""
+    bases = [base for base in _BASES if isinstance(found, type) and issubclass(found, base)]
+    if len(bases) != 1:
+        return (
+            "is not a subclass of one of Model, BatchedModel and ContinuousModel in deployments.models.base"
+        )
+    if abstract := sorted(found.__abstractmethods__):
+        return f"does not define {', '.join(abstract)}"
+    if _SPEECH_TASKS.intersection(found.tasks) and not issubclass(found, SpeechModel):
+        return "speaks, but is not a subclass of deployments.models.kit.speech_model.SpeechModel"
+    return None
+
+
+def model_options(name: str, cls: type[AnyFamily], config: ModelConfig) -> Options:
+    """Check a model's own options by its class.
 
     Raises:
         ValueError: an option is unknown, or its value is not allowed.
@@ -192,8 +263,8 @@ def model_options(name: str, cls: type[Model[Any]], config: ModelConfig) -> Opti
         raise ValueError(f"{faults} ({known})") from error
 
 
-def configured_model(name: str, config: ModelConfig) -> Model[Any]:
-    """The model of an entry, with its options; nothing of it is loaded.
+def configured_model(name: str, config: ModelConfig) -> AnyFamily:
+    """Construct the model of an entry, with its options, without loading anything.
 
     Raises:
         ValueError: its class does not exist, or an option is unknown or not allowed.
@@ -202,10 +273,10 @@ def configured_model(name: str, config: ModelConfig) -> Model[Any]:
     return cls(model_options(name, cls, config))
 
 
-def _card(name: str, model: Model[Any], config: AppConfig) -> ModelCard:
+def _card(name: str, model: AnyFamily, config: AppConfig) -> ModelCard:
     entry = config.models[name]
     if not _NAME.fullmatch(name):
-        raise ValueError(f"models.{name}: a name is made of letters, digits, dots, dashes and underscores")
+        raise ValueError(f"models.{name}: a name has only letters, digits, dots, dashes and underscores")
     for kind in ("tasks", "variants"):
         values = getattr(model, kind)
         if not values or len(set(values)) < len(values):
@@ -225,16 +296,16 @@ def _card(name: str, model: Model[Any], config: AppConfig) -> ModelCard:
         default_variant=default_variant,
         needs_weights=model.needs_weights,
         checkpoint=model.checkpoint,
-        clones_voices=model.clones_voices,
-        needs_transcripts=model.needs_transcripts,
+        clones_voices=isinstance(model, SpeechModel) and model.clones_voices,
+        needs_transcripts=isinstance(model, SpeechModel) and model.needs_transcripts,
         weights_policy=entry.weights or config.weights,
         config=entry,
         missing=_missing(model, entry),
     )
 
 
-def _missing(model: Model[Any], config: ModelConfig) -> str | None:
-    """An environment has what its lock says, whatever there is in that of this process."""
+def _missing(model: AnyFamily, config: ModelConfig) -> str | None:
+    """Look for missing packages where the replicas run, which need not be this process's environment."""
     if config.environment:
         return environments.missing(config.environment)
     return None if config.runtime_env else model.missing()
@@ -245,12 +316,12 @@ def _refused(
     field: str,
     value: str,
     kind: Literal["tasks", "models", "variants"],
-    right: Sequence[str],
+    valid: Sequence[str],
 ) -> NotServed:
-    details = {"value": value, kind: list(right)}
-    return NotServed(f"{fault}; {_listed(kind, right)}", field=field, details=details)
+    details = {"value": value, kind: list(valid)}
+    return NotServed(f"{fault}; {_listed(kind, valid)}", field=field, details=details)
 
 
-def _listed(what: str, names: Sequence[str] | Mapping[str, Any]) -> str:
-    shown = ", ".join(list(names)[:LISTED]) or "none"
-    return f"{what}: {shown}" + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+def _listed(label: str, names: Sequence[str] | Mapping[str, Any]) -> str:
+    shown = ", ".join(list(names)[:MAX_LISTED]) or "none"
+    return f"{label}: {shown}" + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")

@@ -1,8 +1,8 @@
-"""From requests to runs of the model: queued by variant and task, taken alone or in batches.
+"""Queues requests by variant and task, and runs them on the model alone, in batches or continuously.
 
-A lane holds what waits for one variant and task. Its dispatcher waits until the variant is loaded and its
-engine has a free slot, takes as many requests as the model batches, and leaves them to a task of their own,
-which holds slot and variant until the model's thread has ended.
+A lane is the queue of one variant and task. Its dispatcher waits until the variant is loaded and its engine
+has a free slot, and takes as many requests as the model batches. A task of their own then holds slot and
+variant until the model's thread has ended.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ from typing import Any, Generic
 
 from audiograph.errors import AudiographError, OutOfMemory
 from audiograph.schemas import Request
-from deployments.models.base import Engine, Model, Output
+from deployments.models.base import BatchedModel, ContinuousModel, Engine, Family, Model, Output
+from deployments.models.kit.resources import is_out_of_memory
 from deployments.replica.context import ReplicaContext
 from deployments.replica.in_flight import LaneIntake
-from deployments.replica.lanes import Batch, Lane, Ran, Work
+from deployments.replica.lanes import Batch, Completed, Lane, Pending
 from deployments.replica.loading import Variant
-from deployments.replica.memory import Memory, is_out_of_memory, request_too_big
+from deployments.replica.memory import Memory, request_too_big
 from deployments.replica.variants import Variants
 from deployments.threads import Threads
 
@@ -30,23 +31,20 @@ logger = logging.getLogger("audiograph.models")
 class Batcher(Generic[Engine]):
     """Runs requests on a model's engines, as many together as the model batches.
 
-    A batch that raises is split in halves which are tried again, until the request that cannot be served
-    stands alone: its neighbours lose time, never their results. The same halving fits a batch into memory.
+    A batch that raises is split in halves which are retried, until the failing request is alone: its
+    neighbours lose time, never their results. The same halving makes a batch fit into memory.
 
     Args:
-        model: the model that runs them.
-        name: the model's name in the configuration, for messages.
-        variants: where engines come from.
-        threads: where the model runs.
-        memory: emptied of caches before another try, when it ran out.
-        max_batch_size: the most requests in one `Model.run_batch`, or in flight at a time.
-        batch_wait_seconds: how long the first request of a batch waits for others, once it could run; in
-            flight there is no need to.
+        model: runs the requests. name: the model's name in the configuration, for messages. variants: the
+        cache of engines. threads: run the model. memory: its caches are emptied before a retry when memory
+        ran out. max_batch_size: maximum number of requests in a batch. batch_wait_seconds: how long the first
+        request of a batch waits for others once it could run; a continuous
+            batch needs no wait.
     """
 
     def __init__(
         self,
-        model: Model[Engine],
+        model: Family[Engine, Any],
         *,
         name: str,
         variants: Variants[Engine],
@@ -60,114 +58,115 @@ class Batcher(Generic[Engine]):
         self._variants = variants
         self._threads = threads
         self._memory = memory
-        self._in_flight = model.batches_in_flight()
-        self._max_size = max_batch_size if model.batches() or self._in_flight else 1
+        self._max_size = 1 if isinstance(model, Model) else max_batch_size
         self._wait_seconds = batch_wait_seconds
         self._lanes: dict[tuple[str, str], Lane] = {}
 
-    async def submit(self, variant: str, task: str, request: Request, context: ReplicaContext) -> Ran:
-        """Run one request, sooner or later, and give what came of it.
+    async def submit(self, variant: str, task: str, request: Request, context: ReplicaContext) -> Completed:
+        """Queue a request, run it, and return its result.
 
-        A canceled caller leaves at once while its request waits, or while others in its batch go on;
-        otherwise when the model has let go of its request. Cancel the context first.
+        A canceled caller leaves at once while its request is queued, or while others in its batch run on;
+        otherwise when the model has released its request. Cancel the context first.
 
         Raises:
-            AudiographError: the variant cannot be loaded, or the model refuses; OutOfMemory if it does not
+            AudiographError: the variant cannot be loaded, or the model refuses; OutOfMemory if the request
+            does not
                 fit even alone.
-            Exception: whatever else the model raised.
+            Exception: any other error of the model.
         """
-        work = Work(request, context, asyncio.get_running_loop().create_future())
-        lane = self._enqueue((variant, task), work)
+        pending = Pending(request, context, asyncio.get_running_loop().create_future())
+        lane = self._enqueue((variant, task), pending)
         try:
-            outcome = await work.done
+            outcome = await pending.done
         except asyncio.CancelledError:
-            with suppress(ValueError):  # it is no longer there if it runs
-                lane.waiting.remove(work)
-            lane.news.set()
-            if work.batch:
-                await work.batch.let_go(work)
+            with suppress(ValueError):  # it is not queued any more if it runs
+                lane.waiting.remove(pending)
+            lane.changed.set()
+            if pending.batch:
+                await pending.batch.wait_released(pending)
             raise
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _enqueue(self, key: tuple[str, str], work: Work) -> Lane:
+    def _enqueue(self, key: tuple[str, str], pending: Pending) -> Lane:
         lane = self._lanes.setdefault(key, Lane())
-        lane.waiting.append(work)
-        lane.news.set()
+        lane.waiting.append(pending)
+        lane.changed.set()
         if lane.dispatcher is None or lane.dispatcher.done():
             lane.dispatcher = asyncio.get_running_loop().create_task(self._dispatch(key[0], lane))
         return lane
 
     async def _dispatch(self, name: str, lane: Lane) -> None:
         while lane.waiting:
-            asked_at = time.monotonic()
+            requested_at = time.monotonic()
             try:
                 variant = await self._variants.acquire(name)
             except Exception as error:
                 _fail(lane, error)
                 return
             loaded_at = time.monotonic()
-            for work in lane.waiting:
-                work.load_seconds += max(0.0, loaded_at - max(asked_at, work.queued_at))
+            for pending in lane.waiting:
+                pending.load_seconds += max(0.0, loaded_at - max(requested_at, pending.queued_at))
             await variant.slots.acquire()
-            if self._in_flight:
-                self._start(Batch([], in_flight=True), variant, lane)
+            if isinstance(self._model, ContinuousModel):
+                self._start(Batch([], continuous=True), variant, lane)
                 continue
             await self._fill(lane)
-            works = [lane.waiting.popleft() for _ in range(min(self._max_size, len(lane.waiting)))]
-            self._start(Batch(works), variant, lane)
+            taken = [lane.waiting.popleft() for _ in range(min(self._max_size, len(lane.waiting)))]
+            self._start(Batch(taken), variant, lane)
 
     async def _fill(self, lane: Lane) -> None:
-        """Wait for more requests, for as long as the oldest may wait; while the engine was busy it did."""
+        """Wait for more requests, for the rest of the time that the oldest may wait."""
         if not lane.waiting:
             return
         left = lane.waiting[0].queued_at + self._wait_seconds - time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(left):
                 while 0 < len(lane.waiting) < self._max_size:
-                    lane.news.clear()
-                    await lane.news.wait()
+                    lane.changed.clear()
+                    await lane.changed.wait()
 
     def _start(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
-        variant.running += len(batch.works)
+        variant.running += len(batch.requests)
         batch.task = asyncio.get_running_loop().create_task(self._run(batch, variant, lane))
-        for work in batch.works:
-            work.batch = batch
+        for pending in batch.requests:
+            pending.batch = batch
 
     async def _run(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
         try:
-            if batch.in_flight:
-                await self._fly(batch, variant, lane)
+            if batch.continuous:
+                await self._run_continuous(batch, variant, lane.waiting, is_open=lambda: not variant.leaving)
+                await asyncio.sleep(0)  # the intake's last changes on the loop come before the slot is free
             else:
-                await self._attempt(batch.works, variant)
+                await self._attempt(batch.requests, variant)
         except Exception as error:
-            for work in batch.works:
-                work.settle(error, "none")
+            for pending in batch.requests:
+                pending.settle(error, "none")
         finally:
-            for work in batch.works:
-                work.left.set()
-            variant.running -= len(batch.works)
+            for pending in batch.requests:
+                pending.released.set()
+            variant.running -= len(batch.requests)
             variant.slots.release()
             self._variants.release(variant)
 
-    async def _fly(self, batch: Batch, variant: Variant[Engine], lane: Lane) -> None:
-        """Serve what waits, and what joins, until none is left; after an error, those it met in halves."""
-        await self._fly_with(batch, variant, lane.waiting, is_open=lambda: not variant.leaving)
-        await asyncio.sleep(0)  # what the intake has left to the loop comes before the engine is free again
-
-    async def _fly_with(
-        self, batch: Batch, variant: Variant[Engine], waiting: deque[Work], is_open: Callable[[], bool]
+    async def _run_continuous(
+        self,
+        batch: Batch,
+        variant: Variant[Engine],
+        waiting: deque[Pending],
+        is_open: Callable[[], bool],
     ) -> None:
+        """Serve queued requests and those that join, until none is left; retry after an error in halves."""
         intake = LaneIntake(
             batch,
             variant,
             waiting,
             is_open=is_open,
-            seats=self._max_size,
-            told=lambda outcome: self._told(outcome, variant.name),
+            capacity=self._max_size,
+            normalized=lambda outcome: self._normalized(outcome, variant.name),
         )
-        error = await self._threads.run(self._fly_in_thread, variant, intake)
+        error = await self._threads.run(self._continuous_in_thread, variant, intake)
         if error is None:
             return
         unfinished = intake.unfinished or intake.take()
@@ -175,89 +174,100 @@ class Batcher(Generic[Engine]):
             for ticket in unfinished:
                 ticket.finish(error)
             return
-        logger.warning("%s %s: a batch in flight raised %r", self._name, variant.name, error)
-        works = [ticket.work for ticket in unfinished]
-        half = (len(works) + 1) // 2
-        for part in (works[:half], works[half:]):
+        logger.warning("%s %s: a continuous batch raised %r", self._name, variant.name, error)
+        requests = [ticket.pending for ticket in unfinished]
+        half = (len(requests) + 1) // 2
+        for part in (requests[:half], requests[half:]):
             if part:
-                await self._fly_with(batch, variant, deque(part), is_open=lambda: True)
+                await self._run_continuous(batch, variant, deque(part), is_open=lambda: True)
 
-    def _fly_in_thread(self, variant: Variant[Engine], intake: LaneIntake) -> Exception | None:
+    def _continuous_in_thread(self, variant: Variant[Engine], intake: LaneIntake) -> Exception | None:
+        model = self._model
+        assert isinstance(model, ContinuousModel)
         assert variant.loaded is not None
         engine = variant.loaded.engine
 
         def call() -> None:
-            self._model.run_in_flight(engine, intake)
-            if not intake.asked or intake.unfinished:
-                raise RuntimeError(f"run_in_flight ended with {len(intake.unfinished)} requests unfinished")
+            model.run_continuous(engine, intake)
+            if not intake.used or intake.unfinished:
+                raise RuntimeError(f"run_continuous ended with {len(intake.unfinished)} requests unfinished")
 
         return self._error_of(call, variant)
 
-    async def _attempt(self, works: Sequence[Work], variant: Variant[Engine]) -> None:
-        works = [work for work in works if not work.done.done()]
-        if not works:
+    async def _attempt(self, requests: Sequence[Pending], variant: Variant[Engine]) -> None:
+        requests = [pending for pending in requests if not pending.done.done()]
+        if not requests:
             return
         assert variant.loaded is not None
         weights = variant.loaded.weights
-        outcome = await self._threads.run(self._run_in_thread, variant, works)
+        outcome = await self._threads.run(self._run_in_thread, variant, requests)
         if isinstance(outcome, list):
-            for work, part in zip(works, outcome, strict=True):
-                work.settle(part, weights)
-        elif len(works) == 1:
-            works[0].settle(outcome, weights)
+            for pending, part in zip(requests, outcome, strict=True):
+                pending.settle(part, weights)
+        elif len(requests) == 1:
+            requests[0].settle(outcome, weights)
         else:
-            half = len(works) // 2
-            logger.warning("%s %s: a batch of %d raised %r", self._name, variant.name, len(works), outcome)
-            await self._attempt(works[:half], variant)
-            await self._attempt(works[half:], variant)
+            half = len(requests) // 2
+            size = len(requests)
+            logger.warning("%s %s: a batch of %d raised %r", self._name, variant.name, size, outcome)
+            await self._attempt(requests[:half], variant)
+            await self._attempt(requests[half:], variant)
 
     def _run_in_thread(
-        self, variant: Variant[Engine], works: Sequence[Work]
+        self, variant: Variant[Engine], requests: Sequence[Pending]
     ) -> "list[Output | Exception] | Exception":
-        """The outputs of all, or the exception that ended the run."""
+        """Return the outputs of all requests, or the exception that ended the run."""
         outputs: list[Output | Exception] = []
 
         def call() -> None:
-            for work in works:
-                work.begin()
-            outputs.extend(self._told(part, variant.name) for part in self._call_model(variant, works))
+            for pending in requests:
+                pending.begin()
+            outputs.extend(
+                self._normalized(part, variant.name) for part in self._call_model(variant, requests)
+            )
 
         return self._error_of(call, variant) or outputs
 
     def _error_of(self, call: Callable[[], None], variant: Variant[Engine]) -> Exception | None:
-        """Call the model; the exception that ended it, as it is told, or None."""
+        """Call the model; return the exception that ended the call, normalized, or None."""
         try:
             call()
         except SystemExit as error:  # it would end the event loop
-            told: Exception = RuntimeError(f"the model called sys.exit({error.code})")
+            normalized: Exception = RuntimeError(f"the model called sys.exit({error.code})")
         except Exception as error:
-            told = self._told_error(error, variant.name)
+            normalized = self._normalized_error(error, variant.name)
         else:
             return None
-        if isinstance(told, OutOfMemory):  # and the traceback, which held what was allocated, is gone by now
+        if isinstance(
+            normalized, OutOfMemory
+        ):  # the traceback is gone by now, and with it its frames' memory
             self._memory.settle()
-        return told
+        return normalized
 
-    def _call_model(self, variant: Variant[Engine], works: Sequence[Work]) -> Sequence[Output | Exception]:
+    def _call_model(
+        self, variant: Variant[Engine], requests: Sequence[Pending]
+    ) -> Sequence[Output | Exception]:
+        model = self._model
         assert variant.loaded is not None
-        engine: Any = variant.loaded.engine
-        if not self._model.batches():
-            (work,) = works
-            return [self._model.run(engine, work.request, work.context)]
-        contexts = [work.context for work in works]
-        outputs = self._model.run_batch(engine, [work.request for work in works], contexts)
-        if len(outputs) != len(works):
-            raise RuntimeError(f"run_batch gave {len(outputs)} outputs for {len(works)} requests")
-        return outputs
+        engine = variant.loaded.engine
+        if isinstance(model, Model):
+            (pending,) = requests
+            return [model.run(engine, pending.request, pending.context)]
+        assert isinstance(model, BatchedModel)
+        contexts = [pending.context for pending in requests]
+        outputs = model.run_batch(engine, [pending.request for pending in requests], contexts)
+        if len(outputs) != len(requests):
+            raise RuntimeError(f"run_batch returned {len(outputs)} outputs for {len(requests)} requests")
+        return list(outputs)
 
-    def _told(self, part: Output | Exception, variant: str) -> Output | Exception:
-        return self._told_error(part, variant) if isinstance(part, Exception) else part
+    def _normalized(self, part: Output | Exception, variant: str) -> Output | Exception:
+        return self._normalized_error(part, variant) if isinstance(part, Exception) else part
 
-    def _told_error(self, error: Exception, variant: str) -> Exception:
+    def _normalized_error(self, error: Exception, variant: str) -> Exception:
         if is_out_of_memory(error):
             return request_too_big(error, f"{self._name} {variant}", self._memory)
         if isinstance(error, AudiographError):
-            return error.with_traceback(None)  # nobody logs it, and its frames hold on to the engine
+            return error.with_traceback(None)  # it is not logged, and its frames refer to the engine
         return error
 
 

@@ -1,4 +1,4 @@
-"""What a run is given beside its request: input audio, and a line to the caller for progress and cancel."""
+"""Context of a run: its input audio, and its connection to the caller for progress and cancellation."""
 
 import asyncio
 import threading
@@ -14,19 +14,18 @@ from deployments.audio import files as audio
 from deployments.audio.recording import AudioStream, Recording
 from deployments.config import LimitsConfig
 from deployments.models.base import Samples, VoiceSample
+from deployments.replica.protocol import Event, Partial, Progress
 from deployments.storage.artifacts import ArtifactStore
 
 PROGRESS_SECONDS = 0.25
-"""The least time between two progress events of a run."""
-
-Event = dict[str, Any]
+"""Minimum time between two progress messages of a run."""
 
 
 class ReplicaContext:
-    """The `RunContext` of one request: made on the event loop, used in the model's thread, then closed.
+    """The `RunContext` of one request: created on the event loop, used in the model's thread, then closed.
 
-    Events go to `send`, which is called on the loop. Of the progress reported in between, the newest is
-    kept and sent as soon as the pace allows.
+    `send` takes the events and is called on the loop. Progress is sent at most every `PROGRESS_SECONDS`; of
+    the reports in between, the newest is kept.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class ReplicaContext:
         self._loop = asyncio.get_running_loop()
         self._canceled = threading.Event()
         self._lock = threading.Lock()
-        self._latest: Event | None = None
+        self._latest: Progress | None = None
         self._flush_is_due = False
         self._sent_at = -PROGRESS_SECONDS
         self._origin = (time.monotonic(), 0.0)
@@ -64,7 +63,7 @@ class ReplicaContext:
             return audio.decode(path, sample_rate=sample_rate, mono=mono, limits=self._limits)
 
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
-        """A recorded voice; see `RunContext.voice`. Submitting has put its artifact's id for its name."""
+        """Load a recorded voice by its artifact's id, which replaced its name; see `RunContext.voice`."""
         samples, rate = self.audio(voice, sample_rate=sample_rate, mono=True)
         record = self._store.get(voice)
         known = record.parameters if isinstance(record, Artifact) else {}
@@ -78,19 +77,19 @@ class ReplicaContext:
             yield source
 
     def recording(self, channels: int) -> Recording:
-        """An empty recording in the scratch folder; see `RunContext.recording`."""
+        """Create an empty recording in the scratch folder; see `RunContext.recording`."""
         self.check()
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._recordings.append(Recording(channels, self._scratch))
         return self._recordings[-1]
 
     def close(self) -> None:
-        """Give up the recordings: the run has ended, and its outputs are stored."""
+        """Close the recordings, once the run has ended and its outputs are stored."""
         for recording in self._recordings:
             recording.close()
 
     def progress(self, fraction: float, stage: str | None = None) -> None:
-        """Report progress; see `RunContext.progress`. Anything outside of 0..1 is clamped."""
+        """Report progress; see `RunContext.progress`. A fraction outside of 0..1 is clamped."""
         self.check()
         fraction = min(1.0, max(0.0, float(fraction)))
         with self._lock:
@@ -99,12 +98,13 @@ class ReplicaContext:
             wake = not self._flush_is_due
             self._flush_is_due = True
         if wake:
-            self._loop.call_soon_threadsafe(self._plan_flush)
+            self._loop.call_soon_threadsafe(self._schedule_flush)
 
     def partial(self, data: dict[str, Any]) -> None:
         """Send a part of the result at once; see `RunContext.partial`."""
         self.check()
-        self._loop.call_soon_threadsafe(self._send, {"type": "partial", "data": data})
+        partial: Partial = {"type": "partial", "data": data}
+        self._loop.call_soon_threadsafe(self._send, partial)
 
     def check(self) -> None:
         """Raise Canceled if the job was canceled."""
@@ -121,13 +121,13 @@ class ReplicaContext:
         self._canceled.set()
 
     def begin(self) -> None:
-        """The model starts now: what came before, such as loading, says nothing about the time left."""
+        """Mark the start of the model's work: loading before it must not count in the remaining time."""
         with self._lock:
             self._origin = (time.monotonic(), 0.0)
             self._fraction = 0.0
 
     def flush(self) -> None:
-        """Send the progress that waits for its turn, if any. To be called on the loop."""
+        """Send the pending progress, if any. Call it on the loop."""
         with self._lock:
             event, self._latest = self._latest, None
             self._flush_is_due = False
@@ -135,12 +135,12 @@ class ReplicaContext:
             self._sent_at = self._loop.time()
             self._send(event)
 
-    def _plan_flush(self) -> None:
+    def _schedule_flush(self) -> None:
         wait = self._sent_at + PROGRESS_SECONDS - self._loop.time()
         self._loop.call_later(max(0.0, wait), self.flush)
 
     def _eta_seconds(self, fraction: float, now: float) -> float | None:
-        if fraction < self._fraction:  # a new start, such as a batch tried again in halves
+        if fraction < self._fraction:  # a restart, such as a batch that is retried in halves
             self._origin = (now, fraction)
         self._fraction = fraction
         began_at, began_with = self._origin

@@ -1,92 +1,88 @@
-"""Calling a model's replicas: through a job's durable step, or directly.
-
-A replica streams plain dictionaries (see `deployments.replica.replica`); one that dies raises one of Ray's
-errors here, and the call may be tried again on another.
-"""
+"""Calls to a model's replicas, from a job's durable step or directly from the ingress."""
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Protocol
 
 from ray.exceptions import ActorUnavailableError, RayActorError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from audiograph.errors import InternalError, ModelUnavailable, error_from_wire
+from deployments.replica.protocol import Call, Event, Message, Result
 
 logger = logging.getLogger("audiograph.jobs")
 
-REPLICA_DIED = (
+RETRYABLE = (
     RayActorError,
     ActorUnavailableError,
     BackPressureError,
     DeploymentUnavailableError,
     TaskCancelledError,
 )
-"""What a caller sees when a replica is killed, drained or restarting: another try may well succeed."""
-FIRST_PAUSE_SECONDS, BACKOFF = 0.5, 2.0
-"""Before the second try, and how much longer before each one after that."""
-
-Event = dict[str, Any]
+"""Errors of a replica that was killed, drained or restarted: a retry may reach another one."""
+FIRST_PAUSE_SECONDS = 0.5
+"""Pause before the first retry."""
+BACKOFF = 2.0
+"""Factor between one pause and the next."""
 
 
 class ModelHandle(Protocol):
     """The streaming call of a model's deployment."""
 
-    def stream(self, call: dict[str, Any]) -> AsyncGenerator[Event, None]:
-        """The events of one run; closing the iterator cancels it."""
+    def stream(self, call: Call) -> AsyncGenerator[Message, None]:
+        """Stream the messages of one run; closing the iterator cancels the run."""
         ...
 
 
 class ServeModel:
-    """A model's deployment as a `ModelHandle`."""
+    """A `ModelHandle` over a Ray Serve deployment."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle.options(method_name="run", stream=True)
 
-    async def stream(self, call: dict[str, Any]) -> AsyncGenerator[Event, None]:
-        """The events of one run; closing the iterator cancels the run on its replica."""
+    async def stream(self, call: Call) -> AsyncGenerator[Message, None]:
+        """Stream the messages of one run; closing the iterator cancels the run on its replica."""
         response = self._handle.remote(call)
         finished = False
         try:
-            async for event in response:
-                yield event
+            async for message in response:
+                yield message
             finished = True
         finally:
             if not finished:
                 response.cancel()
 
 
-async def result_of(
-    events: AsyncGenerator[Event, None], emit: Callable[[Event], Awaitable[None]] | None = None
-) -> Event:
-    """The result of a run, without its ``type``; events before it go to ``emit``.
+async def collect_result(
+    messages: AsyncGenerator[Message, None], emit: Callable[[Event], Awaitable[None]] | None = None
+) -> Result:
+    """Read a run to its end and return its result; events on the way go to ``emit``.
 
     Raises:
         AudiographError: the run failed, for this reason.
-        InternalError: it ended without a result.
+        InternalError: the stream ended without a result.
     """
-    result: Event | None = None
-    async with aclosing(events):
-        async for event in events:
-            if event["type"] == "error":
-                raise error_from_wire(event["error"])
-            if event["type"] == "result":
-                result = {key: value for key, value in event.items() if key != "type"}
+    result: Result | None = None
+    async with aclosing(messages):
+        async for message in messages:
+            if message["type"] == "failure":
+                raise error_from_wire(message["error"])
+            if message["type"] == "result":
+                result = message
             elif emit:
-                await emit(event)
+                await emit(message)
     if result is None:
         raise InternalError("the model's replica ended without a result")
     return result
 
 
-def gave_up(model: str | None, errors: Sequence[Exception], job_id: str) -> ModelUnavailable:
-    """What the caller is told, and the log, when every try met one of `REPLICA_DIED`."""
+def unavailable(model: str | None, errors: Sequence[Exception], job_id: str) -> ModelUnavailable:
+    """Build the error for a call whose every try met one of `RETRYABLE`, and log the reasons."""
     reasons = sorted({type(error).__name__ for error in errors})
     logger.error("no replica of %s survived: %s", model, ", ".join(reasons), extra={"audio_job_id": job_id})
     return ModelUnavailable(
-        f"replicas of model {model!r} died or were not to be had in {len(errors)} tries; the server's log "
-        "says why",
+        f"no replica of model {model!r} was available after {len(errors)} tries; see the server log",
         details={"tries": len(errors), "reasons": reasons},
     )

@@ -1,96 +1,95 @@
-"""Requests on their way through a model: waiting in a lane, running in a batch, and what came of them."""
+"""Requests on their way through a model: queued, running in a batch, and completed."""
 
 import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from audiograph.schemas import Request
+from audiograph.schemas import Request, Weights
 from deployments.models.base import Output
 from deployments.replica.context import ReplicaContext
-from deployments.threads import ended
+from deployments.threads import wait_finished
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
+class RunTimings:
     """Where a request's time went, in seconds."""
 
     queue: float
-    """Until it ran, loading apart."""
+    """From arrival to the start of the run, without loading."""
     load: float
-    """Until its variant was loaded."""
     run: float
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What a run came to."""
+class Completed:
+    """A completed run."""
 
     output: Output
-    weights: str
-    timings: Timings
+    weights: Weights
+    timings: RunTimings
 
 
 @dataclass(eq=False, slots=True)
-class Work:
-    """One request on its way through the model."""
+class Pending:
+    """A request on its way through the model."""
 
     request: Request
     context: ReplicaContext
-    done: "asyncio.Future[Ran | Exception]"
+    done: "asyncio.Future[Completed | Exception]"
     """Canceled as soon as the caller leaves."""
     queued_at: float = field(default_factory=time.monotonic)
     started_at: float | None = None
     load_seconds: float = 0.0
     batch: "Batch | None" = None
-    left: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when no thread of the model works on it any more."""
 
     def begin(self) -> None:
-        """The model starts with it; called in the model's thread, again when it is tried again."""
+        """Mark the start of the run; called in the model's thread, also before a retry."""
         self.started_at = self.started_at or time.monotonic()
         self.context.begin()
 
-    def settle(self, outcome: Output | Exception, weights: str) -> None:
-        """Hand over what came of it, unless the caller has left."""
+    def settle(self, outcome: Output | Exception, weights: Weights) -> None:
+        """Resolve the request with its result, unless the caller has left."""
         if self.done.done():
             return
         if isinstance(outcome, Exception):
-            self.done.set_result(outcome)  # as a value: a future does not take every exception
+            self.done.set_result(outcome)  # as a value: a future does not accept every exception
         else:
-            self.done.set_result(Ran(outcome, weights, self._timings()))
+            self.done.set_result(Completed(outcome, weights, self._timings()))
 
-    def _timings(self) -> Timings:
+    def _timings(self) -> RunTimings:
         started_at = self.started_at or time.monotonic()
         queue = max(0.0, started_at - self.queued_at - self.load_seconds)
-        return Timings(queue=queue, load=self.load_seconds, run=time.monotonic() - started_at)
+        return RunTimings(queue=queue, load=self.load_seconds, run=time.monotonic() - started_at)
 
 
 @dataclass(eq=False, slots=True)
 class Batch:
     """Requests that run together, and the task that runs them."""
 
-    works: list[Work]
-    in_flight: bool = False
-    """Whether requests come and go while it runs."""
+    requests: list[Pending]
+    continuous: bool = False
+    """Whether requests join and leave while it runs."""
     task: "asyncio.Task[None] | None" = None
 
-    async def let_go(self, work: Work) -> None:
-        """Wait until the model has let go of a canceled request.
+    async def wait_released(self, request: Pending) -> None:
+        """Wait until the model has released a canceled request.
 
-        In flight that is its next step. Elsewhere a request leaves at once while its neighbours go on, and
-        the last one with the model's thread.
+        A continuous batch releases it at its next step. Any other batch runs on for its other requests: then
+        there is nothing to wait for, and the last one waits for the model's thread.
         """
-        if self.in_flight:
-            await ended(asyncio.ensure_future(work.left.wait()))
-        elif self.task and all(other.done.done() for other in self.works):
-            await ended(self.task)
+        if self.continuous:
+            await wait_finished(asyncio.ensure_future(request.released.wait()))
+        elif self.task and all(other.done.done() for other in self.requests):
+            await wait_finished(self.task)
 
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """What waits for one variant and task, in order of arrival."""
+    """The queue of one variant and task, in order of arrival."""
 
-    waiting: deque[Work] = field(default_factory=deque)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: deque[Pending] = field(default_factory=deque)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     dispatcher: "asyncio.Task[None] | None" = None

@@ -1,42 +1,43 @@
-"""Loading and unloading one variant's engine, with the memory that it takes and gives back measured."""
+"""Loads and unloads a variant's engine, and measures the memory that it takes and frees."""
 
 import asyncio
 import gc
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic
 
 from audiograph.errors import AudiographError, ModelUnavailable
 from audiograph.schemas import LoadedVariant
-from deployments.models.base import Engine, LoadContext, Loaded, Model
-from deployments.replica.memory import Memory, asked_bytes, is_out_of_memory
+from deployments.models.base import Engine, Family, LoadContext, Loaded
+from deployments.models.kit.resources import is_out_of_memory
+from deployments.replica.memory import Memory, requested_bytes
 
 logger = logging.getLogger("audiograph.models")
 
 
 @dataclass(eq=False, slots=True)
 class Variant(Generic[Engine]):
-    """One variant in the cache. Its holders have counted themselves in and may use the engine."""
+    """One variant in the cache. Its engine stays loaded while it has holders."""
 
     name: str
     slots: asyncio.Semaphore
-    """How many runs the engine can still take."""
+    """Free runs of the engine."""
     loading: "asyncio.Task[None] | None" = None
     loaded: Loaded[Engine] | None = None
     bytes: int = 0
-    """What loading took, measured; while it does not fit, what it was found to need."""
+    """Memory that loading took, measured; while it does not fit, the memory that it was found to need."""
     holders: int = 0
     running: int = 0
-    """Requests, of which a batch has several; for the eye only."""
+    """Number of running requests, of which a batch has several; for display only."""
     leaving: bool = False
-    """It is being unloaded, or will be when its holders are done: new ones wait for the next load."""
+    """Set while it is unloaded, or waits for its holders: new holders wait for the next load."""
     used_at: float = field(default_factory=time.monotonic)
     timer: asyncio.TimerHandle | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether it is loaded, and the load has been found to fit."""
+        """Whether it is loaded, and fits into the budget."""
         return self.loaded is not None and self.loading is not None and self.loading.done()
 
     @property
@@ -45,7 +46,7 @@ class Variant(Generic[Engine]):
         return self.ready and not self.holders and not self.leaving
 
     def record(self) -> LoadedVariant:
-        """The variant as the API shows it."""
+        """Describe the variant for the API."""
         assert self.loaded is not None
         seconds = 0.0 if self.running else time.monotonic() - self.used_at
         return LoadedVariant(
@@ -58,23 +59,23 @@ class Variant(Generic[Engine]):
 
 
 class Loader(Generic[Engine]):
-    """Loads and unloads the variants of one model. Blocking: for threads, and one call at a time.
+    """Loads and unloads the variants of one model. Blocking: use it in threads, one call at a time.
 
-    On a CPU the measure is the resident memory of the process, so a first load also counts the libraries
-    that it imports, which no unloading gives back.
+    On a CPU it measures the resident memory of the process. So a first load also counts the libraries that it
+    imports, which no unload frees.
     """
 
-    def __init__(self, model: Model[Engine], name: str, context: LoadContext, memory: Memory) -> None:
+    def __init__(self, model: Family[Engine, Any], name: str, context: LoadContext, memory: Memory) -> None:
         self._model = model
         self._name = name
         self._context = context
         self._memory = memory
 
     def load(self, variant: Variant[Engine]) -> bool:
-        """Load a variant and measure its bytes; False, with a guess at them, if the device is full.
+        """Load a variant and measure its bytes; return False, with an estimate, if the device is full.
 
         Raises:
-            AudiographError: what the model raised, or ModelUnavailable for anything unexpected.
+            AudiographError: the model's own error, or ModelUnavailable for any unexpected one.
         """
         before = self._memory.settle()
         try:
@@ -82,14 +83,14 @@ class Loader(Generic[Engine]):
         except (Exception, SystemExit) as error:
             if not is_out_of_memory(error):
                 raise
-            variant.bytes = max(0, self._memory.used() - before) + (asked_bytes(error) or 0)
+            variant.bytes = max(0, self._memory.used() - before) + (requested_bytes(error) or 0)
             return False
         variant.bytes = max(0, self._memory.settle() - before)
-        gc.freeze()  # it lives long: no collection, which stops every thread, need look at it again
+        gc.freeze()  # it is long-lived: collections, which stop every thread, need not visit it again
         return True
 
     def unload(self, variant: Variant[Engine]) -> int:
-        """Unload a variant, drop the last reference to its engine, and measure the bytes that came back."""
+        """Unload a variant, drop the last reference to its engine, and return the freed bytes, measured."""
         assert variant.loaded is not None
         before = self._memory.settle()
         try:

@@ -1,10 +1,10 @@
-"""A model's series, exported by Ray beside its own; outside of a cluster they are kept and go nowhere.
+"""Prometheus series of a model, exported by Ray beside its own; outside a cluster they are not exported.
 
 Ray adds its prefix (``ray_audiograph_model_run_seconds``) and, in a replica, the tags of deployment and
 replica.
 """
 
-from deployments.replica.lanes import Timings
+from deployments.replica.lanes import RunTimings
 
 SECONDS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000]
 FACTORS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100]
@@ -20,12 +20,12 @@ class ModelMetrics:
         self._model = model
         self._requests = Counter(
             "audiograph_model_requests_total",
-            description="Requests that ended: succeeded, canceled, or the code of their error.",
+            description="Finished requests by outcome: succeeded, canceled, or an error code.",
             tag_keys=(*REQUEST_TAGS, "outcome"),
         )
         self._queue = Histogram(
             "audiograph_model_queue_wait_seconds",
-            description="From a request's arrival in the replica until it ran, loading apart.",
+            description="Time from arrival in the replica to the start of the run, without loading.",
             boundaries=SECONDS,
             tag_keys=REQUEST_TAGS,
         )
@@ -37,13 +37,13 @@ class ModelMetrics:
         )
         self._factor = Histogram(
             "audiograph_model_real_time_factor",
-            description="Time in the model for each second of audio heard or made.",
+            description="Time in the model per second of audio that it read or generated.",
             boundaries=FACTORS,
             tag_keys=REQUEST_TAGS,
         )
         self._loaded = Gauge(
             "audiograph_model_loaded_bytes",
-            description="Device memory that a loaded variant took; 0 when it is not loaded.",
+            description="Device memory of a loaded variant; 0 when it is not loaded.",
             tag_keys=("model", "variant"),
         )
 
@@ -52,7 +52,7 @@ class ModelMetrics:
         tags = {"model": self._model, "variant": variant, "task": task, "outcome": outcome}
         self._requests.inc(tags=tags)
 
-    def ran(self, variant: str, task: str, timings: Timings, audio_seconds: float | None) -> None:
+    def ran(self, variant: str, task: str, timings: RunTimings, audio_seconds: float | None) -> None:
         """Record where a successful request's time went."""
         tags = {"model": self._model, "variant": variant, "task": task}
         self._queue.observe(timings.queue, tags=tags)

@@ -1,23 +1,20 @@
-"""A run's files become artifacts, in the replica: audio travels no further than to storage.
+"""Stores a run's files as artifacts, in the replica, so that audio goes straight to storage.
 
-But for callers who wait for a few seconds of it, and want nothing stored: see `carried`.
+Direct responses store nothing: their few seconds of audio go to the caller by `to_plain_audio`.
 """
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from sqlalchemy import delete
 
 from audiograph.errors import InternalError
 from audiograph.schemas import Artifact, Request
 from deployments.audio import files as audio
-from deployments.audio.decoder import Block
-from deployments.audio.recording import Recording
 from deployments.models.base import AudioOutput, FileOutput, Output
 from deployments.replica.context import ReplicaContext
+from deployments.replica.protocol import Audio
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.tables import Pin
 
@@ -27,7 +24,7 @@ AT_A_TIME = 2
 
 
 def provenance(request: Request, task: str, job_id: str, weights: str) -> Provenance:
-    """Where the files of a run come from; its parameters are the task's own fields that were given."""
+    """Build the provenance of a run's files; its parameters are the task's own fields that the caller set."""
     common = {*Request.model_fields, "task"}
     return Provenance(
         job_id=job_id,
@@ -46,7 +43,7 @@ def provenance(request: Request, task: str, job_id: str, weights: str) -> Proven
 def store_outputs(
     store: ArtifactStore, output: Output, origin: Provenance, context: ReplicaContext, stored: list[str]
 ) -> None:
-    """Store a run's files, pinned to their job, and append their ids to `stored`. All of them, or none.
+    """Store a run's files, pinned to their job, all or none, and append their ids to `stored`.
 
     Raises:
         Canceled: the job was canceled meanwhile.
@@ -70,37 +67,28 @@ def store_outputs(
 
 
 def discard(store: ArtifactStore, ids: list[str]) -> None:
-    """Delete artifacts that nobody was told of, in spite of their own job's pin."""
+    """Delete artifacts of a run whose result was not delivered, in spite of their own job's pin."""
     with store.database.session() as session:
         session.execute(delete(Pin).where(Pin.item_id.in_(ids)))
     for artifact_id in ids:
         store.delete(artifact_id)
 
 
-def frames_of(file: AudioOutput) -> Block:
-    """All samples of a file that fits into memory, ``[frames, channels]``."""
-    if isinstance(file.samples, Recording):
-        return np.concatenate([*file.samples.blocks(), np.zeros((0, file.samples.channels), np.float32)])
-    return np.atleast_2d(file.samples).T
-
-
-def carried(output: Output) -> dict[str, Any]:
-    """A run's first audio as plain data, which any version of any library can read.
-
-    ``samples`` are the bytes of float32, little-endian, ``[frames, channels]``.
+def to_plain_audio(output: Output) -> Audio:
+    """Return a run's first audio as plain data, which every Python environment can read.
 
     Raises:
-        InternalError: it made none.
+        InternalError: the run produced no audio.
     """
     for file in output.files:
         if isinstance(file, AudioOutput):
-            frames = frames_of(file)
+            frames = file.frames()
             return {
                 "samples": frames.astype("<f4").tobytes(),
                 "sample_rate": file.sample_rate,
                 "channels": frames.shape[1],
             }
-    raise InternalError("the model made no audio")
+    raise InternalError("the model produced no audio")
 
 
 def _store(store: ArtifactStore, file: AudioOutput | FileOutput, origin: Provenance) -> Artifact:
@@ -113,5 +101,4 @@ def _store(store: ArtifactStore, file: AudioOutput | FileOutput, origin: Provena
         with store.writer() as writer, path.open("rb") as encoded:
             while chunk := encoded.read(CHUNK_BYTES):
                 writer.write(chunk)
-            media_type = audio.MEDIA_TYPES[file.format]
-            return writer.commit_artifact(name, media_type, info, origin, pin=True)
+            return writer.commit_artifact(name, info.media_type, info, origin, pin=True)

@@ -1,8 +1,8 @@
 """A reference-counted cache of a model's variants, within a memory budget.
 
-A variant is loaded when first needed, once however many ask, and let go after an idle time, for a budget
-(least recently used first, never one in use) or on request. What loading took and unloading gave back is
-measured, so both happen one at a time, under one lock.
+A variant is loaded at its first use, once for all concurrent requests. It is unloaded after an idle time, for
+the budget (least recently used first, never one in use) or on request. Loads and unloads are measured, so
+they happen one at a time, under one lock.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 from audiograph.errors import OutOfMemory
 from audiograph.schemas import LoadedVariant
-from deployments.models.base import Engine, LoadContext, Model
+from deployments.models.base import Engine, Family, LoadContext
 from deployments.replica.loading import Loader, Variant
 from deployments.replica.memory import Memory, out_of_memory
 from deployments.threads import Threads
@@ -21,27 +21,27 @@ from deployments.threads import Threads
 logger = logging.getLogger("audiograph.models")
 
 ROOM_SECONDS = 60.0
-"""How long a load waits for room while everything that could make way is in use."""
+"""How long a load waits for room while every variant that could be unloaded is in use."""
 
 
 class Variants(Generic[Engine]):
-    """The variants of one model in one replica. Lives on one event loop; engines are touched in threads.
+    """The variants of one model in one replica. It lives on one event loop; engines are used in threads.
 
     Args:
         model: loads and unloads engines.
         name: the model's name in the configuration, for messages.
-        context: what `Model.load` is given.
-        threads: where engines are loaded, unloaded and checked.
-        memory: measures what that takes.
-        budget: bytes that the loaded variants may take together; None for no limit.
+        context: argument of `Family.load`.
+        threads: load, unload and check engines.
+        memory: measures loads and unloads.
+        budget: maximum bytes of all loaded variants; None for no limit.
         idle_seconds: a variant unused for this long is unloaded.
-        room_seconds: how long a load may wait for others to end.
+        room_seconds: how long a load may wait for running work to end.
         changed: called with a variant's name and bytes (0: gone) after each load and unload.
     """
 
     def __init__(
         self,
-        model: Model[Engine],
+        model: Family[Engine, Any],
         *,
         name: str,
         context: LoadContext,
@@ -64,22 +64,22 @@ class Variants(Generic[Engine]):
         self._variants: dict[str, Variant[Engine]] = {}
         self._sizes: dict[str, int] = {}
         self._measuring = asyncio.Lock()
-        self._news = asyncio.Event()
+        self._state_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def loaded(self) -> list[LoadedVariant]:
-        """The variants in memory."""
+        """Describe the variants in memory."""
         return [variant.record() for variant in self._variants.values() if variant.ready]
 
     def has(self, name: str) -> bool:
-        """Whether a variant is in memory."""
+        """Return whether a variant is in memory."""
         return name in self._variants and self._variants[name].ready
 
     async def acquire(self, name: str) -> Variant[Engine]:
-        """Count the caller in as a holder of a variant, which is loaded if it is not; then `release` it.
+        """Become a holder of a variant, which is loaded first if it is not; `release` it afterwards.
 
         Raises:
-            AudiographError: it cannot be loaded; the same error for all who wait for that load.
+            AudiographError: it cannot be loaded; the same error for all that wait for that load.
         """
         await self._until(lambda: name not in self._variants or not self._variants[name].leaving)
         variant = self._variants.get(name) or self._start_loading(name)
@@ -93,46 +93,46 @@ class Variants(Generic[Engine]):
         return variant
 
     def release(self, variant: Variant[Engine]) -> None:
-        """Count a holder out."""
+        """Stop to be a holder of a variant."""
         variant.used_at = time.monotonic()
-        self._let_go(variant)
+        self._drop_holder(variant)
 
     async def load(self, name: str) -> int | None:
-        """Load a variant ahead of its use. Returns the bytes taken, or None if it was there already."""
+        """Load a variant ahead of its use. Returns the bytes taken, or None if it was loaded already."""
         was_there = self.has(name)
         variant = await self.acquire(name)
         self.release(variant)
         return None if was_there else variant.bytes
 
     async def unload(self, name: str | None = None) -> dict[str, int]:
-        """Unload a variant, or all, each when its running work has ended. Returns bytes freed, by name."""
+        """Unload a variant, or all, each once its running work has ended. Returns the freed bytes by name."""
         names = [name] if name else list(self._variants)
         freed = {name: await self._unload(self._variants[name]) for name in names if name in self._variants}
         return {name: size for name, size in freed.items() if size is not None}
 
     async def check_idle(self) -> None:
-        """Run the model's health test on every engine that nobody uses; raises what the test raises."""
+        """Run the model's health test on every idle engine; raise the test's error."""
         for variant in [v for v in self._variants.values() if v.idle]:
-            if not variant.idle:  # taken, or gone, since the loop began
+            if not variant.idle:  # in use, or unloaded, since the loop began
                 continue
             self._hold(variant)
             try:
                 async with variant.slots:
                     await self._threads.run(self._loader.check, variant)
             finally:
-                self._let_go(variant)  # no release: being checked is not being used
+                self._drop_holder(variant)  # no release: a check is no use
 
     def _hold(self, variant: Variant[Engine]) -> None:
         variant.holders += 1
         if variant.timer:
             variant.timer.cancel()
 
-    def _let_go(self, variant: Variant[Engine]) -> None:
+    def _drop_holder(self, variant: Variant[Engine]) -> None:
         variant.holders -= 1
-        self._plan_expiry(variant)
-        self._tell()
+        self._schedule_expiry(variant)
+        self._notify()
 
-    def _plan_expiry(self, variant: Variant[Engine]) -> None:
+    def _schedule_expiry(self, variant: Variant[Engine]) -> None:
         if variant.idle:
             left = variant.used_at + self._idle_seconds - time.monotonic()
             variant.timer = asyncio.get_running_loop().call_later(max(0.0, left), self._expire, variant)
@@ -157,7 +157,7 @@ class Variants(Generic[Engine]):
                         return await self._free(variant)
             finally:
                 variant.leaving = False
-                self._tell()
+                self._notify()
         return None
 
     def _start_loading(self, name: str) -> Variant[Engine]:
@@ -168,8 +168,8 @@ class Variants(Generic[Engine]):
         return variant
 
     def _loading_ended(self, variant: Variant[Engine]) -> None:
-        self._plan_expiry(variant)  # all who waited for it may have been canceled
-        self._tell()
+        self._schedule_expiry(variant)  # all that waited for it may have been canceled
+        self._notify()
 
     async def _load(self, variant: Variant[Engine]) -> None:
         give_up_at: float | None = None
@@ -179,7 +179,7 @@ class Variants(Generic[Engine]):
                 await self._wait_for_room(variant, give_up_at)
         except BaseException:
             variant.loaded = None
-            del self._variants[variant.name]  # the next who asks tries anew
+            del self._variants[variant.name]  # the next request tries again
             raise
         self._sizes[variant.name] = variant.bytes
         self._changed(variant.name, variant.bytes)
@@ -228,7 +228,7 @@ class Variants(Generic[Engine]):
 
     def _too_big(self, variant: Variant[Engine], others: list[Variant[Engine]]) -> OutOfMemory:
         names = ", ".join(other.name for other in others)
-        wait = f", or come back when the work on {names} has ended" if names else ""
+        wait = f", or try again when the work on {names} has ended" if names else ""
         return out_of_memory(
             f"{self._name} {variant.name}",
             f"raise models.{self._name}.memory_bytes or its num_gpus, or take a smaller variant{wait}",
@@ -247,23 +247,23 @@ class Variants(Generic[Engine]):
         finally:
             del self._variants[variant.name]
             self._changed(variant.name, 0)
-            self._tell()
+            self._notify()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            await self._news.wait()
+            await self._state_changed.wait()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        self._state_changed.set()
+        self._state_changed = asyncio.Event()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)  # the loop itself keeps but a weak reference
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):  # told to those who wait, if any are left
+        if not task.cancelled() and (error := task.exception()):  # raised to all that wait, if any are left
             logger.warning("%s: %s", self._name, error)

@@ -1,7 +1,7 @@
-"""Run the server on this machine, in the foreground: ``python -m deployments.serve serve_config.yaml``.
+"""Runs the server on this machine, in the foreground: ``python -m deployments.serve serve_config.yaml``.
 
-Each start has a Ray of its own, which ends with it. Nothing that matters lives in these processes: jobs that
-were under way go on at the next start. In a cluster, KubeRay does this instead (k8s/).
+Each start has a Ray of its own, which ends with it. These processes hold no state that matters: unfinished
+jobs continue at the next start. In a cluster, KubeRay starts the application instead (k8s/).
 """
 
 import importlib
@@ -20,7 +20,7 @@ import typer
 
 from deployments.config import MIB
 from deployments.serve import haproxy, processes
-from deployments.serve.file import Application, ServeFile, ServeFileError, read
+from deployments.serve.file import Application, ServeFile, ServeFileError, load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT_SECONDS = 5.0
@@ -28,7 +28,7 @@ START_SECONDS = 120.0
 WATCH_SECONDS = 2.0
 SILENT_SECONDS = 30.0
 OBJECT_STORE_BYTES = 256 * MIB
-"""Audio travels by storage, never through Ray: the shared memory that Ray reserves may be small."""
+"""Ray's shared memory may be small, since audio goes through storage and not through Ray."""
 
 
 class ServerDown(Exception):
@@ -44,7 +44,7 @@ def main(
 ) -> None:
     """Start Audiograph and serve until Ctrl-C."""
     try:
-        file = read(config).with_address(host, port)
+        file = load_file(config).with_address(host, port)
         file.check_exposure()
         wait_for_port(file.http_options.host, file.http_options.port)
         with tempfile.TemporaryDirectory(prefix="audiograph-", dir="/tmp") as folder:
@@ -55,16 +55,16 @@ def main(
 
 
 def wait_for_port(host: str, port: int) -> None:
-    """Wait a little for a server that is just ending.
+    """Wait until an address is free: the previous server may still be stopping.
 
     Raises:
-        ServeFileError: another process goes on listening there, or the address is not this machine's.
+        ServeFileError: another process keeps listening there, or the address is not this machine's.
     """
     deadline = time.monotonic() + PORT_SECONDS
     while (problem := _cannot_listen(host, port)) is not None:
         if time.monotonic() > deadline:
             raise ServeFileError(
-                f"cannot listen at {host}:{port}: {problem}; end what listens there, or pass --port"
+                f"cannot listen at {host}:{port}: {problem}; stop the process there, or pass --port"
             )
         time.sleep(0.2)
 
@@ -83,10 +83,10 @@ def _environment(folder: Path) -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",  # Ray's own 15 would let any other program starve the server
-        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",  # at its 0.1 a tenth of a core goes into looking
-        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",  # Prometheus asks less often than ten times a second
-        "RAY_AUTH_MODE": "token",  # Ray's ports are open to the network; none answers without its token
+        "RAY_worker_niceness": "0",  # Ray's default of 15 lets any other program starve the server
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",  # at Serve's 0.1, polls take a tenth of a core
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",  # Prometheus scrapes less often than Serve's ten times a second
+        "RAY_AUTH_MODE": "token",  # Ray's ports are open to the network; each requires the token
         **haproxy.environment(folder),
     }
 
@@ -98,45 +98,45 @@ def _run(file: ServeFile, *, dashboard: bool, verbose: bool) -> None:
     processes.adopt_orphans()
     bound = _bind(file.application)
     try:
-        _tell("starting Ray …")
+        _print("starting Ray …")
         logs = _start_ray(dashboard=dashboard, verbose=verbose)
-        _tell(f"starting the application; its logs are in {logs}")
+        _print(f"starting the application; its logs are in {logs}")
         _deploy(file, bound)
         _wait_until_served(file.url)
-        _tell(f"ready at {file.url}, documentation at {file.url}/docs; Ctrl-C ends it")
+        _print(f"ready at {file.url}, documentation at {file.url}/docs; Ctrl-C ends it")
         _watch(file.url)
     except KeyboardInterrupt:
-        _tell("stopping; jobs under way go on at the next start")
+        _print("stopping; unfinished jobs continue at the next start")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
-        if processes.ray_is_whole():
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
+        if processes.ray_is_alive():
             ray.shutdown()
         processes.end_all()
 
 
 def _start_ray(*, dashboard: bool, verbose: bool) -> Path:
-    """Start a Ray of our own, and say where Serve's processes write their logs."""
+    """Start a Ray of our own, and return the folder of Serve's logs."""
     import ray  # noqa: PLC0415
 
     context = ray.init(
         address="local",
-        num_cpus=max(2, os.cpu_count() or 1),  # the fractions of serve_config.yaml are made for two
+        num_cpus=max(2, os.cpu_count() or 1),  # the fractions in serve_config.yaml assume two
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=dashboard,
         log_to_driver=verbose,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has set its own, which exits at once
-    # Ray's own tells the rest of Ray before it prints anything: for a minute, if that is gone.
+    # Ray's own hook first notifies the rest of Ray, which takes a minute if that is dead.
     sys.excepthook = sys.__excepthook__
     return Path(context.address_info["session_dir"]) / "logs" / "serve"
 
 
 def _bind(application: Application) -> Any:
-    """Build the application. It needs no Ray to be told what is wrong with it.
+    """Build the application, before Ray starts, so that its errors show at once.
 
     Raises:
-        ServeFileError: something that only the application can know, such as a variant that no model has.
+        ServeFileError: an error that only the application can find, such as a variant that no model has.
     """
     module, _, name = application.import_path.partition(":")
     try:
@@ -149,7 +149,7 @@ def _deploy(file: ServeFile, bound: Any) -> None:
     from ray import serve  # noqa: PLC0415
 
     application = file.application
-    logging_config = file.logging_config.model_dump()  # Serve's own processes and the replicas: each is told
+    logging_config = file.logging_config.model_dump()  # for Serve's own processes and for the replicas
     serve.start(
         proxy_location=file.proxy_location,
         http_options=file.http_options.model_dump(),
@@ -162,21 +162,21 @@ def _deploy(file: ServeFile, bound: Any) -> None:
             route_prefix=application.route_prefix,
             logging_config=logging_config,
         )
-    except RuntimeError as error:  # a deployment's constructor failed, over and over
+    except RuntimeError as error:  # a deployment's constructor failed repeatedly
         raise ServerDown(f"the application did not start: {error}\n{_causes(application.name)}") from error
 
 
 def _causes(name: str) -> str:
-    """The last line of what each deployment died of; the logs have the rest."""
+    """Return the last line of each deployment's error; the logs have the rest."""
     from ray import serve  # noqa: PLC0415
 
     deployments = serve.status().applications[name].deployments
-    lines = {title: overview.message.strip().splitlines() for title, overview in deployments.items()}
-    return "\n".join(f"  {title}: {told[-1]}" for title, told in lines.items() if told)
+    messages = {title: overview.message.strip().splitlines() for title, overview in deployments.items()}
+    return "\n".join(f"  {title}: {lines[-1]}" for title, lines in messages.items() if lines)
 
 
 def _wait_until_served(url: str) -> None:
-    """Wait until the proxy has heard of the application."""
+    """Wait until the proxy routes to the application."""
     deadline = time.monotonic() + START_SECONDS
     while not _answers(f"{url}/health"):
         if time.monotonic() > deadline:
@@ -193,18 +193,22 @@ def _answers(url: str) -> bool:
 
 
 def _watch(url: str) -> None:
-    """Return never; raise when Ray was killed or the server has been silent for too long."""
-    heard = time.monotonic()
-    while time.monotonic() - heard < SILENT_SECONDS:
+    """Watch the server for ever.
+
+    Raises:
+        ServerDown: Ray was killed, or the server has not answered for `SILENT_SECONDS`.
+    """
+    answered_at = time.monotonic()
+    while time.monotonic() - answered_at < SILENT_SECONDS:
         time.sleep(WATCH_SECONDS)
-        if not processes.ray_is_whole():
-            raise ServerDown("Ray was killed; start again, and the jobs under way go on")
-        if _answers(f"{url}/-/healthz"):  # the proxy's own page, which knows whether an ingress is up
-            heard = time.monotonic()
+        if not processes.ray_is_alive():
+            raise ServerDown("Ray was killed; unfinished jobs continue at the next start")
+        if _answers(f"{url}/-/healthz"):  # the proxy's own page reports whether an ingress is up
+            answered_at = time.monotonic()
     raise ServerDown(f"{url} has not answered for {SILENT_SECONDS:.0f} s")
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     print(f"audiograph: {text}", flush=True)
 
 

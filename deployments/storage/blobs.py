@@ -1,9 +1,9 @@
-"""Blobs: content and its row, kept in step although they live in two places.
+"""Blobs: content and its database row, kept consistent although they live in two places.
 
-Two rules make every crash harmless. The row of a blob is committed before its content is placed, and goes
-after its content has been removed: so all content can be found from the rows. And content is placed or
-removed only under the blob's lock, in the transaction that adds or has counted its items: so an item's
-content is there, whatever is put and deleted at the same time.
+Two rules make every crash harmless. First, the row of a blob is committed before its content is placed, and
+deleted after its content is removed, so the rows always lead to all content. Second, content is placed or
+removed only under the blob's lock, in the transaction that adds or counts its items, so an item always has
+its content, even under concurrent puts and deletions.
 """
 
 import time
@@ -19,14 +19,14 @@ from deployments.storage.tables import Base, Blob, Item
 
 
 class Blobs:
-    """Puts content together with its items, and removes it when it has none."""
+    """Stores content together with its items, and removes content without items."""
 
     def __init__(self, database: Database, content: Content) -> None:
         self._database = database
         self._content = content
 
     def put(self, source: Path, sha256: str, size: int, item: Item, others: Sequence[Base] = ()) -> None:
-        """Store a file's bytes, an item of them, and rows that refer to the item. The file may be moved."""
+        """Store a file's bytes, their item, and rows that refer to the item. The file may be moved."""
         staged = self._content.stage(source, sha256, size)
         try:
             while not self._insert(source, staged, sha256, size, [item, *others]):
@@ -35,12 +35,13 @@ class Blobs:
             self._content.unstage(staged)
 
     def _announce(self, sha256: str, size: int) -> None:
+        """Commit the row of a blob before its content is placed."""
         row = {"sha256": sha256, "bytes": size, "created_at": time.time()}
         with self._database.session() as session:
             session.execute(self._database.insert(Blob).values(row).on_conflict_do_nothing())
 
     def _insert(self, source: Path, staged: str | None, sha256: str, size: int, rows: list[Base]) -> bool:
-        """Place the content and add the rows; False, and nothing done, if the blob is not announced."""
+        """Place the content and add the rows. Does nothing and returns False if the blob has no row."""
         with self._database.session() as session:
             self._lock(session, sha256)
             if session.get(Blob, sha256) is None:
@@ -51,8 +52,8 @@ class Blobs:
                 session.flush()
         return True
 
-    def drop_unused(self, sha256: str) -> int | None:
-        """Remove a blob with its content if no item has it; gives its bytes, or None if it stays."""
+    def remove_unused(self, sha256: str) -> int | None:
+        """Remove a blob and its content if it has no items; return its bytes, or None if it was kept."""
         with self._database.session() as session:
             self._lock(session, sha256)
             blob = session.get(Blob, sha256)
@@ -62,12 +63,12 @@ class Blobs:
             session.delete(blob)
             return blob.bytes
 
-    def unused(self) -> list[str]:
-        """Blobs without items: those of writers that died, and of writers about to add the first one."""
+    def list_unused(self) -> list[str]:
+        """Return the blobs without items: of dead writers, and of writers about to add the first item."""
         query = select(Blob.sha256).where(~exists().where(Item.sha256 == Blob.sha256))
         with self._database.snapshot() as session:
             return list(session.scalars(query))
 
     def _lock(self, session: Session, sha256: str) -> None:
-        """Keep every other process from placing or removing this content until the transaction ends."""
+        """Exclude other processes from placing or removing this content until the transaction ends."""
         self._database.lock(session, int.from_bytes(bytes.fromhex(sha256[:16]), signed=True))

@@ -1,6 +1,6 @@
-"""Where bytes lie, by their SHA-256. Here: what every place can do, and the local folder.
+"""Storage of content by its SHA-256: the common interface, and storage in a local folder.
 
-Placing and removing content is for `Blobs` alone, which holds the content's lock meanwhile.
+Only `Blobs` places and removes content, while it holds the content's lock.
 """
 
 import hashlib
@@ -15,46 +15,50 @@ from deployments.storage.scratch import Scratch
 
 
 class Content(ABC):
-    """The bytes of blobs, without any knowledge of the database."""
+    """Storage of the bytes of blobs, independent of the database."""
 
     scratch: Scratch
-    """Where writers keep their bytes until they are whole."""
+    """Temporary files of writers."""
 
     @abstractmethod
     def holds(self, sha256: str, size: int) -> bool:
-        """Whether the content is there, with all its bytes."""
+        """Return whether the content exists with all its bytes."""
 
     @abstractmethod
     def stage(self, source: Path, sha256: str, size: int) -> str | None:
-        """Do the slow part of placing a file, before the lock is taken; gives what `place` needs of it."""
+        """Do the slow part of placing a file, without the lock. Returns the staged name for `place`."""
 
     @abstractmethod
     def place(self, source: Path, staged: str | None, sha256: str, size: int) -> None:
-        """Put a file in its place, unless the content is there already. The source may be moved away."""
+        """Put a file in its place, unless the content exists already. The source may be moved."""
 
     @abstractmethod
     def unstage(self, staged: str | None) -> None:
-        """Clear away what `stage` made."""
+        """Remove the leftovers of `stage`."""
 
     @abstractmethod
     def remove(self, sha256: str) -> None:
-        """Remove the content, if it is there."""
+        """Remove the content if it exists."""
 
     @abstractmethod
     def blocks(self, sha256: str, start: int, stop: int, block_bytes: int) -> Iterator[bytes]:
-        """The bytes from ``start`` up to ``stop``. Raises FileNotFoundError at the first block."""
+        """Yield the bytes from ``start`` up to ``stop``.
+
+        Raises:
+            FileNotFoundError: the content does not exist; raised at the first block.
+        """
 
     @abstractmethod
     def local(self, sha256: str, size: int) -> AbstractContextManager[Path]:
-        """A path on this machine to the bytes, for as long as the context lasts."""
+        """Provide a local path to the content for as long as the context lasts."""
 
     def clear_stale(self) -> None:
-        """Remove the unfinished writes of processes that died."""
+        """Remove the unfinished writes of dead processes."""
         self.scratch.clear_stale()
 
 
 class LocalContent(Content):
-    """A folder. Files appear in it by a rename, so they are whole or not there."""
+    """Content in a local folder. Files appear in it by a rename, so they are complete or absent."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -64,35 +68,35 @@ class LocalContent(Content):
         return self._root / "sha256" / sha256[:2] / sha256
 
     def holds(self, sha256: str, size: int) -> bool:
-        """Whether the file is there, with all its bytes."""
+        """See `Content.holds`."""
         try:
             return self._path(sha256).stat().st_size == size
         except FileNotFoundError:
             return False
 
     def stage(self, source: Path, sha256: str, size: int) -> str | None:
-        """Bring the bytes to the disk; the rename itself is fast enough to be done under the lock."""
-        _flush(source)
+        """Flush the bytes to disk; the rename itself is fast enough to be done under the lock."""
+        _fsync(source)
         return None
 
     def place(self, source: Path, staged: str | None, sha256: str, size: int) -> None:
-        """Rename the file into place. From then on it outlives a loss of power."""
+        """Rename the file into place. After that it survives a power failure."""
         if self.holds(sha256, size):
             return
         target = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
-        _flush(target.parent)
+        _fsync(target.parent)
 
     def unstage(self, staged: str | None) -> None:
-        """Nothing: the source is its writer's."""
+        """Do nothing: the source belongs to its writer."""
 
     def remove(self, sha256: str) -> None:
-        """Remove the file; whoever has it open reads on to its end."""
+        """Remove the file; open readers can still read it to its end."""
         self._path(sha256).unlink(missing_ok=True)
 
     def blocks(self, sha256: str, start: int, stop: int, block_bytes: int) -> Iterator[bytes]:
-        """The bytes from ``start`` up to ``stop``."""
+        """See `Content.blocks`."""
         with self._path(sha256).open("rb") as file:
             file.seek(start)
             while start < stop and (block := file.read(min(block_bytes, stop - start))):
@@ -100,15 +104,15 @@ class LocalContent(Content):
                 yield block
 
     def local(self, sha256: str, size: int) -> AbstractContextManager[Path]:
-        """The content itself: read it, do not change it."""
+        """Provide the path of the stored file itself, which must not be changed."""
         return nullcontext(self._path(sha256))
 
 
-def verified(blocks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
-    """Hand on the blocks of a whole content; the last one only once all are known to be right.
+def verify_blocks(blocks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
+    """Yield the blocks of a whole content; withhold the last one until its SHA-256 is verified.
 
     Raises:
-        InternalError: the bytes are not those that were stored.
+        InternalError: the content is damaged.
     """
     digest = hashlib.sha256()
     held = b""
@@ -123,8 +127,8 @@ def verified(blocks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
         yield held
 
 
-def _flush(path: Path) -> None:
-    """Bring a file's bytes, or a folder's names, from the kernel's memory to the disk."""
+def _fsync(path: Path) -> None:
+    """Flush a file's bytes, or a folder's names, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The one SQL database of the application: SQLite on one machine, PostgreSQL in a cluster, one URL apart."""
+"""The application's SQL database: SQLite on one machine or PostgreSQL in a cluster, chosen by its URL."""
 
 import fcntl
 import threading
@@ -15,21 +15,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_SECONDS = 30.0
-"""How long a writer on SQLite waits for another before it gives up."""
+BUSY_TIMEOUT_SECONDS = 30.0
+"""Time for which a writer on SQLite waits for another before it fails."""
 
 _MIGRATION_LOCK = 0x61756469_6F677261
 """Key of the PostgreSQL advisory lock that lets one process migrate at a time ("audiogra")."""
-_alembic = threading.Lock()
-"""Alembic keeps the migration in progress in module globals, so one thread at a time may use it."""
+_alembic_lock = threading.Lock()
+"""Held while Alembic runs: it keeps the migration in progress in module globals."""
 
 
 class Database:
-    """A pool of connections. One per process; safe to use from many threads.
+    """Pool of connections. One per process; safe to use from many threads.
 
     Args:
-        url: ``sqlite:///path`` (the folder is made; a relative path is taken from the current directory)
-            or ``postgresql://…``.
+        url: ``sqlite:///path`` (the folder is created; a relative path is resolved against the current
+            directory) or ``postgresql://…``.
+
+    Raises:
+        ValueError: the URL is of an SQLite database in memory.
     """
 
     def __init__(self, url: str) -> None:
@@ -44,47 +47,47 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether one file is the whole database, with one writer at a time."""
+        """Return whether the database is SQLite: one file, with one writer at a time."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction that may write: committed at the end, rolled back on an exception.
+        """Run a transaction that may write. It is committed at the end, and rolled back on an exception.
 
-        On SQLite it holds the write lock from its beginning, so it never fails halfway for want of it.
+        On SQLite it holds the write lock from its start, so it never fails midway to acquire it.
         """
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
-            session.connection()  # begins now, not with the first statement
+            session.connection()  # begin the transaction now, not at the first statement
             yield session
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        """One transaction that only reads; on SQLite it neither waits for a writer nor holds one up."""
+        """Run a read-only transaction. On SQLite it neither waits for a writer nor blocks one."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def lock(self, bound: Session | Connection, key: int) -> None:
         """Hold the lock of a key (a signed 64-bit number) until the transaction ends.
 
-        On SQLite nothing is to be done: the write transaction itself shuts out every other.
+        Does nothing on SQLite, where the write transaction itself excludes every other.
         """
         if not self.is_sqlite:
             bound.execute(select(func.pg_advisory_xact_lock(key)))
 
     def insert(self, table: Any) -> postgresql.Insert | sqlite.Insert:
-        """An INSERT that has ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+        """Return an INSERT with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def migrate(self) -> None:
-        """Bring the tables to the newest revision. Idempotent, and safe in several processes at once."""
+        """Upgrade the tables to the newest revision. Idempotent, and safe in several processes at once."""
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with _alembic, self._alone(), self._writer.begin() as connection:
+        with _alembic_lock, self._prepared(), self._writer.begin() as connection:
             self.lock(connection, _MIGRATION_LOCK)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
-    def _alone(self) -> AbstractContextManager[None]:
+    def _prepared(self) -> AbstractContextManager[None]:
         return _write_ahead_log(self.engine) if self.is_sqlite else nullcontext()
 
     def close(self) -> None:
@@ -100,32 +103,35 @@ def _open_postgresql(url: URL) -> Engine:
 
 def _open_sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
-        raise ValueError("an SQLite database must be a file: several processes share it")
+        raise ValueError("an SQLite database must be a file, since several processes share it")
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, json_serializer=_to_json)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS}, json_serializer=_to_json)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _to_json(value: Any) -> str:
-    """As ``json.dumps``, but NaN and infinities become null: PostgreSQL's JSON has no word for them."""
+    """Serialize to JSON, with NaN and infinity as null: PostgreSQL JSON cannot represent them."""
     return to_json(value, inf_nan_mode="null").decode()
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN comes too late and is never IMMEDIATE
+    connection.isolation_level = None  # the driver's own BEGIN is too late and never IMMEDIATE
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    how = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {how}")
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
 
 
 @contextmanager
 def _write_ahead_log(engine: Engine) -> Iterator[None]:
-    """Switch the file to write-ahead logging (it stays so), alone: SQLite does not wait for its lock here."""
+    """Switch the file to write-ahead logging permanently, and hold a file lock for the context.
+
+    SQLite does not wait for its own lock when it switches, so the file lock serializes processes.
+    """
     with Path(f"{engine.url.database}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         connection = engine.raw_connection()

@@ -1,4 +1,4 @@
-"""Files that callers want on the server's own machine: below one folder, whole or not at all."""
+"""Exports: audio files that callers have written on the server, below one folder, each complete or absent."""
 
 import os
 import uuid
@@ -9,71 +9,74 @@ from typing import cast, get_args
 
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AudioFormat
-from deployments.storage.confined import is_plain, relative_to, within
+from deployments.storage.safe_paths import is_safe_relative, relative_to, resolve_below
 
-ENDINGS = {f".{audio_format}": cast("AudioFormat", audio_format) for audio_format in get_args(AudioFormat)}
+FORMATS = {f".{audio_format}": cast("AudioFormat", audio_format) for audio_format in get_args(AudioFormat)}
+"""Audio formats by file suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Where audio is to be written."""
+    """Validated target of an export."""
 
     path: Path
-    """Absolute and inside the folder; no part of it is a link."""
+    """Absolute path inside the folder; no part of it is a link."""
     format: AudioFormat
 
     def write(self, content: Iterable[bytes]) -> None:
-        """Write the file, over any that is there: readers have the old one or the new. Blocking.
+        """Write the file, replacing any existing one atomically. Blocking.
 
         Raises:
-            Conflict: something else has come to its place since it was checked.
+            Conflict: a folder, link or file has taken its place since it was validated.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.parent.resolve() != self.path.parent:
                 raise Conflict(f"{self.path} cannot be written: one of its folders has become a link")
-            _write_whole(self.path, content)
+            _write_atomically(self.path, content)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise Conflict(f"{self.path} cannot be written: something else has come to its place") from error
+            raise Conflict(f"{self.path} cannot be written: a file or folder has taken its place") from error
 
 
-def export(folder: Path, wanted: str, field: str) -> Export:
-    """What a path means that a caller wants audio to be written to. Blocking.
+def resolve_export(folder: Path, target: str, field: str) -> Export:
+    """Validate the path of an export. Blocking.
 
     Args:
-        folder: that it must be in.
-        wanted: relative to the folder, or absolute; its ending chooses the format.
-        field: that names it.
+        folder: the exports folder.
+        target: the caller's path, relative to the folder or absolute; its suffix chooses the format.
+        field: request field with the path, for the error.
 
     Raises:
-        InvalidRequest: it leads out of the folder, has another ending, or cannot be a file.
+        InvalidRequest: the path leads out of the folder, has another suffix, or cannot be a file.
     """
-    path = _inside(folder, wanted, field)
-    audio_format = ENDINGS.get(path.suffix.lower())
+    path = _resolve(folder, target, field)
+    audio_format = FORMATS.get(path.suffix.lower())
     if audio_format is None:
-        endings = ", ".join(ENDINGS)
-        raise InvalidRequest(f"{field} {wanted[:80]!r} must end in one of {endings}", field=field)
+        suffixes = ", ".join(FORMATS)
+        raise InvalidRequest(f"{field} {target[:80]!r} must end in one of {suffixes}", field=field)
     if path.is_dir():
-        raise InvalidRequest(f"{field} {wanted[:80]!r} is a folder", field=field)
+        raise InvalidRequest(f"{field} {target[:80]!r} is a folder; name a file", field=field)
     if not next(parent for parent in path.parents if parent.exists()).is_dir():
-        raise InvalidRequest(f"{field} {wanted[:80]!r} has a file where a folder should be", field=field)
+        raise InvalidRequest(
+            f"{field} {target[:80]!r} has a file where a folder should be; name another folder", field=field
+        )
     return Export(path, audio_format)
 
 
-def _inside(folder: Path, wanted: str, field: str) -> Path:
-    relative = relative_to(folder, wanted)
+def _resolve(folder: Path, target: str, field: str) -> Path:
+    relative = relative_to(folder, target)
     try:
-        if is_plain(relative):
-            return within(folder, relative)
+        if is_safe_relative(relative):
+            return resolve_below(folder, relative)
     except ValueError:  # a link that leads out
         pass
     raise InvalidRequest(
-        f"{field} {wanted[:80]!r} is no path inside the exports folder; name a file by its path there",
+        f"{field} {target[:80]!r} is no path inside the exports folder; use a path relative to it",
         field=field,
     )
 
 
-def _write_whole(path: Path, content: Iterable[bytes]) -> None:
+def _write_atomically(path: Path, content: Iterable[bytes]) -> None:
     part = path.parent / f".{uuid.uuid4().hex}.part"
     try:
         with part.open("xb") as file:

@@ -1,4 +1,4 @@
-"""Names and texts that come from outside, made safe to store and to save under again."""
+"""Sanitization of caller-supplied names and texts, for the database and for file systems."""
 
 import re
 import unicodedata
@@ -7,18 +7,18 @@ from typing import TypeVar
 from audiograph.errors import InvalidRequest
 
 MAX_NAME_BYTES = 255
-"""What common file systems allow for a name, in UTF-8."""
+"""Limit of common file systems, in UTF-8."""
 
 UNNAMED = "unnamed"
 
 _UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories that no file name needs: control characters, halves of characters, line breaks."""
+"""Unicode categories removed from file names: control characters, lone surrogates, line separators."""
 _BIDI = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Marks of writing direction, which can make a name read as if it ended otherwise."""
+"""Marks of writing direction, which can disguise a name's extension."""
 
 
 def base_name(name: str) -> str:
-    """A name without folders, control characters or direction marks, of 1 to 255 bytes."""
+    """Reduce a name to 1 to 255 bytes without folders, control characters or direction marks."""
     last = re.split(r"[/\\]", name)[-1]
     kept = "".join(char for char in _BIDI.sub("", last) if unicodedata.category(char) not in _UNSAFE)
     shortened = _shorten(kept.strip())
@@ -26,7 +26,7 @@ def base_name(name: str) -> str:
 
 
 def _shorten(name: str) -> str:
-    """Cut the stem rather than the extension, and never within a character."""
+    """Shorten the stem, not the extension, and never within a character."""
     stem, dot, extension = name.rpartition(".")
     ending = f"{dot}{extension}"
     if not stem or len(ending.encode()) > 32:
@@ -38,14 +38,17 @@ def _shorten(name: str) -> str:
 Text = TypeVar("Text", str, str | None)
 
 
-def checked_text(text: Text, field: str) -> Text:
-    """A text that every database can store.
+def check_text(text: Text, field: str) -> Text:
+    """Return a text unchanged if every database can store it.
 
     Raises:
-        InvalidRequest: it holds NUL, which PostgreSQL cannot store, or half a character.
+        InvalidRequest: it contains NUL, which PostgreSQL cannot store, or a lone surrogate.
     """
     if text is not None and ("\0" in text or not _encodable(text)):
-        raise InvalidRequest(f"{field} {text[:40]!r} holds a character that cannot be stored", field=field)
+        raise InvalidRequest(
+            f"{field} {text[:40]!r} contains NUL or a lone surrogate, which cannot be stored; remove it",
+            field=field,
+        )
     return text
 
 

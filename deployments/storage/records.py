@@ -1,4 +1,4 @@
-"""Rows of items, made from what a writer knows and turned into the records that cross the wire."""
+"""Rows of items: creating them for a writer, and converting them to the records of the API."""
 
 import time
 import uuid
@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session
 
 from audiograph.schemas import Artifact, File
 from deployments.audio.files import AudioInfo
-from deployments.storage.names import base_name, checked_text
+from deployments.storage.names import base_name, check_text
 from deployments.storage.tables import Blob, Item, Tag
 
-IDS_AT_ONCE = 500
+IDS_PER_QUERY = 500
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an artifact comes from."""
+    """Origin of an artifact: its job, model, lineage and parameters."""
 
     job_id: str | None = None
     task: str | None = None
@@ -35,17 +35,17 @@ class Provenance:
 
 
 def new_file(sha256: str, name: str, media_type: str, audio: AudioInfo | None) -> Item:
-    """The row of an upload."""
+    """Create the row of an uploaded file."""
     return _item("file", sha256, name, media_type, audio)
 
 
 def new_artifact(
     sha256: str, name: str, media_type: str, audio: AudioInfo | None, provenance: Provenance
 ) -> tuple[Item, list[Tag]]:
-    """The row of an artifact, and those of its tags.
+    """Create the rows of an artifact and of its tags.
 
     Raises:
-        InvalidRequest: a text in its provenance cannot be stored.
+        InvalidRequest: a text in the provenance cannot be stored.
     """
     item = _item("artifact", sha256, name, media_type, audio)
     for origin in (
@@ -58,9 +58,9 @@ def new_artifact(
         "parent_id",
         "variation_set_id",
     ):
-        setattr(item, origin, checked_text(getattr(provenance, origin), origin))
+        setattr(item, origin, check_text(getattr(provenance, origin), origin))
     item.parameters = dict(provenance.parameters)
-    tags = [checked_text(tag, "tags") for tag in dict.fromkeys(provenance.tags)]
+    tags = [check_text(tag, "tags") for tag in dict.fromkeys(provenance.tags)]
     return item, [Tag(item_id=item.id, tag=tag) for tag in tags]
 
 
@@ -80,8 +80,8 @@ def _item(kind: str, sha256: str, name: str, media_type: str, audio: AudioInfo |
     return item
 
 
-def record(item: Item, size: int, tags: Iterable[str]) -> File | Artifact:
-    """An item as the API shows it. Its ``url`` is a path: the ingress puts the host before it."""
+def to_record(item: Item, size: int, tags: Iterable[str]) -> File | Artifact:
+    """Convert an item to a record of the API. Its ``url`` is a path; the ingress adds the host."""
     is_artifact = item.kind == "artifact"
     common = {
         "id": item.id,
@@ -113,11 +113,11 @@ def record(item: Item, size: int, tags: Iterable[str]) -> File | Artifact:
 
 
 def load_records(session: Session, ids: Sequence[str]) -> list[File | Artifact]:
-    """Those of the items that exist, in the order of their ids."""
-    found: dict[str, File | Artifact] = {}
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        found |= _load(session, ids[start : start + IDS_AT_ONCE])
-    return [found[item_id] for item_id in ids if item_id in found]
+    """Return the records of the existing items among these, in the same order."""
+    records: dict[str, File | Artifact] = {}
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        records |= _load(session, ids[start : start + IDS_PER_QUERY])
+    return [records[item_id] for item_id in ids if item_id in records]
 
 
 def _load(session: Session, ids: Sequence[str]) -> dict[str, File | Artifact]:
@@ -125,4 +125,4 @@ def _load(session: Session, ids: Sequence[str]) -> dict[str, File | Artifact]:
     for item_id, tag in session.execute(select(Tag.item_id, Tag.tag).where(Tag.item_id.in_(ids))):
         tags.setdefault(item_id, []).append(tag)
     items = select(Item, Blob.bytes).join(Blob, Blob.sha256 == Item.sha256).where(Item.id.in_(ids))
-    return {item.id: record(item, size, tags.get(item.id, ())) for item, size in session.execute(items)}
+    return {item.id: to_record(item, size, tags.get(item.id, ())) for item, size in session.execute(items)}

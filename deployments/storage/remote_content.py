@@ -1,4 +1,4 @@
-"""Content in an object store, or anything else that fsspec speaks to."""
+"""Content in an object store, or in any other file system of fsspec."""
 
 import os
 import re
@@ -14,21 +14,21 @@ from typing import Any
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from deployments.storage.content import Content, LocalContent, verified
+from deployments.storage.content import Content, LocalContent, verify_blocks
 from deployments.storage.scratch import Scratch
 
 MIB = 1024**2
 PART_BYTES = 8 * MIB
-"""How much travels in one request, and so about what one transfer holds in memory."""
+"""Bytes per request, and thus about the memory of one transfer."""
 
-ABANDONED_SECONDS = 86_400.0
-"""An upload that has waited for so long to be put in place belongs to a process that died."""
+STALE_SECONDS = 86_400.0
+"""Age at which a staged upload is taken to belong to a dead process."""
 
 _UPLOAD = re.compile(r"/(?P<seconds>\d+)-[0-9a-f]{32}$")
 
 
 def open_content(url: str) -> Content:
-    """The content under a folder or an fsspec URL."""
+    """Open the content storage at a folder or an fsspec URL."""
     filesystem, root = url_to_fs(url, use_listings_cache=False)
     if isinstance(filesystem, LocalFileSystem):
         return LocalContent(Path(root))
@@ -36,7 +36,7 @@ def open_content(url: str) -> Content:
 
 
 class RemoteContent(Content):
-    """An object store. Objects are uploaded under another name first, so that the lock is held briefly."""
+    """Content in an object store. Uploads are staged under another name, so the lock is held only briefly."""
 
     def __init__(self, filesystem: Any, root: str) -> None:
         self._fs = filesystem
@@ -47,17 +47,17 @@ class RemoteContent(Content):
         return f"{self._root}/sha256/{sha256}"
 
     def holds(self, sha256: str, size: int) -> bool:
-        """Whether the object is there, with all its bytes."""
+        """See `Content.holds`."""
         try:
             return bool(self._fs.size(self._path(sha256)) == size)
         except FileNotFoundError:
             return False
 
     def stage(self, source: Path, sha256: str, size: int) -> str | None:
-        """Upload under a name that carries the time, unless the content is there already."""
+        """Upload under a name with the current time, unless the content exists already."""
         if self.holds(sha256, size):
             return None
-        for folder in ("incoming", "sha256"):  # needed where folders are real, as over SFTP
+        for folder in ("incoming", "sha256"):  # required by file systems with real folders, such as SFTP
             self._fs.makedirs(f"{self._root}/{folder}", exist_ok=True)
         staged = f"{self._root}/incoming/{int(time.time())}-{uuid.uuid4().hex}"
         try:
@@ -68,25 +68,25 @@ class RemoteContent(Content):
         return staged
 
     def place(self, source: Path, staged: str | None, sha256: str, size: int) -> None:
-        """Copy the upload into place inside the store."""
+        """Copy the staged upload into place inside the store."""
         if self.holds(sha256, size):
             return
-        if staged is None:  # it was there when we staged, and its last item has been deleted since
+        if staged is None:  # the content existed while staging, and its last item has been deleted since
             self._upload(source, self._path(sha256))
         else:
             self._fs.cp_file(staged, self._path(sha256))
 
     def unstage(self, staged: str | None) -> None:
-        """Remove the upload."""
+        """Remove the staged upload."""
         if staged is not None:
             self._remove(staged)
 
     def remove(self, sha256: str) -> None:
-        """Remove the object, if it is there."""
+        """See `Content.remove`."""
         self._remove(self._path(sha256))
 
     def blocks(self, sha256: str, start: int, stop: int, block_bytes: int) -> Iterator[bytes]:
-        """The bytes from ``start`` up to ``stop``, one request for every 8 MiB."""
+        """Yield the bytes from ``start`` up to ``stop``, with one request per 8 MiB."""
         for offset in range(start, stop, PART_BYTES):
             end = min(offset + PART_BYTES, stop)
             part = self._fs.cat_file(self._path(sha256), start=offset, end=end)
@@ -95,10 +95,10 @@ class RemoteContent(Content):
 
     @contextmanager
     def local(self, sha256: str, size: int) -> Iterator[Path]:
-        """A copy, verified by its SHA-256 and removed at the end."""
+        """Provide a copy, which is verified by its SHA-256 and removed at the end."""
         copy = self.scratch.create()
         try:
-            for block in verified(self.blocks(sha256, 0, size, MIB), sha256):
+            for block in verify_blocks(self.blocks(sha256, 0, size, MIB), sha256):
                 copy.handle.write(block)
             copy.handle.flush()
             yield copy.path
@@ -106,11 +106,11 @@ class RemoteContent(Content):
             copy.discard()
 
     def clear_stale(self) -> None:
-        """Remove the unfinished writes of processes that died, here and in the store."""
+        """Remove the unfinished writes of dead processes, on this machine and in the store."""
         super().clear_stale()
         for path in self._uploads():
             upload = _UPLOAD.search(path)
-            if upload and float(upload["seconds"]) < time.time() - ABANDONED_SECONDS:
+            if upload and float(upload["seconds"]) < time.time() - STALE_SECONDS:
                 self._remove(path)
 
     def _uploads(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Temporary files that tell by themselves whether their owner still lives."""
+"""Temporary files whose file locks show whether their owner is still alive."""
 
 import fcntl
 import os
@@ -10,25 +10,25 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class ScratchFile:
-    """An open temporary file. Its owner holds a file lock, which the kernel drops when the process dies."""
+    """Open temporary file. Its owner holds a file lock, which the kernel releases when the process dies."""
 
     path: Path
     handle: BinaryIO
 
     def discard(self) -> None:
-        """Close it, and remove it unless it has been moved into place."""
+        """Close the file, and remove it unless it has been moved into place."""
         self.handle.close()
         self.path.unlink(missing_ok=True)
 
 
 class Scratch:
-    """A folder of temporary files that processes share."""
+    """Folder of temporary files that processes share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def create(self) -> ScratchFile:
-        """A new empty file, locked and open for writing and reading."""
+        """Create an empty file, locked and open for writing and reading."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
             path = self._folder / f"{uuid.uuid4().hex}.part"
@@ -36,10 +36,10 @@ class Scratch:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if os.fstat(handle.fileno()).st_nlink:
                 return ScratchFile(path, handle)
-            handle.close()  # cleared between its creation and our lock: take another
+            handle.close()  # removed between its creation and our lock: create another
 
     def clear_stale(self) -> int:
-        """Remove what dead processes left; gives the number of files."""
+        """Remove the files of dead processes; return their number."""
         return sum(_remove_unlocked(path) for path in self._folder.glob("*.part"))
 
 
@@ -48,6 +48,6 @@ def _remove_unlocked(path: Path) -> bool:
         with path.open("r+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
-    except (FileNotFoundError, BlockingIOError):  # gone meanwhile, or its owner lives
+    except (FileNotFoundError, BlockingIOError):  # removed meanwhile, or its owner is alive
         return False
     return True

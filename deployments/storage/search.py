@@ -1,4 +1,4 @@
-"""Search over artifacts: filters, newest first, paged by a cursor that new artifacts do not shift."""
+"""Search over artifacts by filters, newest first, with pages that new artifacts do not shift."""
 
 import base64
 from typing import Annotated
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Artifact, ArtifactPage
-from deployments.storage.names import checked_text
+from deployments.storage.names import check_text
 from deployments.storage.records import load_records
 from deployments.storage.tables import Item, Tag
 
@@ -17,7 +17,7 @@ MAX_LIMIT = 1000
 
 ArtifactId = Annotated[str, StringConstraints(pattern=r"^art_[0-9a-f]{32}$")]
 Position = tuple[FiniteFloat, ArtifactId]
-"""Where a page ended: creation time and id of its last artifact."""
+"""End of a page: creation time and id of its last artifact."""
 
 _POSITION = TypeAdapter[Position](Position)
 
@@ -25,11 +25,11 @@ _POSITION = TypeAdapter[Position](Position)
 def search(
     session: Session, *, tag: str | None, limit: int, cursor: str | None, **equal: str | None
 ) -> ArtifactPage:
-    """A page of artifacts with this tag whose columns equal the values given; None asks nothing.
+    """Return a page of artifacts that have a tag and whose columns equal the given values; None matches any.
 
     Raises:
-        InvalidRequest: the limit is not within 1..1000, the cursor is not one that an earlier page gave,
-            or a value cannot be stored and so cannot be looked for.
+        InvalidRequest: the limit is not within 1..1000, the cursor is not the one of an earlier page, or a
+            value contains characters that cannot be stored.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidRequest(f"limit is {limit}; it must be from 1 to {MAX_LIMIT}", field="limit")
@@ -48,9 +48,9 @@ def _filtered(tag: str | None, equal: dict[str, str | None]) -> Select[float, st
     query = select(Item.created_at, Item.id).where(Item.kind == "artifact")
     for column, value in equal.items():
         if value is not None:
-            query = query.where(getattr(Item, column) == checked_text(value, column))
+            query = query.where(getattr(Item, column) == check_text(value, column))
     if tag is not None:
-        query = query.where(exists().where(Tag.item_id == Item.id, Tag.tag == checked_text(tag, "tag")))
+        query = query.where(exists().where(Tag.item_id == Item.id, Tag.tag == check_text(tag, "tag")))
     return query
 
 
@@ -64,6 +64,6 @@ def _position(cursor: str) -> Position:
         return _POSITION.validate_json(text)
     except ValueError as error:
         raise InvalidRequest(
-            f"cursor {cursor[:40]!r} is not one that this server gave; use next_cursor of the page before",
+            f"cursor {cursor[:40]!r} is not a cursor of this server; use next_cursor of the previous page",
             field="cursor",
         ) from error

@@ -1,7 +1,7 @@
-"""The SQL tables of Audiograph's own state, beside those of the durable job library in the same database.
+"""SQL tables of Audiograph's own state. The durable job library has its own in the same database.
 
-Changing one means a new revision under ``migrations/versions``. Times are seconds since the epoch (UTC):
-they are compared and subtracted, on SQLite and PostgreSQL alike.
+A change needs a new revision under ``migrations/versions``. Times are seconds since the epoch (UTC), so that
+they can be compared and subtracted on SQLite and PostgreSQL alike.
 """
 
 from typing import Any
@@ -11,13 +11,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """Collects the tables' metadata for Alembic."""
+    """Base of all tables, with their metadata for Alembic."""
 
     type_annotation_map = {dict[str, Any]: JSON, int: BigInteger}  # noqa: RUF012
 
 
 class Blob(Base):
-    """Bytes stored once, under their SHA-256; a blob without items is removed with its content."""
+    """Content, stored once under its SHA-256. A blob without items is removed with its content."""
 
     __tablename__ = "blobs"
 
@@ -27,7 +27,7 @@ class Blob(Base):
 
 
 class Item(Base):
-    """A file (uploaded) or an artifact (made by a job): a name and a history for a blob."""
+    """An uploaded file or a job's artifact: the name and provenance of a blob."""
 
     __tablename__ = "items"
 
@@ -39,7 +39,7 @@ class Item(Base):
     media_type: Mapped[str] = mapped_column(String(128))
     created_at: Mapped[float]
     used_at: Mapped[float]
-    """Last read or referred to by a job: what retention and the size budget go by."""
+    """Time of the last read or reference by a job, for retention and the size budget."""
     duration: Mapped[float | None] = mapped_column(Float)
     sample_rate: Mapped[int | None]
     channels: Mapped[int | None]
@@ -65,16 +65,17 @@ class Tag(Base):
     tag: Mapped[str] = mapped_column(String(128), primary_key=True, index=True)
 
 
-VOICE_HOLDER = "voice:"
-"""What a pin has before the name of a voice, where others have a job's id."""
+VOICE_HOLDER_PREFIX = "voice:"
+"""Prefix of a voice's name in the holder of a pin; other holders are ids of jobs."""
 
 
 class Pin(Base):
-    """A live job, or a voice, needs an item: neither garbage collection nor a DELETE may take it."""
+    """Protection of an item from garbage collection and deletion, held by a live job or a voice."""
 
     __tablename__ = "pins"
 
-    job_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column("job_id", String(64), primary_key=True)
+    """Id of a job, or `VOICE_HOLDER_PREFIX` and the name of a voice."""
     item_id: Mapped[str] = mapped_column(
         ForeignKey("items.id", ondelete="RESTRICT"), primary_key=True, index=True
     )
@@ -82,30 +83,31 @@ class Pin(Base):
 
 
 class Voice(Base):
-    """A recorded voice by its name; its artifact is pinned by `VOICE_HOLDER` and the name."""
+    """A recorded voice, by its name. It holds a pin on its artifact."""
 
     __tablename__ = "voices"
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="RESTRICT"))
     fingerprint: Mapped[str | None] = mapped_column(String(128))
-    """Of a file of the voices folder, to see when it has changed; null for an uploaded voice."""
+    """Fingerprint of a file of the voices folder, to detect changes; null for an uploaded voice."""
     created_at: Mapped[float]
 
 
-class WantedVariant(Base):
-    """A variant that an operator asked to be loaded (or not): replicas that start later follow it."""
+class DesiredVariant(Base):
+    """Desired state of a variant, set by an operator; replicas that start later follow it."""
 
     __tablename__ = "wanted_variants"
 
     model: Mapped[str] = mapped_column(String(128), primary_key=True)
     variant: Mapped[str] = mapped_column(String(128), primary_key=True)
     wanted: Mapped[bool]
+    """Whether it is to be loaded."""
     updated_at: Mapped[float]
 
 
 class Runner(Base):
-    """A job runner's heartbeat; when it falls silent, the others take over its jobs."""
+    """Heartbeat of a job runner. When it stops, the other runners take over its jobs."""
 
     __tablename__ = "runners"
 
@@ -115,7 +117,7 @@ class Runner(Base):
 
 
 class ApiKey(Base):
-    """An API key by the SHA-256 of its secret; the secret itself is shown once and never stored."""
+    """An API key, with the SHA-256 of its secret. The secret itself is never stored."""
 
     __tablename__ = "api_keys"
 

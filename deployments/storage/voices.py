@@ -1,7 +1,7 @@
-"""Recorded voices, for models that clone them: uploaded ones by name, a folder's files by their paths in it.
+"""Recorded voices for models that clone them: uploads by name, and files of the voices folder by path.
 
-A voice is kept as an artifact: mono, its silent ends cut off, at one loudness, with its transcript among its
-parameters. So a job that has it pinned needs nothing else, whatever becomes of the name meanwhile.
+A voice is stored as an artifact: mono, trimmed of silence, at normalized loudness, with its transcript among
+its parameters. So a job that has pinned the artifact does not depend on the voice's name any more.
 """
 
 import logging
@@ -21,28 +21,30 @@ from sqlalchemy.orm import Session
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
 from audiograph.schemas import Artifact, File, VoiceInfo, is_item_id
 from deployments.audio import files as audio
-from deployments.audio.loudness import leveled, within_full_scale
+from deployments.audio.loudness import normalize_loudness, prevent_clipping
 from deployments.config import LimitsConfig, VoicesConfig
 from deployments.storage.artifacts import ArtifactStore, Provenance
-from deployments.storage.confined import within
-from deployments.storage.names import checked_text
-from deployments.storage.tables import VOICE_HOLDER, Pin, Voice
+from deployments.storage.names import check_text
+from deployments.storage.safe_paths import resolve_below
+from deployments.storage.tables import VOICE_HOLDER_PREFIX, Pin, Voice
 
 logger = logging.getLogger("audiograph.storage")
 
 SAMPLE_RATE = 48_000
 TAG = "type:voice"
-QUIET_DB = -40.0
-"""Below the loudest moment: what is quieter at either end is cut off."""
-MOMENT_SECONDS, MARGIN_SECONDS = 0.02, 0.1
-AUDIO_ENDINGS = frozenset({".wav", ".mp3", ".flac", ".m4a", ".ogg", ".opus", ".aac", ".webm"})
+SILENCE_DB = -40.0
+"""Level relative to the loudest window below which either end counts as silence."""
+WINDOW_SECONDS = 0.02
+MARGIN_SECONDS = 0.1
+"""Silence kept at either end."""
+AUDIO_SUFFIXES = frozenset({".wav", ".mp3", ".flac", ".m4a", ".ogg", ".opus", ".aac", ".webm"})
 
-_READING = 0x61756469_6F766F69
-"""Key of the lock that keeps two from remembering files of the folder at once ("audiovoi")."""
+_FOLDER_LOCK = 0x61756469_6F766F69
+"""Key of the lock that serializes the registration of files of the folder ("audiovoi")."""
 
 
 class VoiceStore:
-    """The voices of one server. Blocking; safe to use from many threads and processes."""
+    """Store of recorded voices. Blocking; safe to use from many threads and processes."""
 
     def __init__(self, store: ArtifactStore, config: VoicesConfig, limits: LimitsConfig) -> None:
         self._store = store
@@ -50,48 +52,55 @@ class VoiceStore:
         self._limits = limits
 
     def create(self, name: str, file: str, transcript: str | None = None) -> VoiceInfo:
-        """Keep a recording as a voice.
+        """Create a voice from a recording.
 
         Args:
-            name: its id from now on; none of the folder's.
-            file: id of a stored recording, which is not needed any more afterwards.
-            transcript: what is said in it.
+            name: the voice's id.
+            file: id of a stored recording, which may be deleted afterwards.
+            transcript: transcript of the recording.
 
         Raises:
             Conflict: there is a voice of that name.
             NotFound: there is no such file.
-            InvalidAudio: it is silent, or too short or too long once its silent ends are gone.
+            InvalidAudio: the recording is silent, or too short or too long without its silent ends.
         """
-        checked_text(transcript, "transcript")
+        check_text(transcript, "transcript")
         with self._store.local(file) as path:
-            artifact = self._kept(path, name, transcript)
+            artifact = self._store_recording(path, name, transcript)
         try:
-            self._remember(name, artifact.id, fingerprint=None)
+            self._register(name, artifact.id, fingerprint=None)
         except IntegrityError as error:
             self._store.delete(artifact.id)
             raise Conflict(f"there is a voice {name!r} already; delete it first", field="name") from error
         return self.get(name)
 
     def keep(self, file: str) -> Artifact:
-        """A recording prepared as a voice without a name; it goes as any artifact does.
+        """Store a recording as the artifact of a voice without a name, with the lifetime of any artifact.
 
         Raises:
-            NotFound, InvalidAudio: as `create` does.
+            NotFound: there is no such file.
+            InvalidAudio: the recording is unusable, as for `create`.
         """
         with self._store.local(file) as path:
-            return self._kept(path, file, None)
+            return self._store_recording(path, file, None)
 
-    def discard(self, kept: Iterable[str]) -> None:
-        """Delete what `keep` prepared for a request that was refused after all."""
-        for artifact_id in kept:
+    def discard(self, artifact_ids: Iterable[str]) -> None:
+        """Delete artifacts of `keep` whose request was refused."""
+        for artifact_id in artifact_ids:
             with suppress(NotFound, Conflict):
                 self._store.delete(artifact_id)
 
     def find(self, voice: str) -> File | None:
-        """What a request means by a voice: a voice's artifact, or a recording to `keep`; None if nothing.
+        """Find the record of a voice: its artifact, or for the id of a file, a recording to `keep`.
+
+        Args:
+            voice: name of a voice, path in the voices folder, or id of a file or artifact.
+
+        Returns:
+            The record; None if there is none.
 
         Raises:
-            InvalidRequest: no voice can have that id.
+            InvalidRequest: no voice can have that name.
             InvalidAudio: it is a file of the folder that cannot be a voice.
         """
         if is_item_id(voice):
@@ -102,20 +111,21 @@ class VoiceStore:
             return None
 
     def get(self, name: str) -> VoiceInfo:
-        """A voice by its id.
+        """Return a voice by its name.
 
         Raises:
             NotFound: there is none.
-            InvalidRequest: it is a path that leads out of the voices folder.
+            InvalidRequest: the name is a path that leads out of the voices folder.
+            InvalidAudio: it is a file of the folder that cannot be a voice.
         """
-        checked_text(name, "voice")
-        found = self._named(name) or self._in_folder(name)
+        check_text(name, "voice")
+        found = self._uploaded(name) or self._in_folder(name)
         if found is None:
             raise NotFound(f"there is no recorded voice {name[:80]!r}; see GET /v1/voices", field="voice")
         return found
 
     def delete(self, name: str) -> None:
-        """Forget an uploaded voice; jobs that have begun keep it until they end.
+        """Delete an uploaded voice. Jobs that have started keep its artifact until they end.
 
         Raises:
             NotFound: there is none of that name.
@@ -125,9 +135,9 @@ class VoiceStore:
         if voice.source == "folder":
             raise Conflict(f"{name!r} is a file of the voices folder; remove it there", field="voice")
         with self._store.database.session() as session:
-            _forget(session, name)
+            _unregister(session, name)
 
-    def _named(self, name: str) -> VoiceInfo | None:
+    def _uploaded(self, name: str) -> VoiceInfo | None:
         with self._store.database.snapshot() as session:
             row = session.get(Voice, name)
         if row is None or row.fingerprint is not None:
@@ -135,47 +145,48 @@ class VoiceStore:
         return self._record(name, row.item_id, "uploaded")
 
     def _in_folder(self, name: str) -> VoiceInfo | None:
-        path = self._confined(name)
+        path = self._path(name)
         if path is None:
             return None
         status = path.stat()
-        fingerprint = f"{status.st_mtime_ns}-{status.st_size}-{_modified(_transcript_of(path))}"
+        fingerprint = f"{status.st_mtime_ns}-{status.st_size}-{_mtime_ns(_transcript_of(path))}"
         with self._store.database.snapshot() as session:
             row = session.get(Voice, name)
         if row is None or row.fingerprint != fingerprint:
             transcript = _transcript_of(path)
-            words = transcript.read_text(encoding="utf-8").strip() if transcript.is_file() else None
-            item_id = self._kept(path, name, words).id
-            self._remember(name, item_id, fingerprint)
+            text = transcript.read_text(encoding="utf-8").strip() if transcript.is_file() else None
+            item_id = self._store_recording(path, name, text).id
+            self._register(name, item_id, fingerprint)
             return self._record(name, item_id, "folder")
         return self._record(name, row.item_id, "folder")
 
-    def _confined(self, name: str) -> Path | None:
-        """The file that a name means within the folder; links are followed before it is judged.
+    def _path(self, name: str) -> Path | None:
+        """Return the file of the folder with this name, following links; None if there is none.
 
         Raises:
-            InvalidRequest: it leads elsewhere.
+            InvalidRequest: the name leads out of the folder.
         """
         if self._config.folder is None:
             return None
         try:
-            path = within(self._config.folder, name)
+            path = resolve_below(self._config.folder, name)
         except ValueError as error:
-            raise _outside(name) from error
+            raise _outside_error(name) from error
         return path if path.is_file() else None
 
     def _folder_names(self) -> list[str]:
         if self._config.folder is None:
             return []
         folder = self._config.folder.resolve()
-        found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+        paths = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
         return sorted(
-            path.relative_to(folder).as_posix() for path in found if path.resolve().is_relative_to(folder)
+            path.relative_to(folder).as_posix() for path in paths if path.resolve().is_relative_to(folder)
         )
 
-    def _kept(self, path: Path, name: str, transcript: str | None) -> Artifact:
+    def _store_recording(self, path: Path, name: str, transcript: str | None) -> Artifact:
+        """Decode, trim and normalize a recording, and store it as an artifact."""
         samples, rate = audio.decode(path, sample_rate=SAMPLE_RATE, mono=True, limits=self._limits)
-        samples = within_full_scale(leveled(_trimmed(samples, rate), rate))
+        samples = prevent_clipping(normalize_loudness(_trim(samples, rate), rate))
         self._check_duration(len(samples) / rate)
         origin = Provenance(tags=(TAG,), parameters={"voice": name, "transcript": transcript})
         with tempfile.TemporaryDirectory() as folder:
@@ -183,24 +194,24 @@ class VoiceStore:
             info = audio.encode(samples, rate, "flac", encoded)
             with self._store.writer() as writer:
                 writer.write(encoded.read_bytes())
-                return writer.commit_artifact(f"{name}.flac", audio.MEDIA_TYPES["flac"], info, origin)
+                return writer.commit_artifact(f"{name}.flac", info.media_type, info, origin)
 
     def _check_duration(self, seconds: float) -> None:
         low, high = self._config.min_seconds, self._config.max_seconds
         if not low <= seconds <= high:
             raise InvalidAudio(
-                f"the voice has {seconds:.1f} s without its silent ends; {low:g} to {high:g} s are right",
+                f"the voice has {seconds:.1f} s without its silent ends; {low:g} to {high:g} s are required",
                 field="file",
             )
 
-    def _remember(self, name: str, item_id: str, fingerprint: str | None) -> None:
+    def _register(self, name: str, item_id: str, fingerprint: str | None) -> None:
         now = time.time()
         with self._store.database.session() as session:
-            if fingerprint is not None:  # a file that has changed, or that another replica is reading as well
-                self._store.database.lock(session, _READING)
-                _forget(session, name)
+            if fingerprint is not None:  # the file has changed, or another process registers it as well
+                self._store.database.lock(session, _FOLDER_LOCK)
+                _unregister(session, name)
             session.add(Voice(name=name, item_id=item_id, fingerprint=fingerprint, created_at=now))
-            session.add(Pin(job_id=VOICE_HOLDER + name, item_id=item_id, created_at=now))
+            session.add(Pin(holder=VOICE_HOLDER_PREFIX + name, item_id=item_id, created_at=now))
 
     def _record(self, name: str, item_id: str, source: str) -> VoiceInfo:
         artifact = self._store.get(item_id)
@@ -215,59 +226,60 @@ class VoiceStore:
         )
 
     def list(self) -> list[VoiceInfo]:
-        """All of them by name; the folder's as they are now, but for files that cannot be voices."""
+        """Return all voices: uploads by name, then the folder's current files that can be voices, by path."""
         query = select(Voice).where(Voice.fingerprint.is_(None)).order_by(Voice.name)
         with self._store.database.snapshot() as session:
             uploaded = {row.name: row.item_id for row in session.scalars(query)}
-        named = [self._record(name, item_id, "uploaded") for name, item_id in uploaded.items()]
-        return [*named, *filter(None, map(self._listed, self._folder_names()))]
+        uploads = [self._record(name, item_id, "uploaded") for name, item_id in uploaded.items()]
+        return [*uploads, *filter(None, map(self._try_in_folder, self._folder_names()))]
 
-    def _listed(self, name: str) -> VoiceInfo | None:
-        """A file of the folder as a voice; None if it cannot be one, which the log tells."""
+    def _try_in_folder(self, name: str) -> VoiceInfo | None:
+        """Return a file of the folder as a voice; log a warning and return None if it cannot be one."""
         try:
             return self._in_folder(name)
         except InvalidAudio as error:
-            logger.warning("%s in the voices folder is no voice: %s", name, error)
+            logger.warning("%s in the voices folder cannot be a voice: %s", name, error)
             return None
 
 
 def is_voice(record: File) -> TypeGuard[Artifact]:
-    """Whether a recording has been prepared as a voice already."""
+    """Return whether a record is the artifact of a voice."""
     return isinstance(record, Artifact) and record.job_id is None and TAG in record.tags
 
 
-def _forget(session: Session, name: str) -> None:
+def _unregister(session: Session, name: str) -> None:
     session.execute(delete(Voice).where(Voice.name == name))
-    session.execute(delete(Pin).where(Pin.job_id == VOICE_HOLDER + name))
+    session.execute(delete(Pin).where(Pin.holder == VOICE_HOLDER_PREFIX + name))
 
 
-def _trimmed(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Mono samples without silent ends, but for a margin.
+def _trim(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Cut silence off both ends of mono samples ``[frames]``, except for a margin.
 
     Raises:
-        InvalidAudio: there is nothing but silence.
+        InvalidAudio: the samples are silent.
     """
-    length = round(MOMENT_SECONDS * rate)
-    moments = np.pad(samples, (0, -len(samples) % length)).reshape(-1, length)
-    level = np.sqrt((moments.astype(np.float64) ** 2).mean(axis=1))
-    heard = np.flatnonzero(level > max(level.max(initial=0) * 10 ** (QUIET_DB / 20), 1e-5))
-    if not len(heard):
-        raise InvalidAudio("the recording is silent", field="file")
+    length = round(WINDOW_SECONDS * rate)
+    windows = np.pad(samples, (0, -len(samples) % length)).reshape(-1, length)
+    level = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
+    audible = np.flatnonzero(level > max(level.max(initial=0) * 10 ** (SILENCE_DB / 20), 1e-5))
+    if not len(audible):
+        raise InvalidAudio("the recording is silent; send one with speech", field="file")
     margin = round(MARGIN_SECONDS * rate)
-    return samples[max(0, heard[0] * length - margin) : (heard[-1] + 1) * length + margin]
+    return samples[max(0, audible[0] * length - margin) : (audible[-1] + 1) * length + margin]
 
 
 def _transcript_of(path: Path) -> Path:
-    """What is said in a file of the folder is written beside it."""
+    """Return the path of the transcript of a file of the folder, which lies beside it."""
     return path.with_suffix(".txt")
 
 
-def _modified(path: Path) -> int:
+def _mtime_ns(path: Path) -> int:
+    """Return the time of a file's last change in nanoseconds; 0 if it does not exist."""
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-def _outside(name: str) -> InvalidRequest:
+def _outside_error(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"voice {name[:80]!r} leads out of the voices folder; name a file within it, by its path there",
+        f"voice {name[:80]!r} leads out of the voices folder; use a path relative to that folder",
         field="voice",
     )

@@ -1,4 +1,4 @@
-"""Writing one item: bytes go to a temporary file, and become a file or an artifact all at once."""
+"""Writing of one item: bytes go to a temporary file, which becomes a file or an artifact atomically."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import Self
 from audiograph.schemas import Artifact, File
 from deployments.audio.files import AudioInfo
 from deployments.storage.blobs import Blobs
-from deployments.storage.records import Provenance, new_artifact, new_file, record
+from deployments.storage.records import Provenance, new_artifact, new_file, to_record
 from deployments.storage.scratch import Scratch, ScratchFile
 from deployments.storage.tables import Base, Item, Pin, Tag
 
 
 class Writer:
-    """A context manager; what has not been committed at its end is gone. Commit once.
+    """Context manager that writes one item. Without one commit, the bytes are discarded at its end.
 
-    Blocking; one writer serves one caller at a time, in whichever thread.
+    Blocking. Calls may come from any thread, one at a time.
     """
 
     def __init__(self, blobs: Blobs, scratch: Scratch) -> None:
@@ -38,19 +38,19 @@ class Writer:
         self._file.discard()
 
     def write(self, chunk: bytes) -> None:
-        """Append some bytes."""
+        """Append bytes."""
         self._file.handle.write(chunk)
         self._digest.update(chunk)
         self.bytes += len(chunk)
 
     @property
     def path(self) -> Path:
-        """A local file with the bytes so far, for decoding them before they are committed."""
+        """Return a local file with the bytes so far, to decode them before they are committed."""
         self._file.handle.flush()
         return self._file.path
 
     def commit_file(self, name: str, media_type: str, audio: AudioInfo | None) -> File:
-        """Make the bytes an uploaded file. The name is reduced to a safe base name."""
+        """Store the bytes as an uploaded file. The name is reduced to a safe base name."""
         item = new_file(self._digest.hexdigest(), name, media_type, audio)
         return self._commit(item, [])
 
@@ -63,20 +63,19 @@ class Writer:
         *,
         pin: bool = False,
     ) -> Artifact:
-        """Make the bytes an artifact. The name is reduced to a safe base name.
+        """Store the bytes as an artifact. The name is reduced to a safe base name.
 
-        With ``pin`` it is pinned to its job from its first moment: nothing removes it until the job is
-        unpinned.
+        With ``pin`` its job holds a pin on it from the start, so nothing removes it until it is unpinned.
 
         Raises:
             InvalidRequest: a text in the provenance cannot be stored.
         """
         item, tags = new_artifact(self._digest.hexdigest(), name, media_type, audio, provenance)
-        pins = [Pin(job_id=item.job_id, item_id=item.id, created_at=item.created_at)] if pin else []
+        pins = [Pin(holder=item.job_id, item_id=item.id, created_at=item.created_at)] if pin else []
         artifact = self._commit(item, [*tags, *pins])
         assert isinstance(artifact, Artifact)
         return artifact
 
     def _commit(self, item: Item, others: Sequence[Base]) -> File | Artifact:
         self._blobs.put(self.path, item.sha256, self.bytes, item, others)
-        return record(item, self.bytes, [row.tag for row in others if isinstance(row, Tag)])
+        return to_record(item, self.bytes, [row.tag for row in others if isinstance(row, Tag)])

@@ -71,7 +71,7 @@ def test_it_is_whole_or_not_there(root: Path, environments: Environments) -> Non
     environments.lock("toys", "no-such-package==1\n")
     with pytest.raises(SystemExit, match="environment 'toys' could not be made: pip cannot install"):
         script.main()
-    assert missing("toys") == "its environment 'toys' is not here; run `make envs`"
+    assert missing("toys") == "its environment 'toys' does not exist; run `make envs`"
     lock(environments, root, "0.3")
     script.main()
     assert missing("toys") is None

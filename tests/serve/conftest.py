@@ -19,7 +19,7 @@ from deployments.serve.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
-LAST_WORDS = "audiograph: stopping; jobs under way go on at the next start"
+LAST_WORDS = "audiograph: stopping; unfinished jobs continue at the next start"
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

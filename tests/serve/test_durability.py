@@ -4,7 +4,7 @@ import pytest
 
 from audiograph import Audiograph
 from tests.serve.conftest import MakeServer
-from tests.support.durability import Flight
+from tests.support.durability import MixedJobs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -12,15 +12,15 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 def test_nothing_is_lost_when_everything_is_killed_on_sqlite(make_server: MakeServer) -> None:
     server = make_server(jobs={"dead_after_seconds": 3.0}).start()
     with Audiograph(server.url) as client:
-        flight = Flight(server, client)
-        flight.wait(0.05)
+        jobs = MixedJobs(server, client)
+        jobs.wait(0.05)
         server.kill("ServeReplica:audiograph:runner")
-        flight.wait(0.25)
+        jobs.wait(0.25)
         server.kill("ServeReplica:audiograph:espeak")
         server.kill("ServeReplica:audiograph:whisper")
-        flight.wait(0.45)
+        jobs.wait(0.45)
         server.kill("ServeReplica:audiograph:ingress")
-        flight.wait(0.65)
+        jobs.wait(0.65)
         server.kill_everything()
         server.start()
-        flight.land()
+        jobs.check_all()

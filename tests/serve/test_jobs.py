@@ -135,7 +135,7 @@ def test_a_failed_job_says_why_and_goes_on_saying_so(client: Audiograph) -> None
     assert job.error.message == "no pitched sound: the file is silent"
     assert (job.error.stage, job.error.attempt) == ("decoding", 1)
     assert job.artifacts == []
-    with pytest.raises(Conflict, match="has failed already"):
+    with pytest.raises(Conflict, match="has already failed"):
         client.jobs.cancel(job)
 
 

@@ -1,36 +1,23 @@
-"""The README's commands and programs, run as they stand there, against a server on another port."""
+"""The documents' commands and programs, run as they stand there, against a server on another port."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.serve.conftest import ROOT, Server
+from tests.serve.conftest import Server
+from tests.support.readme import commands, programs
 
 pytestmark = pytest.mark.cluster
 
-README = (ROOT / "README.md").read_text()
 USUAL_URL = "http://127.0.0.1:8000"
-
-
-def blocks(language: str) -> list[str]:
-    """The README's fenced blocks of a language, in order."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-
-
-def commands() -> list[str]:
-    """The console lines that talk to a running server, each with its continuation lines."""
-    text = "\n".join(blocks("console"))
-    found = re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, flags=re.MULTILINE)
-    return [command for command in found if re.match(r"(audiograph (?!keys)|job=|FILE=|curl)", command)]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all of them: the README's commands use what earlier ones wrote."""
+    """One folder for all of them: commands use files that earlier ones wrote."""
     return tmp_path_factory.mktemp("readme")
 
 
@@ -47,16 +34,19 @@ def run(command: list[str], server: Server, folder: Path) -> str:
 def test_the_commands(server: Server, folder: Path) -> None:
     script = "\n".join(commands()).replace(USUAL_URL, server.url)
     assert script.count("audiograph ") >= 10
+    assert script.count("curl ") >= 10
     printed = run(["bash", "-euo", "pipefail", "-c", script], server, folder)
     assert '"detected_key"' in printed
+    assert "audiograph_oldest_queued_seconds" in printed
     assert (folder / "hello.wav").stat().st_size > 10_000
     assert (folder / "morning.mp3").stat().st_size > 1_000
+    assert (folder / "talk.mp3").stat().st_size > 1_000
 
 
 def test_the_programs(server: Server, folder: Path) -> None:
-    programs = [block for block in blocks("python") if "Audiograph(" in block or "OpenAI(" in block]
-    assert len(programs) == 3
-    for program in programs:
+    found = programs()
+    assert len(found) == 3
+    for program in found:
         run([sys.executable, "-c", program.replace(USUAL_URL, server.url)], server, folder)
     assert (folder / "spoken.wav").exists()
     assert (folder / "streamed.mp3").stat().st_size > 1_000

@@ -84,7 +84,7 @@ def test_the_mock_joins_the_voices_files(services: httpx.Client, server: Server,
 
 def test_a_voice_that_is_not_there_is_told(services: httpx.Client, server: Server) -> None:
     message = say(services, "mock", "men/nobody.wav", "tone.mp3")["message"]
-    assert "voice 'men/nobody.wav' is not there: the default voice speaks instead" in message
+    assert "voice 'men/nobody.wav' not found; using the default voice" in message
     assert soundfile.info(server.exports / "tone.mp3").duration == pytest.approx(1.0, abs=0.1)
 
 

@@ -41,7 +41,7 @@ def test_a_recorded_voice_is_cloned_and_forgotten(client: Audiograph) -> None:
     job = client.speak("Whatever.", model="mock", voice="me", timeout=PATIENCE)
     assert isinstance(job.result, SpeakResult)
     assert job.result.voice == "tone"
-    assert "voice 'me' is not there: the default voice speaks instead" in job.result.notes
+    assert "voice 'me' not found; using the default voice" in job.result.notes
     with pytest.raises(InvalidRequest, match="voices folder"):
         client.speak("Whatever.", model="mock", voice="../me")
 

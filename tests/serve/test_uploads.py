@@ -12,7 +12,7 @@ import pytest
 from audiograph import Audiograph
 from audiograph.errors import NotFound
 from deployments.config import MIB
-from deployments.serve.file import read
+from deployments.serve.file import load_file
 from deployments.storage.artifacts import ArtifactStore, Usage
 from tests.serve.conftest import Server
 from tests.support.sounds import patched, tone, wav_bytes
@@ -92,7 +92,7 @@ def test_half_a_gigabyte_goes_in_and_out_through_little_memory(
 
 def kept(server: Server) -> tuple[Usage, set[Path]]:
     """What the database knows of, and every file on the disk, unfinished ones too."""
-    store = ArtifactStore.open(read(server.config).application.args.storage)
+    store = ArtifactStore.open(load_file(server.config).application.args.storage)
     usage = store.usage()
     store.database.engine.dispose()
     return usage, {path for path in server.artifacts.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""200 mixed jobs in flight, to be killed under; and what must have become of them."""
+"""200 mixed jobs for tests that kill processes, and the checks of their outcomes."""
 
 import hashlib
 import io
@@ -16,7 +16,6 @@ from audiograph.schemas import (
     Artifact,
     File,
     Job,
-    Request,
     SpeakRequest,
     TranscribeRequest,
 )
@@ -27,8 +26,8 @@ JOBS = 200
 DEADLINE_SECONDS = 600
 
 
-class Flight:
-    """Speech, transcription and key detection in turn, submitted to a server that has nothing else to do."""
+class MixedJobs:
+    """Jobs of speech, transcription and key detection by turns, submitted to an otherwise idle server."""
 
     def __init__(self, server: Server, client: Audiograph) -> None:
         self._server = server
@@ -40,30 +39,31 @@ class Flight:
         self._ids = {client.jobs.submit(request(number, tone)).id for number in range(JOBS)}
 
     def wait(self, share: float) -> None:
-        """Until that share of the jobs has finished."""
+        """Wait until a share of the jobs has finished."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while (counts := self._statuses()) is None or finished(counts) < share * JOBS:
             assert time.monotonic() < deadline, f"too slow: {counts}"
             time.sleep(0.5)
 
-    def land(self) -> None:
-        """Wait for all: each has succeeded, once, and what it made is whole."""
+    def check_all(self) -> None:
+        """Wait for all jobs; each must have succeeded, once, with intact artifacts."""
         self.wait(1.0)
         assert self._statuses() == Counter(succeeded=JOBS)
         jobs = list(self._client.jobs.list(limit=JOBS))
         assert {job.id for job in jobs} == self._ids
-        made: dict[str | None, list[Artifact]] = defaultdict(list)
+        artifacts: dict[str | None, list[Artifact]] = defaultdict(list)
         for artifact in self._client.artifacts.search():
-            made[artifact.job_id].append(artifact)
+            artifacts[artifact.job_id].append(artifact)
         for job in jobs:
-            check_outcome(self._client, job, made[job.id])
+            check_outcome(self._client, job, artifacts[job.id])
 
     def _statuses(self) -> Counter[str] | None:
         counts = statuses(self._server)
         return None if counts is None else counts - self._before
 
 
-def request(number: int, tone: File) -> Request:
+def request(number: int, tone: File) -> AnalyzePitchRequest | TranscribeRequest | SpeakRequest:
+    """Return the request of a job by its number."""
     match number % 5:
         case 0:
             return AnalyzePitchRequest(file=tone.id)
@@ -74,18 +74,18 @@ def request(number: int, tone: File) -> Request:
 
 
 def statuses(server: Server) -> Counter[str] | None:
-    """How many jobs have each status, or None while the ingress is being replaced.
+    """Count the jobs by status; None while the ingress is being replaced.
 
-    Asked again and again, pages of jobs would cost more than the jobs.
+    The metrics are read because polling pages of 200 jobs would cost more than the jobs themselves.
     """
     try:
-        answer = httpx.get(f"{server.url}/metrics", timeout=30)
+        response = httpx.get(f"{server.url}/metrics", timeout=30)
     except httpx.TransportError:
         return None
-    if not answer.is_success:
+    if not response.is_success:
         return None
     counts: Counter[str] = Counter()
-    for family in text_string_to_metric_families(answer.text):
+    for family in text_string_to_metric_families(response.text):
         for sample in family.samples:
             if sample.name == "audiograph_jobs":
                 counts[sample.labels["status"]] += int(sample.value)
@@ -93,13 +93,18 @@ def statuses(server: Server) -> Counter[str] | None:
 
 
 def finished(counts: Counter[str]) -> int:
+    """Count the jobs with a final status."""
     return sum(counts[status] for status in FINAL_STATUSES)
 
 
-def check_outcome(client: Audiograph, job: Job, made: list[Artifact]) -> None:
-    """The job succeeded, once, and what it made is whole."""
+def check_outcome(client: Audiograph, job: Job, artifacts: list[Artifact]) -> None:
+    """Check that a job succeeded, once, and that its artifacts are intact.
+
+    Args:
+        artifacts: all artifacts in the store with the job's id; those of another attempt would be among them.
+    """
     assert job.status == "succeeded", job.error
-    assert {artifact.id for artifact in made} == {artifact.id for artifact in job.artifacts}
+    assert {artifact.id for artifact in artifacts} == {artifact.id for artifact in job.artifacts}
     names = [artifact.name for artifact in job.artifacts]
     assert len(set(names)) == len(names)
     for artifact in job.artifacts:

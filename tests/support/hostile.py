@@ -1,5 +1,5 @@
-"""Malformed and hostile uploads: each is refused with a 4xx whose message says what is wrong, or, where
-only its name is hostile, stored under a safe one."""
+"""Malformed and hostile uploads: each is refused with a 4xx whose message names the fault, or, if only its
+name is hostile, stored under a safe name."""
 
 import gzip
 import io
@@ -21,25 +21,25 @@ SECOND = tone(seconds=1.0)
 
 @dataclass(frozen=True)
 class HostileFile:
-    """One upload, and what has to become of it."""
+    """One upload, and the expected response."""
 
     name: str
-    """The file name that it is sent under."""
+    """File name of the upload."""
     content: bytes | Callable[[], bytes]
     why: str
     expected_status: int = 422
     expected_words: tuple[str, ...] = ()
-    """All of them stand in the message, in whatever case."""
+    """Words of the error message, in any case."""
     stored_name: str | None = None
-    """The name that it is stored under, where it is accepted."""
+    """Name under which it is stored, if it is accepted."""
 
     def read(self) -> bytes:
-        """The bytes to send."""
+        """Return the bytes to send."""
         return self.content if isinstance(self.content, bytes) else self.content()
 
 
 HOSTILE: dict[str, HostileFile] = {}
-"""All of them, by a name for the test's report."""
+"""All hostile uploads, by a name for the test report."""
 
 
 def _add(
@@ -51,13 +51,13 @@ def _add(
 
 
 def in_second(container: str) -> bytes:
-    """One second of a tone, in any of the containers."""
+    """Encode one second of a tone in a container."""
     rate = 48_000 if "opus" in container or "webm" in container else 44_100
     return CONTAINERS[container](tone(seconds=1.0, sample_rate=rate), rate)
 
 
 def half(container: str) -> Callable[[], bytes]:
-    """The first half of a file."""
+    """Return a function that returns the first half of a file."""
 
     def cut() -> bytes:
         content = in_second(container)
@@ -66,13 +66,13 @@ def half(container: str) -> Callable[[], bytes]:
     return cut
 
 
-def wav(at: int, form: str, *values: int | float, subtype: str = "PCM_16") -> Callable[[], bytes]:
-    """A WAV file with numbers in its header, or among its samples, written over."""
+def wav(at: int, form: str, *values: int | float | bytes, subtype: str = "PCM_16") -> Callable[[], bytes]:
+    """Return a function that returns a WAV file with overwritten values in its header or its samples."""
     return lambda: patched(wav_bytes(SECOND, subtype=subtype), at, form, *values)
 
 
 def zipped() -> bytes:
-    """A ZIP archive with a good WAV file in it."""
+    """Build a ZIP archive with a valid WAV file."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("sound.wav", wav_bytes(SECOND))
@@ -80,43 +80,43 @@ def zipped() -> bytes:
 
 
 def flac_claiming(seconds: int) -> bytes:
-    """A FLAC whose header claims so many seconds: the low 32 of 36 bits at offset 22."""
+    """Build a FLAC whose header claims a duration: the low 32 of 36 bits at offset 22."""
     return patched(in_second("flac"), 22, ">I", seconds * 44_100)
 
 
 def mp3_claiming(seconds: int) -> bytes:
-    """An MP3 whose Xing header claims so many seconds."""
+    """Build an MP3 whose Xing header claims a duration."""
     content = in_second("mp3")
     at = max(content.find(b"Xing"), content.find(b"Info"))
     return patched(content, at + 8, ">I", seconds * 44_100 // 1152)
 
 
 def m4a_claiming(seconds: int) -> bytes:
-    """An M4A whose track header claims so many seconds."""
+    """Build an M4A whose track header claims a duration."""
     content = in_second("m4a")
     return patched(content, content.find(b"mdhd") + 20, ">I", seconds * 44_100)
 
 
 def webm_claiming(seconds: int) -> bytes:
-    """A WebM whose Info claims so many seconds, in milliseconds."""
+    """Build a WebM whose Info claims a duration, in milliseconds."""
     content = in_second("webm")
     return patched(content, content.find(b"\x44\x89\x88") + 3, ">d", seconds * 1000.0)
 
 
 def silence_bomb() -> bytes:
-    """Five hours of silence in a few kilobytes."""
+    """Encode five hours of silence in a few kilobytes."""
     return file_bytes(np.zeros((1, 5 * 3600 * 1000), np.float32), 1000, format="FLAC", subtype="PCM_16")
 
 
 def with_middle_zeroed(container: str) -> bytes:
-    """A file whose second third is nothing but zeros."""
+    """Build a file whose second third is zeros."""
     content = in_second(container)
     third = len(content) // 3
     return content[:third] + bytes(third) + content[2 * third :]
 
 
 def scrambled_aac() -> bytes:
-    """AAC whose frames have their headers left, and nothing else."""
+    """Build AAC with valid frame headers and random frame contents."""
     content = bytearray(in_second("aac"))
     random = np.random.default_rng(5)
     at = 0
@@ -184,9 +184,9 @@ _add(
     "wav_header_only", "a.wav", lambda: wav_bytes(SECOND)[:44], "a header and no samples", "truncated", "100%"
 )
 _add("wav_no_samples", "a.wav", lambda: wav_bytes(np.zeros((1, 0), np.float32)), "no samples", "0.0 ms")
-_add("wav_half", "a.wav", half("wav"), "cut off on the way", "claims 1.0 s", "only 0.5 s")
+_add("wav_half", "a.wav", half("wav"), "cut off midway", "claims 1.0 s", "only 0.5 s")
 _add(
-    "wav_ten_hours", "a.wav", wav(40, "<I", TEN_HOURS * 88_200), "a lying header", "claims 36000.0 s", "1.0 s"
+    "wav_ten_hours", "a.wav", wav(40, "<I", TEN_HOURS * 88_200), "a false header", "claims 36000.0 s", "1.0 s"
 )
 _add(
     "rf64_ten_hours", "a.wav", lambda: patched(in_second("rf64"), 28, "<Q", 10**12), "a 64-bit lie", "claims"
@@ -198,7 +198,7 @@ _add("wav_rate_zero", "a.wav", wav(24, "<I", 0), "a sample rate of zero", "sampl
 _add("wav_rate_low", "a.wav", wav(24, "<I", 100), "a sample rate of 100 Hz", "sample rate", "100 Hz", "1000")
 _add("wav_rate_high", "a.wav", wav(24, "<I", 2_000_000_000), "2 GHz", "sample rate", "2000000000 Hz")
 _add("wav_no_bits", "a.wav", wav(34, "<H", 0), "samples of 0 bits", "cannot be decoded")
-_add("wav_unknown_codec", "a.wav", wav(20, "<H", 0x7A7A), "a codec nobody knows", "cannot be decoded")
+_add("wav_unknown_codec", "a.wav", wav(20, "<H", 0x7A7A), "an unknown codec", "cannot be decoded")
 _add("wav_no_format", "a.wav", wav(12, "4s", b"junk"), "no fmt chunk", "cannot be decoded")
 _add("wav_short", "a.wav", lambda: wav_bytes(tone(seconds=0.005)), "5 ms", "5.0 ms", "at least 10 ms")
 _add("wav_nan", "a.wav", wav(-400, "<f", math.nan, subtype="FLOAT"), "NaN among the samples", "nan", "finite")
@@ -206,14 +206,14 @@ _add(
     "wav_infinity", "a.wav", wav(-400, "<f", math.inf, subtype="FLOAT"), "an infinite sample", "inf", "finite"
 )
 _add("wav_huge", "a.wav", wav(-400, "<f", 1e30, subtype="FLOAT"), "a sample of 1e30", "1e+30", "-1 to 1")
-_add("aiff_half", "a.aiff", half("aiff"), "cut off on the way", "claims 1.0 s", "only 0.5 s")
-_add("caf_half", "a.caf", half("caf"), "cut off on the way", "truncated")
-_add("w64_half", "a.w64", half("w64"), "cut off on the way", "claims 1.0 s", "only 0.5 s")
+_add("aiff_half", "a.aiff", half("aiff"), "cut off midway", "claims 1.0 s", "only 0.5 s")
+_add("caf_half", "a.caf", half("caf"), "cut off midway", "truncated")
+_add("w64_half", "a.w64", half("w64"), "cut off midway", "claims 1.0 s", "only 0.5 s")
 
 # FLAC.
-_add("flac_half", "a.flac", half("flac"), "cut off on the way", "claims 1.0 s", "truncated")
+_add("flac_half", "a.flac", half("flac"), "cut off midway", "claims 1.0 s", "truncated")
 _add("flac_header_only", "a.flac", lambda: in_second("flac")[:42], "a header and no frames", "FLAC")
-_add("flac_ten_hours", "a.flac", lambda: flac_claiming(TEN_HOURS), "a lying header", "claims 36000.0 s")
+_add("flac_ten_hours", "a.flac", lambda: flac_claiming(TEN_HOURS), "a false header", "claims 36000.0 s")
 _add(
     "flac_no_rate",
     "a.flac",
@@ -226,8 +226,8 @@ _add("flac_damaged", "a.flac", lambda: with_middle_zeroed("flac"), "a hole", "on
 _add("flac_bomb", "a.flac", silence_bomb, "5 hours in a few kilobytes", "longer than 14400 s")
 
 # MP3.
-_add("mp3_half", "a.mp3", half("mp3"), "cut off on the way", "claims 1.", "only 0.")
-_add("mp3_ten_hours", "a.mp3", lambda: mp3_claiming(TEN_HOURS), "a lying header", "claims 3", "only 1.0 s")
+_add("mp3_half", "a.mp3", half("mp3"), "cut off midway", "claims 1.", "only 0.")
+_add("mp3_ten_hours", "a.mp3", lambda: mp3_claiming(TEN_HOURS), "a false header", "claims 3", "only 1.0 s")
 _add("id3_only", "a.mp3", b"ID3\x04\x00\x00\x00\x00\x03\x76" + bytes(502), "tags without music", "not audio")
 _add(
     "id3_huge", "a.mp3", b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + bytes(99), "256 MB of tags", "ID3", "268435455"
@@ -236,7 +236,7 @@ _add(
 # MP4.
 _add("m4a_half", "a.m4a", half("m4a"), "cut off before its index", "truncated")
 _add("m4a_faststart_half", "a.m4a", half("faststart.m4a"), "cut off behind its index", "truncated")
-_add("m4a_ten_hours", "a.m4a", lambda: m4a_claiming(TEN_HOURS), "a lying header", "claims 36000.0 s")
+_add("m4a_ten_hours", "a.m4a", lambda: m4a_claiming(TEN_HOURS), "a false header", "claims 36000.0 s")
 _add("mp4_video", "clip.mp4", video_bytes, "a video without sound", "no audio track")
 _add("mp4_index_bomb", "a.m4a", lambda: atoms.index_bomb(80_000_000), "600 bytes, 3 GB of index", "index")
 _add("mp4_run_bomb", "a.m4a", lambda: atoms.run_bomb(80_000_000), "the same in a fragment", "index")
@@ -249,24 +249,24 @@ _add("mp4_huge_tags", "a.m4a", atoms.FTYP + struct.pack(">I4s", 2**31, b"moov"),
 
 # AAC, OGG, WebM.
 _add("aac_scrambled", "a.aac", scrambled_aac, "good headers, random frames", "damaged")
-_add("vorbis_half", "a.ogg", half("vorbis.ogg"), "cut off on the way", "truncated")
-_add("opus_half", "a.opus", half("opus.ogg"), "cut off on the way", "truncated")
+_add("vorbis_half", "a.ogg", half("vorbis.ogg"), "cut off midway", "truncated")
+_add("opus_half", "a.opus", half("opus.ogg"), "cut off midway", "truncated")
 _add("ogg_headers_only", "a.ogg", lambda: in_second("vorbis.ogg")[:58], "a first page alone", "OGG")
 _add("ogg_garbage", "a.ogg", b"OggS\x00\x02" + bytes(200), "an empty page", "OGG")
-_add("webm_half", "a.webm", half("webm"), "cut off on the way", "claims 1.0 s", "only")
-_add("webm_ten_hours", "a.webm", lambda: webm_claiming(TEN_HOURS), "a lying header", "claims 36000.0 s")
+_add("webm_half", "a.webm", half("webm"), "cut off midway", "claims 1.0 s", "only")
+_add("webm_ten_hours", "a.webm", lambda: webm_claiming(TEN_HOURS), "a false header", "claims 36000.0 s")
 _add("webm_video", "clip.webm", lambda: video_bytes("webm"), "a video without sound", "no audio track")
 _add("webm_header_only", "a.webm", lambda: in_second("webm")[:48], "a header alone", "truncated")
 _add(
     "pcm_in_mov",
     "a.mov",
     lambda: av_bytes(SECOND, 44_100, "pcm_s16le", "mov"),
-    "a coding that only WAV may have",
+    "a codec that only WAV may have",
     "pcm_s16le",
     "WAV",
 )
 
-# Names. With sound that is good they are stored under a safe name; with none they are refused like any other.
+# Names. Valid audio is stored under a safe name; other content is refused as under any name.
 for _key, _name, _stored in (
     ("traversal", "../../etc/passwd", "passwd"),
     ("windows_traversal", "..\\..\\windows\\win.wav", "win.wav"),
@@ -311,4 +311,4 @@ PATH_TRICKS = (
     "/dev/stdin",
     "a" * 5000,
 )
-"""Names that try to lead out of a folder, or to what is not a file of it."""
+"""Names that try to lead out of a folder, or to something other than a file in it."""

@@ -1,4 +1,4 @@
-"""API keys as an operator makes them: with ``audiograph keys``, in the checkout."""
+"""API keys from ``audiograph keys``, run in the checkout as an operator does."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def keys(config: Path, *arguments: str) -> str:
-    """What ``audiograph keys ARGUMENTS`` prints, for the server of a configuration."""
+    """Run ``audiograph keys ARGUMENTS`` for the server of a configuration and return its output."""
     completed = subprocess.run(
         [sys.executable, "-m", "audiograph", "keys", *arguments, "--config", str(config)],
         cwd=ROOT,

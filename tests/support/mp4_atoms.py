@@ -1,4 +1,4 @@
-"""MP4 files that no encoder would write, atom by atom."""
+"""MP4 files that no encoder writes, built atom by atom."""
 
 import struct
 
@@ -6,18 +6,18 @@ SAMPLE_RATE = 44_100
 
 
 def atom(kind: bytes, *parts: bytes) -> bytes:
-    """An atom: its size, its kind, its body."""
+    """Build an atom of its size, kind and body."""
     body = b"".join(parts)
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
 def full(kind: bytes, *parts: bytes, flags: int = 0) -> bytes:
-    """An atom with a version (0) and flags."""
+    """Build an atom with a version (0) and flags."""
     return atom(kind, struct.pack(">I", flags), *parts)
 
 
 def numbers(*values: int) -> bytes:
-    """32-bit numbers, as most tables hold them."""
+    """Pack 32-bit numbers, as in most tables."""
     return struct.pack(f">{len(values)}I", *values)
 
 
@@ -25,7 +25,7 @@ FTYP = atom(b"ftyp", b"M4A ", numbers(0), b"isom")
 
 
 def movie(samples: int, *tables: bytes, reference: bytes = b"", more: bytes = b"") -> bytes:
-    """The index of a file with one track of AAC."""
+    """Build the index of a file with one track of AAC."""
     entry = atom(b"mp4a", bytes(6), struct.pack(">H8xHHHHI", 1, 1, 16, 0, 0, SAMPLE_RATE << 16))
     reference = reference or full(b"url ", flags=1)  # 1: the samples are in this file
     minf = atom(
@@ -46,7 +46,7 @@ def movie(samples: int, *tables: bytes, reference: bytes = b"", more: bytes = b"
 
 
 def tables(samples: int) -> tuple[bytes, ...]:
-    """An index of so many samples of one byte, in one chunk."""
+    """Build the tables of ``samples`` samples of one byte, in one chunk."""
     return (
         full(b"stts", numbers(1, samples, 1024)),
         full(b"stsc", numbers(1, 1, samples, 1)),
@@ -56,12 +56,12 @@ def tables(samples: int) -> tuple[bytes, ...]:
 
 
 def index_bomb(samples: int) -> bytes:
-    """A file of 600 bytes whose index claims so many samples."""
+    """Build a file of 600 bytes whose index claims ``samples`` samples."""
     return FTYP + atom(b"mdat", bytes(64)) + movie(samples, *tables(samples))
 
 
 def run_bomb(samples: int) -> bytes:
-    """A fragmented file of 600 bytes whose one run claims so many samples, all of default size."""
+    """Build a fragmented file of 600 bytes whose one run claims ``samples`` samples of default size."""
     no_samples = (full(b"stts", numbers(0)), full(b"stsc", numbers(0)), full(b"stsz", numbers(0, 0)))
     extends = atom(b"mvex", full(b"trex", numbers(1, 1, 1024, 1, 0)))
     fragment = atom(
@@ -73,7 +73,7 @@ def run_bomb(samples: int) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Tracks within tracks."""
+    """Build nested tracks."""
     content = b""
     for _ in range(depth):
         content = atom(b"trak", content)
@@ -81,13 +81,13 @@ def nested(depth: int) -> bytes:
 
 
 def referring(url: str) -> bytes:
-    """A file whose samples are said to be elsewhere."""
+    """Build a file whose samples are claimed to be at a URL."""
     reference = full(b"url ", url.encode(), b"\0")
     return FTYP + atom(b"mdat", bytes(64)) + movie(40, *tables(40), reference=reference)
 
 
 def alias(path: str) -> bytes:
-    """The same as QuickTime writes it: an alias record with an absolute path, which libav knows to follow."""
+    """Build a file that refers to a path by QuickTime's alias record, which libav can follow."""
     name = path.rpartition("/")[2].encode()[:63]
     fixed = bytes(10 + 1 + 27 + 12) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16)
     levels = struct.pack(">HH", 1, 1) + bytes(16)  # up from this file to a folder, down from there

@@ -1,4 +1,4 @@
-"""All sound that tests use is made here: tones, speech-like noise, and files of them in every container."""
+"""Test audio: tones and speech-like noise, and files of them in every container."""
 
 import io
 import struct
@@ -11,6 +11,7 @@ import av
 import numpy as np
 import soundfile
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
@@ -26,7 +27,7 @@ def tone(
     channels: int = 1,
     level: float = 0.3,
 ) -> Samples:
-    """A sine of the given peak level, ``[channels, frames]``, the same in each channel."""
+    """Generate a sine of a peak level, ``[channels, frames]``, equal in all channels."""
     times = np.arange(round(seconds * sample_rate)) / sample_rate
     return np.tile((level * np.sin(2 * np.pi * hz * times)).astype(np.float32), (channels, 1))
 
@@ -34,13 +35,14 @@ def tone(
 def chord(
     hertz: list[float], *, seconds: float = 1.0, sample_rate: int = 44_100, level: float = 0.3
 ) -> Samples:
-    """Several sines at once, ``[1, frames]``, with ``level`` as the greatest peak there can be."""
+    """Generate several simultaneous sines, ``[1, frames]``, with peaks of at most ``level``."""
     tones = [tone(hz, seconds=seconds, sample_rate=sample_rate, level=level) for hz in hertz]
-    return np.mean(tones, axis=0, dtype=np.float32)
+    mixed: Samples = np.mean(tones, axis=0, dtype=np.float32)
+    return mixed
 
 
 def speech_like(*, seconds: float = 1.0, sample_rate: int = 16_000, seed: int = 0) -> Samples:
-    """Low-passed noise in syllables, four a second, ``[1, frames]``: not speech, but as lively."""
+    """Generate low-passed noise with the dynamics of speech, at four syllables a second, ``[1, frames]``."""
     noise = np.random.default_rng(seed).standard_normal(round(seconds * sample_rate))
     smooth = np.convolve(noise, np.hanning(9) / np.hanning(9).sum(), mode="same")
     times = np.arange(len(noise)) / sample_rate
@@ -49,7 +51,7 @@ def speech_like(*, seconds: float = 1.0, sample_rate: int = 16_000, seed: int = 
 
 
 def file_bytes(samples: Samples, sample_rate: int, **options: Any) -> bytes:
-    """A file by libsndfile; ``format`` and ``subtype`` as soundfile names them."""
+    """Encode a file by libsndfile; ``format`` and ``subtype`` are soundfile's."""
     target = io.BytesIO()
     frames = np.atleast_2d(samples).T
     with soundfile.SoundFile(target, "w", sample_rate, frames.shape[1], **options) as file:
@@ -67,13 +69,14 @@ def av_bytes(
     *,
     seekable: bool = True,
 ) -> bytes:
-    """A file by libav; not seekable: as ffmpeg writes it to a pipe."""
+    """Encode a file by libav; if not seekable, as ffmpeg writes it to a pipe."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
         target = str(path) if seekable else _Pipe()
         layout = LAYOUTS[len(np.atleast_2d(samples))]
         with av.open(target, "w", format=container, options=options or {}) as output:
             stream = output.add_stream(codec, rate=sample_rate, layout=layout)
+            assert isinstance(stream, AudioStream)
             packed = np.ascontiguousarray(np.atleast_2d(samples).T, np.float32).reshape(1, -1)
             frame = AudioFrame.from_ndarray(packed, format="flt", layout=layout)
             frame.sample_rate = sample_rate
@@ -94,7 +97,7 @@ def wav_bytes(
     *,
     seconds: float = 1.0,
 ) -> bytes:
-    """A WAV file of these samples, or of a tone of so many seconds."""
+    """Encode a WAV file of samples, or of a tone with a duration in seconds."""
     if samples is None:
         samples = tone(seconds=seconds, sample_rate=sample_rate)
     return file_bytes(samples, sample_rate, format="WAV", subtype=subtype)
@@ -126,13 +129,13 @@ CONTAINERS: dict[str, Callable[[Samples, int], bytes]] = {
     ),
     "opus.mka": lambda samples, rate: av_bytes(samples, rate, "libopus", "matroska"),
 }
-"""Writers of every kind of file that is accepted, by the ending of its name."""
+"""Writers of every accepted kind of file, by its suffix."""
 
 OPUS_ONLY_AT_48K = ("opus.ogg", "webm", "recorded.webm", "opus.mka")
 
 
 def video_bytes(container: str = "mp4") -> bytes:
-    """A second of video without an audio track."""
+    """Encode a second of video without an audio track."""
     target = io.BytesIO()
     with av.open(target, "w", format=container) as output:
         stream = output.add_stream("mpeg4" if container == "mp4" else "libvpx", rate=10)
@@ -143,21 +146,21 @@ def video_bytes(container: str = "mp4") -> bytes:
     return target.getvalue()
 
 
-def patched(content: bytes, at: int, form: str, *values: int | float) -> bytes:
-    """The same bytes with numbers written over those at ``at``, which may count from the end."""
+def patched(content: bytes, at: int, form: str, *values: int | float | bytes) -> bytes:
+    """Overwrite bytes at an offset, which may count from the end, with packed values."""
     changed = bytearray(content)
     struct.pack_into(form, changed, at, *values)
     return bytes(changed)
 
 
-def peak_frequency(samples: Samples, sample_rate: int) -> float:
-    """The strongest frequency in Hz of samples ``[frames]``, interpolated between bins."""
+def peak_frequency(samples: NDArray[np.floating[Any]], sample_rate: int) -> float:
+    """Return the strongest frequency in Hz of samples ``[frames]``, interpolated between bins."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     top = int(spectrum[1:-1].argmax()) + 1
     left, middle, right = np.log(spectrum[top - 1 : top + 2] + 1e-20)
     return float(top + 0.5 * (left - right) / (left - 2 * middle + right)) * sample_rate / len(samples)
 
 
-def level_db(samples: Samples) -> float:
-    """The level of samples in dB: their root mean square against 1."""
+def level_db(samples: NDArray[np.floating[Any]]) -> float:
+    """Return the level of samples in dB: their root mean square relative to 1."""
     return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-20))

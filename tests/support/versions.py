@@ -1,16 +1,17 @@
-"""A model that says which version of transformers it runs with."""
+"""A model that reports the version of transformers in its environment."""
 
 import numpy as np
 
 from audiograph.schemas import SpeakRequest
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.models.kit.dialogue import SpokenPart, speech_output
+from deployments.models.kit.speech_model import SpeechModel
 
 RATE = 8000
 
 
-class Versions(Model[str]):
-    """``speak``, whatever is asked, with silence and a note."""
+class Versions(SpeechModel[str, SpeakRequest], Model[str, SpeakRequest]):
+    """Speaks silence, with the version as a note."""
 
     tasks = ("speak",)
     variants = ("any",)
@@ -23,5 +24,5 @@ class Versions(Model[str]):
         return Loaded(transformers.__version__)
 
     def run(self, engine: str, request: SpeakRequest, context: RunContext) -> Output:
-        silence = SpokenPart("nobody", request.text, np.zeros(RATE, np.float32))
+        silence = SpokenPart("silence", request.text, np.zeros(RATE, np.float32))
         return speech_output(silence, RATE, request.format, [engine])

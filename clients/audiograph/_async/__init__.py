@@ -1,1 +1,1 @@
-"""The parts of `AsyncAudiograph`."""
+"""Implementation of `AsyncAudiograph`."""

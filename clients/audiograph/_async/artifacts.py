@@ -1,4 +1,4 @@
-"""``client.artifacts``: what jobs made."""
+"""``client.artifacts``: the files that jobs produced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AsyncArtifacts:
         self._http = http
 
     async def get(self, artifact: str) -> Artifact:
-        """The record; raises NotFound."""
+        """Return the record of an artifact; raises NotFound."""
         return await self._http.fetch(Artifact, "GET", route("artifacts", artifact))
 
     async def search(
@@ -34,7 +34,7 @@ class AsyncArtifacts:
         job_id: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Artifact]:
-        """Those that meet every given condition, newest first, at most ``limit``, page by page."""
+        """Yield at most ``limit`` artifacts that meet every condition, newest first; pages load as needed."""
         conditions = {
             "tag": tag,
             "creator": creator,
@@ -53,12 +53,13 @@ class AsyncArtifacts:
     async def download(
         self, artifact: Artifact | str, to: str | os.PathLike[str] | None = None
     ) -> bytes | Path:
-        """The bytes, or the path written: ``to`` itself, or inside it if it is a folder or ends with a slash.
+        """Return the bytes, or save them and return the path.
 
-        Checked by SHA-256; goes on where a connection broke; a file appears only when it is whole.
+        The path is ``to``, or a file inside of ``to`` if that is a folder or ends with a slash. A broken
+        download is resumed, the SHA-256 is verified, and the file appears only when it is complete.
 
         Raises:
-            ChecksumMismatch: other bytes came than the server said it keeps.
+            ChecksumMismatch: the bytes do not match the artifact's SHA-256.
         """
         record = artifact if isinstance(artifact, Artifact) else await self.get(artifact)
-        return await download.deliver(self._http, route("artifacts", record, "content"), record, to)
+        return await download.read_or_save(self._http, route("artifacts", record, "content"), record, to)

@@ -1,4 +1,4 @@
-"""Downloads that go on where they broke off, and are checked against the SHA-256 of what the server keeps."""
+"""Downloads that are resumed after a broken connection, and verified by SHA-256."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from pathlib import Path
 
 import httpx
 
-from audiograph._answers import unexpected
 from audiograph._async.http import AsyncHttp
-from audiograph._flavour import async_offload, async_sleep
-from audiograph._retry import may_retry, pause_before
-from audiograph._saving import Sink, replacing, resolve
+from audiograph._compat import async_offload, async_sleep
+from audiograph._responses import unexpected_response
+from audiograph._retry import backoff, should_retry
+from audiograph._saving import Sink, atomic_write, output_path
 from audiograph._sources import CHUNK_BYTES
 from audiograph.errors import AudiographError, ConnectionFailed
 from audiograph.schemas import File
 
 
-async def deliver(
+async def read_or_save(
     http: AsyncHttp, path: str, record: File, to: str | os.PathLike[str] | None
 ) -> bytes | Path:
-    """Download what the record stands for: into memory, or into a file whose path is given back.
+    """Download a file or artifact and return its bytes, or save it and return the path.
 
     Raises:
-        ChecksumMismatch: other bytes came than the server said it keeps.
+        ChecksumMismatch: the bytes do not match the record's SHA-256.
     """
     if to is not None:
-        return await save(http, path, resolve(to, record.name), record)
+        return await save(http, path, output_path(to, record.name), record)
     memory = io.BytesIO()
     await _copy(http, path, Sink(memory), record)
     return memory.getvalue()
 
 
 async def save(http: AsyncHttp, path: str, target: Path, record: File | None = None) -> Path:
-    """Download into a file that appears under its name only when it is whole.
+    """Download into a file that appears under its name only when it is complete.
 
-    Without a record there is nothing to check against, and a broken download starts anew.
+    Without a record the content is not verified, and a broken download starts over.
     """
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         await _copy(http, path, Sink(file), record)
     return target
 
@@ -54,17 +54,17 @@ async def _copy(http: AsyncHttp, path: str, sink: Sink, record: File | None) -> 
             raise ConnectionFailed(f"only {sink.size} of {record.bytes} bytes of {record.id} arrived")
         except AudiographError as error:
             failures = 1 if sink.size > before else failures + 1
-            if not may_retry(error, failures, http.settings.retries):
+            if not should_retry(error, failures, http.settings.retries):
                 raise
-            pause = pause_before(failures, error.retry_after)
+            pause = backoff(failures, error.retry_after)
         await async_sleep(pause)
     if record is not None:
         sink.verify(record)
 
 
 async def _receive(http: AsyncHttp, path: str, sink: Sink, *, resume: bool) -> None:
-    """One answer into the sink: the rest if there is a part already and the server sends ranges, else all."""
-    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}  # offsets count the bytes as they are stored
+    """Copy one response into the sink: the missing bytes if the server sends ranges, else all bytes."""
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}  # the offsets of ranges count stored bytes
     if resume and sink.size:
         headers["Range"] = f"bytes={sink.size}-"
     async with http.stream(path, headers=headers) as response:
@@ -78,4 +78,4 @@ async def _receive(http: AsyncHttp, path: str, sink: Sink, *, resume: bool) -> N
 
 def _check_offset(response: httpx.Response, offset: int) -> None:
     if not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
-        raise unexpected(response, f"a range that does not start at byte {offset}")
+        raise unexpected_response(response, f"a range that does not start at byte {offset}")

@@ -1,4 +1,4 @@
-"""A job's events over as many connections as it takes: none missed, none twice."""
+"""Follows a job's event stream over several connections, without losing or repeating an event."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import ValidationError
 
-from audiograph._answers import unexpected
 from audiograph._async.http import AsyncHttp
-from audiograph._flavour import async_sleep
-from audiograph._retry import LONGEST_PAUSE, Deadline, is_passing, pause_before
+from audiograph._compat import async_sleep
+from audiograph._responses import unexpected_response
+from audiograph._retry import MAX_BACKOFF, Deadline, backoff, is_transient
 from audiograph._routes import route
 from audiograph.errors import (
     AudiographError,
@@ -24,20 +24,20 @@ from audiograph.errors import (
 )
 from audiograph.schemas import FINAL_STATUSES, JobEvent
 
-SILENCE = 60.0
-"""Seconds without a byte after which a connection is taken for dead: the server pings several times in it."""
-CLOCK_STEP = 0.1
-"""By how many seconds a deadline may be missed."""
+MAX_READ_TIMEOUT = 60.0
+"""Seconds without a byte after which a connection counts as dead; the server pings several times in them."""
+MIN_READ_TIMEOUT = 0.1
+"""Seconds by which a deadline may be missed."""
 
 
 async def follow(
     http: AsyncHttp, job_id: str, *, after: str | None = None, timeout: float | None = None
 ) -> AsyncGenerator[JobEvent, None]:
-    """Every event after the given id, in order, up to and including the final one.
+    """Yield each event after a given id, in order, up to and including the final one.
 
     Raises:
-        WaitTimeout: the final event had not come in time.
-        ConnectionFailed: too many connections in a row broke at once.
+        WaitTimeout: the final event did not arrive in time.
+        ConnectionFailed: too many consecutive connections broke without progress.
         NotFound: there is no such job.
     """
     deadline = Deadline(timeout)
@@ -57,27 +57,27 @@ async def follow(
                 raise
             drop = error
         if deadline.passed:
-            raise WaitTimeout(f"job {job_id} had not finished after {timeout:g} s; it goes on") from drop
-        if connection.only_looked_at_the_clock(drop):
+            raise WaitTimeout(f"job {job_id} did not finish within {timeout:g} s; it keeps running") from drop
+        if connection.hit_deadline_check(drop):
             continue
-        failures = 1 if connection.was_of_use else failures + 1
+        failures = 1 if connection.made_progress else failures + 1
         if failures > http.settings.reconnects:
             raise drop
-        await async_sleep(min(pause_before(failures, drop.retry_after), deadline.remaining))
+        await async_sleep(min(backoff(failures, drop.retry_after), deadline.remaining))
 
 
 def _is_drop(error: AudiographError) -> bool:
-    """Whether to connect again. Ray Serve's own proxy says 404 in plain text while the application starts."""
+    """Return whether to reconnect. While the application starts, Ray Serve responds with a plain 404."""
     is_starting = isinstance(error, UnexpectedResponse) and error.status == httpx.codes.NOT_FOUND
-    return is_passing(error) or is_starting
+    return is_transient(error) or is_starting
 
 
 class _Connection:
-    """One connection to a job's events.
+    """One connection to a job's event stream.
 
-    A read that blocks cannot be told of a deadline, and the server's pings keep it from timing out. So a
-    connection may be silent for half the remaining time only, and is given up at the first byte after
-    that: resuming costs little, and after a few halvings the deadline is met to a tenth of a second.
+    A blocking read has no deadline, and the server's pings keep it from timing out. So the read timeout is
+    half of the remaining time, and the connection is closed at the first byte after which less than that
+    remains. Resuming is cheap, and after a few halvings the deadline is met within a tenth of a second.
     """
 
     def __init__(self, http: AsyncHttp, job_id: str, after: str | None, deadline: Deadline) -> None:
@@ -87,47 +87,48 @@ class _Connection:
         if after is not None:
             self._headers["Last-Event-ID"] = after
         self._deadline = deadline
-        self._patience = min(SILENCE, max(deadline.remaining / 2, CLOCK_STEP))
+        self._read_timeout = min(MAX_READ_TIMEOUT, max(deadline.remaining / 2, MIN_READ_TIMEOUT))
         self._opened = time.monotonic()
         self._delivered = False
 
     async def events(self) -> AsyncGenerator[JobEvent, None]:
-        """The events that this connection brings."""
-        async with self._http.stream(self._path, headers=self._headers, timeout=self._patience) as response:
+        """Yield the events of this connection."""
+        stream = self._http.stream(self._path, headers=self._headers, timeout=self._read_timeout)
+        async with stream as response:
             if "text/event-stream" not in response.headers.get("content-type", ""):
-                raise unexpected(response, "not an event stream")
-            response.stream = _Impatient(response, self._deadline, self._patience)
+                raise unexpected_response(response, "not an event stream")
+            response.stream = _DeadlineStream(response, self._deadline, self._read_timeout)
             async for message in EventSource(response).aiter_sse():
                 if message.event == "error":
                     raise error_from_wire(message.json()["error"])
-                if message.data:  # the parser gives out an empty message after a ping
+                if message.data:  # the parser yields an empty message after a ping
                     self._delivered = True
                     yield _parse(message.data, response)
 
     @property
-    def was_of_use(self) -> bool:
-        """Whether it brought an event or lasted for a while, so that connecting again is no mere knocking."""
-        return self._delivered or time.monotonic() - self._opened > LONGEST_PAUSE
+    def made_progress(self) -> bool:
+        """Whether an event arrived or the connection lasted a while, so that its drop starts a new count."""
+        return self._delivered or time.monotonic() - self._opened > MAX_BACKOFF
 
-    def only_looked_at_the_clock(self, drop: AudiographError) -> bool:
-        """Whether it was given up for the deadline's sake; without one, silence means a dead connection."""
+    def hit_deadline_check(self, drop: AudiographError) -> bool:
+        """Return whether it was closed to check the deadline; without one, a timeout is a dead connection."""
         return self._deadline.is_set and isinstance(drop.__cause__, httpx.ReadTimeout)
 
 
-class _Impatient(httpx.AsyncByteStream):
-    """An answer's bytes, until less time remains than a silent connection may take."""
+class _DeadlineStream(httpx.AsyncByteStream):
+    """The bytes of a response, until less time remains than one read may take."""
 
-    def __init__(self, response: httpx.Response, deadline: Deadline, patience: float) -> None:
+    def __init__(self, response: httpx.Response, deadline: Deadline, read_timeout: float) -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._stream = response.stream
         self._deadline = deadline
-        self._patience = patience
+        self._read_timeout = read_timeout
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._stream:
             yield chunk
-            if self._deadline.remaining < self._patience:
-                raise httpx.ReadTimeout("time to look at the clock")
+            if self._deadline.remaining < self._read_timeout:
+                raise httpx.ReadTimeout("the deadline is near")
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -137,4 +138,4 @@ def _parse(data: str, response: httpx.Response) -> JobEvent:
     try:
         return JobEvent.model_validate_json(data)
     except ValidationError as error:
-        raise unexpected(response, f"not a JobEvent: {error}") from error
+        raise unexpected_response(response, f"not a JobEvent: {error}") from error

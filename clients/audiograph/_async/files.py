@@ -1,4 +1,4 @@
-"""``client.files``: what jobs read."""
+"""``client.files``: the uploads that jobs read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from audiograph._routes import route
 from audiograph._sources import AsyncContent, AsyncInput, Source, stored_id
 from audiograph.schemas import File
 
-DECODING_SECONDS = 900.0
-"""The server decodes all of an upload before it answers."""
+UPLOAD_TIMEOUT = 900.0
+"""In seconds: the server decodes the whole upload before it responds."""
 
 
 class AsyncFiles:
@@ -24,20 +24,20 @@ class AsyncFiles:
         self._http = http
 
     async def upload(self, content: AsyncContent, *, name: str | None = None) -> File:
-        """Send a path, bytes, an open binary file or an iterator of bytes; memory use does not grow with it.
+        """Upload a path, bytes, an open binary file or an iterator of bytes, in constant memory.
 
-        A failure that may pass is retried if the content can be read again from its start.
+        A transient failure is retried if the content can be read again from its start.
 
         Raises:
-            FileNotFoundError: there is no such path.
-            InvalidAudio: the server cannot decode it; the message says why.
-            PayloadTooLarge: it has more bytes than the server takes.
+            FileNotFoundError: the path does not exist.
+            InvalidAudio: the server cannot decode the content; the message has the reason.
+            PayloadTooLarge: the content has more bytes than the server accepts.
         """
         upload = AsyncMultipart(Source(content, name))
-        return await self._http.fetch(File, "POST", route("files"), upload=upload, timeout=DECODING_SECONDS)
+        return await self._http.fetch(File, "POST", route("files"), upload=upload, timeout=UPLOAD_TIMEOUT)
 
     async def stored(self, given: AsyncInput) -> str:
-        """The id of what is on the server already, or of what is uploaded for it now."""
+        """Return the id of a stored file or artifact; content is uploaded first."""
         known = stored_id(given)
         if known is not None:
             return known
@@ -45,11 +45,11 @@ class AsyncFiles:
         return (await self.upload(given)).id
 
     async def get(self, file: File | str) -> File:
-        """The record of an upload; raises NotFound."""
+        """Return the record of an upload; raises NotFound."""
         return await self._http.fetch(File, "GET", route("files", file))
 
     async def delete(self, file: File | str) -> None:
-        """Remove an upload; raises NotFound, or Conflict while a job needs it."""
+        """Delete an upload; raises NotFound, or Conflict while a job needs it."""
         await self._http.request("DELETE", route("files", file))
 
     @overload
@@ -57,12 +57,13 @@ class AsyncFiles:
     @overload
     async def download(self, file: File | str, to: str | os.PathLike[str]) -> Path: ...
     async def download(self, file: File | str, to: str | os.PathLike[str] | None = None) -> bytes | Path:
-        """The bytes, or the path written: ``to`` itself, or inside it if it is a folder or ends with a slash.
+        """Return the bytes, or save them and return the path.
 
-        Checked by SHA-256; goes on where a connection broke; a file appears only when it is whole.
+        The path is ``to``, or a file inside of ``to`` if that is a folder or ends with a slash. A broken
+        download is resumed, the SHA-256 is verified, and the file appears only when it is complete.
 
         Raises:
-            ChecksumMismatch: other bytes came than the server said it keeps.
+            ChecksumMismatch: the bytes do not match the file's SHA-256.
         """
         record = file if isinstance(file, File) else await self.get(file)
-        return await download.deliver(self._http, route("files", record, "content"), record, to)
+        return await download.read_or_save(self._http, route("files", record, "content"), record, to)

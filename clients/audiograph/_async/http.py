@@ -1,30 +1,28 @@
-"""Requests with safe retries, over one pool of connections."""
+"""HTTP requests with safe retries, over one connection pool."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-from pydantic import BaseModel
 
-from audiograph._answers import error_of, no_answer, parse
 from audiograph._async.upload import AsyncMultipart
-from audiograph._flavour import async_sleep
-from audiograph._retry import may_retry, pause_before
-from audiograph._settings import Settings, limits
+from audiograph._compat import async_sleep
+from audiograph._responses import RecordT, connection_failed, error_from_response, parse
+from audiograph._retry import backoff, should_retry
+from audiograph._settings import Settings, timeouts
 from audiograph.errors import AudiographError
 
-R = TypeVar("R", bound=BaseModel)
-Params = Mapping[str, str | int | None]
+QueryParams = Mapping[str, str | int | None]
 
 
 class AsyncHttp:
-    """What the resources speak through.
+    """HTTP client shared by all resources of one `AsyncAudiograph`.
 
-    Every request of the native API may be repeated without doing its work twice: those that submit a job
-    carry an Idempotency-Key, and an upload that is stored twice is stored under one hash.
+    Every request of the native API is safe to retry: a submission carries an Idempotency-Key, and the content
+    of a repeated upload is stored once, under its hash.
     """
 
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None) -> None:
@@ -35,8 +33,8 @@ class AsyncHttp:
         """Close the connections."""
         await self._client.aclose()
 
-    async def fetch(self, record: type[R], method: str, path: str, **options: Any) -> R:
-        """Like `request`; the answer as a record."""
+    async def fetch(self, record: type[RecordT], method: str, path: str, **options: Any) -> RecordT:
+        """Send a request like `request` and parse the response as a record."""
         return parse(record, await self.request(method, path, **options))
 
     async def request(
@@ -44,67 +42,72 @@ class AsyncHttp:
         method: str,
         path: str,
         *,
-        params: Params | None = None,
+        params: QueryParams | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
         upload: AsyncMultipart | None = None,
         timeout: float | None = None,
-        answers: tuple[int, ...] = (),
+        accepted_statuses: tuple[int, ...] = (),
     ) -> httpx.Response:
-        """Send, and send again while that may help; ``answers`` are statuses beside 2xx that are no errors.
+        """Send a request, and retry it after transient failures.
+
+        ``accepted_statuses`` are not errors, like those of 2xx.
 
         Raises:
-            ConnectionFailed: no answer, after the retries.
-            AudiographError: the one that the server told, or UnexpectedResponse.
+            ConnectionFailed: there was no response, after all retries.
+            UnexpectedResponse: the response does not come from Audiograph.
+            AudiographError: the server responded with this error.
         """
-        options: dict[str, Any] = {"json": json, "params": _given(params), "headers": dict(headers or {})}
+        options: dict[str, Any] = {"json": json, "params": _without_none(params)}
+        options["headers"] = dict(headers or {})
         if upload is not None:
             options |= {"content": upload, "headers": upload.headers}
         if timeout is not None:
-            options["timeout"] = limits(timeout)
+            options["timeout"] = timeouts(timeout)
         failures = 0
         while True:
             try:
-                return await self._once(method, path, answers, failures + 1, options)
+                return await self._send(method, path, accepted_statuses, failures + 1, options)
             except AudiographError as error:
                 failures += 1
                 replayable = upload is None or upload.replayable
-                if not (replayable and may_retry(error, failures, self.settings.retries)):
+                if not (replayable and should_retry(error, failures, self.settings.retries)):
                     raise
-                pause = pause_before(failures, error.retry_after)
+                pause = backoff(failures, error.retry_after)
             await async_sleep(pause)
 
-    async def _once(
-        self, method: str, path: str, answers: tuple[int, ...], tries: int, options: dict[str, Any]
+    async def _send(
+        self, method: str, path: str, accepted_statuses: tuple[int, ...], tries: int, options: dict[str, Any]
     ) -> httpx.Response:
         try:
             response = await self._client.request(method, path, **options)
         except httpx.RequestError as error:
-            raise no_answer(self.settings.base_url, error, tries) from error
-        if response.is_success or response.status_code in answers:
+            raise connection_failed(self.settings.base_url, error, tries) from error
+        if response.is_success or response.status_code in accepted_statuses:
             return response
-        raise error_of(response)
+        raise error_from_response(response)
 
     @asynccontextmanager
     async def stream(
         self, path: str, *, headers: Mapping[str, str], timeout: float | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """GET once; the block reads the answer. Its caller decides what to do after a failure midway.
+        """Send one GET request without retries; the block reads the response.
 
         Raises:
-            ConnectionFailed: no answer, or it broke off inside the block.
-            AudiographError: the one that the server told, or UnexpectedResponse.
+            ConnectionFailed: there was no response, or it broke off inside of the block.
+            UnexpectedResponse: the response does not come from Audiograph.
+            AudiographError: the server responded with this error.
         """
-        limit = limits(self.settings.timeout if timeout is None else timeout)
+        limits = timeouts(self.settings.timeout if timeout is None else timeout)
         try:
-            async with self._client.stream("GET", path, headers=dict(headers), timeout=limit) as response:
+            async with self._client.stream("GET", path, headers=dict(headers), timeout=limits) as response:
                 if not response.is_success:
                     await response.aread()
-                    raise error_of(response)
+                    raise error_from_response(response)
                 yield response
         except httpx.RequestError as error:
-            raise no_answer(self.settings.base_url, error) from error
+            raise connection_failed(self.settings.base_url, error) from error
 
 
-def _given(params: Params | None) -> dict[str, str | int]:
+def _without_none(params: QueryParams | None) -> dict[str, str | int]:
     return {key: value for key, value in (params or {}).items() if value is not None}

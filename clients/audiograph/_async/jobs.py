@@ -1,4 +1,4 @@
-"""``client.jobs``: durable work, from submitting to the final event."""
+"""``client.jobs``: durable jobs, from submission to the final event."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from audiograph._async import download
 from audiograph._async.events import follow
 from audiograph._async.http import AsyncHttp
 from audiograph._async.paging import pages
-from audiograph._options import body_of, build_request
+from audiograph._options import build_request, request_body
 from audiograph._routes import id_of, route
-from audiograph._saving import distinct_names, resolve
+from audiograph._saving import distinct_names, output_path
 from audiograph.errors import JobCanceled, JobFailed
 from audiograph.schemas import AnyRequest, Job, JobEvent, JobPage, JobStatus, Request, TaskName
 
 
 class AsyncJobs:
-    """Submit, follow, list and cancel jobs, and save what they made."""
+    """Submit, follow, list and cancel jobs, and save their artifacts."""
 
     def __init__(self, http: AsyncHttp) -> None:
         self._http = http
@@ -35,31 +35,31 @@ class AsyncJobs:
         wait: float | None = None,
         **fields: Any,
     ) -> Job:
-        """Queue a request, or the task of this name with these fields: ``submit("speak", text="Hello")``.
+        """Queue a request, or a task with its fields, as in ``submit("speak", text="Hello")``.
 
-        Retries carry one Idempotency-Key, so that a job runs once however often its submission was sent.
-        With ``wait``, the server holds the answer up to so many seconds for the job to end.
+        All retries carry the same Idempotency-Key, so the job runs only once. With ``wait``, the server
+        delays its response up to that many seconds, until the job has ended.
 
         Raises:
-            InvalidRequest: with the field, the value and what would be right.
-            NotFound: a file that the request names is gone.
-            QueueFull: the queue is full, and still was after the retries.
+            InvalidRequest: a field is invalid; the message names it, its value and the valid range.
+            NotFound: a file that the request names does not exist.
+            QueueFull: the queue was still full after all retries.
         """
-        body = body_of(request if isinstance(request, Request) else build_request(request, fields))
+        body = request_body(request if isinstance(request, Request) else build_request(request, fields))
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        patience = None
+        timeout = None
         if wait is not None:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
-            patience = wait + self._http.settings.timeout
+            timeout = wait + self._http.settings.timeout
         path = route("jobs")
-        return await self._http.fetch(Job, "POST", path, json=body, headers=headers, timeout=patience)
+        return await self._http.fetch(Job, "POST", path, json=body, headers=headers, timeout=timeout)
 
     async def get(self, job: Job | str) -> Job:
-        """The job as it is now; raises NotFound."""
+        """Return the current record of a job; raises NotFound."""
         return await self._http.fetch(Job, "GET", route("jobs", job))
 
     async def cancel(self, job: Job | str) -> Job:
-        """Stop a job, queued or running; raises Conflict if it has succeeded or failed."""
+        """Cancel a queued or running job; raises Conflict if it has succeeded or failed."""
         return await self._http.fetch(Job, "POST", route("jobs", job, "cancel"))
 
     async def list(
@@ -69,7 +69,7 @@ class AsyncJobs:
         task: TaskName | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Job]:
-        """Jobs, newest first, at most ``limit``; pages come as they are read."""
+        """Yield at most ``limit`` jobs, newest first; pages load as needed."""
         conditions = {"status": status, "task": task}
         async for page in pages(self._http, JobPage, route("jobs"), conditions, limit):
             for job in page.data:
@@ -78,13 +78,13 @@ class AsyncJobs:
     def events(
         self, job: Job | str, *, after: str | None = None, timeout: float | None = None
     ) -> AsyncGenerator[JobEvent, None]:
-        """Each event once and in order, those of the past first, up to the final one.
+        """Yield each past and future event once, in order, up to the final one.
 
-        Dropped connections are made anew and resumed. ``after`` is the id of an event already seen.
+        After a dropped connection the stream is resumed. ``after`` is the id of the last event already seen.
 
         Raises:
-            WaitTimeout: the final event had not come after ``timeout`` seconds.
-            ConnectionFailed: the server stayed away.
+            WaitTimeout: the final event did not arrive within ``timeout`` seconds.
+            ConnectionFailed: the server could not be reached again.
         """
         return follow(self._http, id_of(job), after=after, timeout=timeout)
 
@@ -95,13 +95,13 @@ class AsyncJobs:
         on_progress: Callable[[JobEvent], object] | None = None,
         timeout: float | None = None,
     ) -> Job:
-        """The job once it has succeeded; ``on_progress`` is called with each of its events.
+        """Wait for a job to succeed, and return it; ``on_progress`` is called with each event.
 
         Raises:
-            JobFailed: ``.job.error`` tells why.
-            JobCanceled: somebody canceled it.
-            WaitTimeout: it had not finished after ``timeout`` seconds; it goes on.
-            ConnectionFailed: the server stayed away; the job goes on when it is back.
+            JobFailed: the job failed; ``.job.error`` has the reason.
+            JobCanceled: the job was canceled.
+            WaitTimeout: the job did not finish within ``timeout`` seconds; it keeps running.
+            ConnectionFailed: the server could not be reached again; the job continues when it returns.
         """
         async with aclosing(self.events(job, timeout=timeout)) as events:
             async for event in events:
@@ -110,7 +110,7 @@ class AsyncJobs:
         return _succeeded(event.job or await self.get(job))
 
     async def save_all(self, job: Job | str, to: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """Download every artifact of a job into a folder, each verified; their paths, in the job's order."""
+        """Download and verify every artifact of a job; return the paths in the job's order."""
         artifacts = (job if isinstance(job, Job) else await self.get(job)).artifacts
         paths = [Path(to) / name for name in distinct_names(artifacts)]
         for artifact, path in zip(artifacts, paths, strict=True):
@@ -118,8 +118,8 @@ class AsyncJobs:
         return tuple(paths)
 
     async def save_zip(self, job: Job | str, to: str | os.PathLike[str]) -> Path:
-        """Download every artifact of a job as one zip file; ``to`` is its path or the folder for it."""
-        target = resolve(to, f"{id_of(job)}.zip")
+        """Download every artifact of a job as one zip file; ``to`` is its path or its folder."""
+        target = output_path(to, f"{id_of(job)}.zip")
         return await download.save(self._http, route("jobs", job, "artifacts.zip"), target)
 
 

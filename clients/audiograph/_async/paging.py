@@ -1,25 +1,25 @@
-"""Lists that come in pages."""
+"""Paginated lists."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
-from audiograph._async.http import AsyncHttp, Params
+from audiograph._async.http import AsyncHttp, QueryParams
 from audiograph.schemas import ArtifactPage, JobPage
 
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 
-P = TypeVar("P", JobPage, ArtifactPage)
+Page = TypeVar("Page", JobPage, ArtifactPage)
 
 
 async def pages(
-    http: AsyncHttp, record: type[P], path: str, conditions: Params, limit: int | None
-) -> AsyncIterator[P]:
-    """Pages with at most ``limit`` items together; each is asked for when it is read."""
+    http: AsyncHttp, record: type[Page], path: str, conditions: QueryParams, limit: int | None
+) -> AsyncIterator[Page]:
+    """Yield pages with at most ``limit`` items in all; each is requested when it is needed."""
     cursor = None
     while limit is None or limit > 0:
-        size = LARGEST_PAGE if limit is None else min(limit, LARGEST_PAGE)
+        size = MAX_PAGE_SIZE if limit is None else min(limit, MAX_PAGE_SIZE)
         params = {**conditions, "limit": size, "cursor": cursor}
         page = await http.fetch(record, "GET", path, params=params)
         yield page

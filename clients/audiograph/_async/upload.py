@@ -1,16 +1,16 @@
-"""A multipart body that is streamed: one part of the source is in memory at a time."""
+"""Streamed multipart bodies: one chunk of the source is in memory at a time."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from audiograph._flavour import async_chunks
+from audiograph._compat import async_chunks
 from audiograph._multipart import Frame
 from audiograph._sources import Source
 
 
 class AsyncMultipart:
-    """The body of ``POST /v1/files``; each iteration over it begins anew."""
+    """The body of ``POST /v1/files``; each iteration starts from the beginning."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -18,7 +18,7 @@ class AsyncMultipart:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Content type, and length where the source has one; else the body is sent in chunks."""
+        """Content type, and content length where the size is known; else the body is sent in chunks."""
         headers = {"Content-Type": self._frame.content_type}
         if self._source.size is not None:
             headers["Content-Length"] = str(self._frame.size(self._source.size))
@@ -26,7 +26,7 @@ class AsyncMultipart:
 
     @property
     def replayable(self) -> bool:
-        """Whether it can be sent again."""
+        """Whether the body can be sent again."""
         return self._source.replayable
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

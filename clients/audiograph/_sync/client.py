@@ -18,7 +18,7 @@ from audiograph._options import (
     SpeakOptions,
     TranscribeOptions,
     build_request,
-    split,
+    split_options,
 )
 from audiograph._settings import Settings
 from audiograph._sources import Input
@@ -30,22 +30,23 @@ from audiograph._sync.models import Models
 from audiograph._sync.voices import Voices
 from audiograph.schemas import Health, Job, Readiness, TaskName, Turn
 
-NOT_YET_UPLOADED = "to-be-uploaded"
+UPLOAD_PLACEHOLDER = "to-be-uploaded"
+"""Stands for the id of a file while its request is validated, before the upload."""
 
 
 class Audiograph:
-    """A connection to one Audiograph server.
+    """Client of one Audiograph server.
 
         with Audiograph() as client:
             job = client.transcribe("talk.mp3", language="en")
             print(job.result.text)
 
-    The methods named for a task upload their file if need be, submit the job, wait for it and give it back;
-    ``wait=False`` gives it back as soon as it is queued. Their other keyword arguments are the fields of
-    the task's request in `audiograph.schemas`, and ``timeout``, ``on_progress`` and ``idempotency_key``.
-    Waiting raises JobFailed, JobCanceled or WaitTimeout.
+    Each task has a method that uploads the file if necessary, submits the job, waits for it and returns it.
+    ``wait=False`` returns the job as soon as it is queued. The other keyword arguments are the fields of the
+    task's request in `audiograph.schemas`, and ``timeout``, ``on_progress`` and ``idempotency_key``. Waiting
+    raises JobFailed, JobCanceled or WaitTimeout.
 
-    ``files``, ``jobs``, ``artifacts``, ``models`` and ``voices`` are the rest of the native API.
+    ``files``, ``jobs``, ``artifacts``, ``models`` and ``voices`` cover the rest of the native API.
     """
 
     def __init__(
@@ -58,15 +59,16 @@ class Audiograph:
         reconnects: int = 15,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Connect lazily: nothing is sent before the first call.
+        """Prepare the client; it connects at its first request.
 
         Args:
-            base_url: the server; else AUDIOGRAPH_URL, else http://127.0.0.1:8000.
-            api_key: sent as a bearer token; else AUDIOGRAPH_API_KEY, else none.
-            timeout: seconds without an answer, or between two parts of one.
-            retries: further tries of a request or download after a failure that may pass.
-            reconnects: further tries in a row of an event stream, enough by default for a server's restart.
-            transport: what carries the requests, for tests and special networks.
+            base_url: URL of the server; by default AUDIOGRAPH_URL or http://127.0.0.1:8000.
+            api_key: bearer token; by default AUDIOGRAPH_API_KEY or none.
+            timeout: seconds to wait for a response, or for its next bytes.
+            retries: retries of a request or download after a transient failure.
+            reconnects: consecutive reconnections of an event stream without progress; the default outlasts
+                a restart of the server.
+            transport: httpx transport of the requests, for tests and special networks.
 
         Raises:
             InvalidRequest: ``base_url`` is not an http or https URL.
@@ -91,62 +93,66 @@ class Audiograph:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; jobs go on."""
+        """Close the connections; jobs keep running."""
         self._http.close()
 
     @property
     def base_url(self) -> str:
-        """The server's URL, without a slash at its end."""
+        """URL of the server, without a trailing slash."""
         return self._http.settings.base_url
 
     def transcribe(self, file: Input, **options: Unpack[TranscribeOptions]) -> Job:
-        """Speech to text; the result is a `TranscribeResult`, the artifacts are json, txt, srt and vtt."""
-        return self._run("transcribe", {"file": file, **options})
+        """Transcribe speech; the result is a `TranscribeResult`, the artifacts are json, txt, srt and vtt."""
+        return self._run_task("transcribe", {"file": file, **options})
 
     def analyze_pitch(self, file: Input, **options: Unpack[AnalyzePitchOptions]) -> Job:
-        """Key, confidence and dominant pitches of a recording; the result is a `PitchResult`."""
-        return self._run("analyze_pitch", {"file": file, **options})
+        """Detect the key and dominant pitches of a recording; the result is a `PitchResult`."""
+        return self._run_task("analyze_pitch", {"file": file, **options})
 
     def separate(self, file: Input, **options: Unpack[SeparateOptions]) -> Job:
-        """A mixture into its stems; the result, a `SeparateResult`, has the artifact of each."""
-        return self._run("separate", {"file": file, **options})
+        """Separate a mixture into stems; the result is a `SeparateResult`, each stem is an artifact."""
+        return self._run_task("separate", {"file": file, **options})
 
     def describe(self, file: Input, **options: Unpack[DescribeOptions]) -> Job:
-        """Words about a recording; the result is a `DescribeResult`."""
-        return self._run("describe", {"file": file, **options})
+        """Describe a recording in words; the result is a `DescribeResult`."""
+        return self._run_task("describe", {"file": file, **options})
 
     def speak(self, text: str, **options: Unpack[SpeakOptions]) -> Job:
-        """Text to speech; the result is a `SpeakResult`, the artifact is the recording."""
-        return self._run("speak", {"text": text, **options})
+        """Speak a text; the result is a `SpeakResult`, the artifact is the recording."""
+        return self._run_task("speak", {"text": text, **options})
 
     def dialogue(self, turns: Sequence[Turn | tuple[str, str]], **options: Unpack[DialogueOptions]) -> Job:
-        """Several voices in turn, each a `Turn` or ``(voice, text)``; the result is a `DialogueResult`."""
+        """Speak turns, each a `Turn` or ``(voice, text)``; the result is a `DialogueResult`."""
         spoken = [turn if isinstance(turn, Turn) else {"voice": turn[0], "text": turn[1]} for turn in turns]
-        return self._run("dialogue", {"turns": spoken, **options})
+        return self._run_task("dialogue", {"turns": spoken, **options})
 
     def generate_music(
         self, prompt: str = "", *, file: Input | None = None, **options: Unpack[GenerateMusicOptions]
     ) -> Job:
-        """Text to music, after a melody or a beginning if a file is given; the result is a `MusicResult`."""
-        return self._run("generate_music", {"prompt": prompt, "file": file, **options})
+        """Generate music from a text and, optionally, an audio file; the result is a `MusicResult`.
+
+        The file is a melody to follow or a beginning to continue, depending on the model's variant.
+        """
+        return self._run_task("generate_music", {"prompt": prompt, "file": file, **options})
 
     def health(self) -> Health:
-        """Whether the server is alive, and its version."""
+        """Check that the server is alive; the result has its version."""
         return self._http.fetch(Health, "GET", "/health")
 
     def ready(self) -> Readiness:
-        """Whether the server can take work, and what it stands on; not ready is an answer, not an error."""
-        return self._http.fetch(Readiness, "GET", "/ready", answers=(httpx.codes.SERVICE_UNAVAILABLE,))
+        """Check whether the server accepts work, and its dependencies; an unready server raises nothing."""
+        not_ready = (httpx.codes.SERVICE_UNAVAILABLE,)
+        return self._http.fetch(Readiness, "GET", "/ready", accepted_statuses=not_ready)
 
-    def _run(self, task: TaskName, options: Mapping[str, Any]) -> Job:
-        how, fields = split(options)
+    def _run_task(self, task: TaskName, options: Mapping[str, Any]) -> Job:
+        run, fields = split_options(options)
         file: Input | None = fields.get("file")
         if file is not None:
-            fields["file"] = NOT_YET_UPLOADED
-        request = build_request(task, fields)  # a mistake is told before a byte is uploaded
+            fields["file"] = UPLOAD_PLACEHOLDER
+        request = build_request(task, fields)  # raises for invalid fields before a byte is uploaded
         if file is not None:
             request = request.model_copy(update={"file": self.files.stored(file)})
-        job = self.jobs.submit(request, idempotency_key=how.get("idempotency_key"))
-        if not how.get("wait", True):
+        job = self.jobs.submit(request, idempotency_key=run.get("idempotency_key"))
+        if not run.get("wait", True):
             return job
-        return self.jobs.wait(job, on_progress=how.get("on_progress"), timeout=how.get("timeout"))
+        return self.jobs.wait(job, on_progress=run.get("on_progress"), timeout=run.get("timeout"))

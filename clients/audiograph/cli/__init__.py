@@ -1,7 +1,7 @@
 """The command line: ``audiograph transcribe talk.mp3``.
 
-Results go to stdout; progress, messages and warnings to stderr. Exit status: 0 done, 1 the job or the
-server failed, 2 usage or invalid request, 3 no connection, 4 canceled, 5 waited too long, 130 interrupted.
+Results go to stdout; progress, messages and warnings go to stderr. Exit status: 0 success, 1 the job or the
+server failed, 2 usage error or invalid request, 3 no connection, 4 canceled, 5 timeout, 130 interrupted.
 """
 
 from audiograph.cli._app import app, main

@@ -1,4 +1,4 @@
-"""The commands together, with the options that all of them share."""
+"""The root command with its shared options, and all subcommands."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from audiograph._version import __version__
-from audiograph.cli import _artifacts, _files, _jobs, _keys, _models, _server, _tasks, _voices
+from audiograph.cli import _artifacts, _files, _jobs, _models, _server, _tasks, _voices
 from audiograph.cli._group import RootGroup
 from audiograph.cli._session import Session
 
 app = typer.Typer(
     cls=RootGroup,
     name="audiograph",
-    help="Audio models at your command: transcribe, find the key, speak, and see to the server's work.",
+    help="Run audio models on an Audiograph server: transcribe, detect keys, separate, speak, generate music.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
@@ -25,11 +25,8 @@ app.add_typer(_artifacts.app, name="artifacts")
 app.add_typer(_models.app, name="models")
 app.add_typer(_voices.app, name="voices")
 app.command("health")(_server.health)
-app.command("keys", context_settings=_keys.PASSED_ON, add_help_option=False)(_keys.keys)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"audiograph {__version__}")
         raise typer.Exit
 
@@ -37,19 +34,19 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _shared(
     context: typer.Context,
-    url: Annotated[str | None, typer.Option(envvar="AUDIOGRAPH_URL", help="The server.")] = None,
+    url: Annotated[str | None, typer.Option(envvar="AUDIOGRAPH_URL", help="URL of the server.")] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="AUDIOGRAPH_API_KEY", help="Where the server requires one.")
+        str | None, typer.Option(envvar="AUDIOGRAPH_API_KEY", help="API key, if the server requires one.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options that every command takes, before its name or after."""
+    """Store the options that every command accepts, before or after its name."""
     context.obj = Session(url=url, api_key=api_key, as_json=as_json)
 
 
 def main() -> None:
-    """Run the command line; the ``audiograph`` script."""
+    """Run the command line, as the ``audiograph`` script does."""
     app()

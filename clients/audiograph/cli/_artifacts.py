@@ -1,4 +1,4 @@
-"""``audiograph artifacts``: list, download."""
+"""The commands ``audiograph artifacts list`` and ``download``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audiograph import Artifact
 from audiograph.cli._params import Limit
 from audiograph.cli._session import print_table, session_of
 
-app = typer.Typer(help="See to what jobs made.", no_args_is_help=True)
+app = typer.Typer(help="List and download the artifacts of jobs.", no_args_is_help=True)
 
 COLUMNS = ("id", "name", "bytes", "seconds", "task", "model", "weights", "created")
 
@@ -20,13 +20,13 @@ COLUMNS = ("id", "name", "bytes", "seconds", "task", "model", "weights", "create
 def list_artifacts(
     context: typer.Context,
     *,
-    tag: Annotated[str | None, typer.Option(help="Those with this tag.")] = None,
-    creator: Annotated[str | None, typer.Option(help="Those of this creator.")] = None,
-    variation_set: Annotated[str | None, typer.Option(help="Those of this variation set.")] = None,
-    parent: Annotated[str | None, typer.Option(help="Those made from this artifact.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    creator: Annotated[str | None, typer.Option(help="Only those of this creator.")] = None,
+    variation_set: Annotated[str | None, typer.Option(help="Only those of this variation set.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Only those derived from this artifact.")] = None,
     limit: Limit = 20,
 ) -> None:
-    """The newest artifacts that meet every condition."""
+    """List the newest artifacts that meet every condition."""
     session = session_of(context)
     with session.client() as client:
         found = list(
@@ -43,9 +43,9 @@ def list_artifacts(
 def download(
     context: typer.Context,
     artifact: Annotated[str, typer.Argument(metavar="ID")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A file, or a folder for it.")] = Path(),
+    output: Annotated[Path, typer.Option("--output", "-o", help="File or folder to write to.")] = Path(),
 ) -> None:
-    """Save an artifact, checked by its SHA-256."""
+    """Save an artifact and verify its SHA-256."""
     session = session_of(context)
     with session.client() as client:
         record = client.artifacts.get(artifact)
@@ -58,5 +58,5 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
     seconds = f"{artifact.duration:.1f}" if artifact.duration is not None else ""
     model = "/".join(part for part in (artifact.model, artifact.variant) if part)
     created = f"{artifact.created_at:%Y-%m-%d %H:%M:%S}"
-    made = (artifact.task or "", model, artifact.weights or "", created)
-    return artifact.id, artifact.name, str(artifact.bytes), seconds, *made
+    provenance = (artifact.task or "", model, artifact.weights or "", created)
+    return artifact.id, artifact.name, str(artifact.bytes), seconds, *provenance

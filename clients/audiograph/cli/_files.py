@@ -1,4 +1,4 @@
-"""``audiograph files``: upload, delete."""
+"""The commands ``audiograph files upload`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from audiograph import File
 from audiograph.cli._session import session_of
 from audiograph.cli._waiting import upload
 
-app = typer.Typer(help="See to uploaded files.", no_args_is_help=True)
+app = typer.Typer(help="Upload and delete files.", no_args_is_help=True)
 
 
 @app.command("upload")
 def upload_file(
-    context: typer.Context, path: Annotated[str, typer.Argument(metavar="PATH", help="Any audio file.")]
+    context: typer.Context, path: Annotated[str, typer.Argument(metavar="PATH", help="An audio file.")]
 ) -> None:
-    """Upload a recording once, to use its id in several jobs."""
+    """Upload a recording, to use its id in several jobs."""
     session = session_of(context)
     with session.client() as client:
-        given = upload(session, client, path)
-        file = given if isinstance(given, File) else client.files.get(given)
+        uploaded = upload(session, client, path)
+        file = uploaded if isinstance(uploaded, File) else client.files.get(uploaded)
     session.show(file, lambda: typer.echo(file.id))
 
 
 @app.command()
 def delete(context: typer.Context, file: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Remove an uploaded file that no job needs."""
+    """Delete an uploaded file that no job needs."""
     session = session_of(context)
     with session.client() as client:
         client.files.delete(file)

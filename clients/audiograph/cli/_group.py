@@ -1,4 +1,4 @@
-"""The root command: shared options anywhere on the line, and errors as messages and exit statuses."""
+"""The root command: accepts shared options anywhere, and turns errors into messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from audiograph.cli import _extensions
 from audiograph.cli._session import Session
 from audiograph.errors import (
     AudiographError,
@@ -25,31 +26,39 @@ EXIT_STATUSES: tuple[tuple[type[AudiographError], int], ...] = (
     (JobCanceled, 4),
     (Canceled, 4),
     (WaitTimeout, 5),
-    (QueueFull, 1),  # nothing wrong with the request: the server is busy
+    (QueueFull, 1),  # the request is valid, the server is busy
     (RequestError, 2),
     (AudiographError, 1),
 )
 
-FLAGS = frozenset({"--json"})
-VALUED = frozenset({"--url", "--api-key"})
+SHARED_FLAGS = frozenset({"--json"})
+SHARED_OPTIONS = frozenset({"--url", "--api-key"})
 
 
 class RootGroup(TyperGroup):
-    """Wraps every command."""
+    """The group of all commands, the client's own and those of other packages."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List the names of all commands."""
+        return [*super().list_commands(ctx), *_extensions.names()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by name, or None."""
+        return super().get_command(ctx, cmd_name) or _extensions.load(cmd_name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the shared options from wherever they stand, so that ``audiograph key a.mp3 --json`` works."""
-        return super().parse_args(ctx, hoisted(args))
+        """Accept the shared options anywhere, so that ``audiograph key a.mp3 --json`` works."""
+        return super().parse_args(ctx, hoist_shared_options(args))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what goes wrong becomes one message on stderr and an exit status."""
+        """Run the command; report an error as a message on stderr and an exit status."""
         try:
             return super().invoke(ctx)
         except AudiographError as error:
             self._session(ctx).report(error)
             raise typer.Exit(exit_status(error)) from error
         except BrokenPipeError:
-            raise  # the reader of our output has gone, which click handles
+            raise  # the reader of stdout is gone, which Typer handles
         except OSError as error:
             self._session(ctx).report(ClientError(str(error)))
             raise typer.Exit(2) from error
@@ -64,13 +73,13 @@ class RootGroup(TyperGroup):
 
 
 def exit_status(error: AudiographError) -> int:
-    """The status that a script sees."""
+    """Return the exit status of an error."""
     return next(status for kind, status in EXIT_STATUSES if isinstance(error, kind))
 
 
-def hoisted(args: list[str]) -> list[str]:
-    """The arguments with the shared options first; those after ``--``, and those of ``keys``, stay."""
-    if args[:1] == ["keys"]:
+def hoist_shared_options(args: list[str]) -> list[str]:
+    """Move the shared options to the front, except after ``--`` and for commands of other packages."""
+    if args and args[0] in _extensions.names():
         return args
     end = args.index("--") if "--" in args else len(args)
     front: list[str] = []
@@ -78,9 +87,9 @@ def hoisted(args: list[str]) -> list[str]:
     words = iter(args[:end])
     for word in words:
         option, equals, _ = word.partition("=")
-        if option in VALUED and not equals:
+        if option in SHARED_OPTIONS and not equals:
             front += [word, *[value for value in [next(words, None)] if value is not None]]
-        elif option in VALUED | FLAGS:
+        elif option in SHARED_OPTIONS | SHARED_FLAGS:
             front.append(word)
         else:
             rest.append(word)

@@ -1,4 +1,4 @@
-"""``audiograph jobs``: list, get, watch, cancel, events."""
+"""The commands ``audiograph jobs list``, ``get``, ``watch``, ``cancel`` and ``events``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiograph.cli._session import print_table, session_of
 from audiograph.cli._waiting import wait
 from audiograph.schemas import JobStatus, TaskName
 
-app = typer.Typer(help="See to jobs.", no_args_is_help=True)
+app = typer.Typer(help="List, watch and cancel jobs.", no_args_is_help=True)
 
 COLUMNS = ("id", "task", "model", "weights", "status", "progress", "created")
 
@@ -20,11 +20,11 @@ COLUMNS = ("id", "task", "model", "weights", "status", "progress", "created")
 @app.command("list")
 def list_jobs(
     context: typer.Context,
-    status: Annotated[JobStatus | None, typer.Option(help="Those in this state.")] = None,
-    task: Annotated[TaskName | None, typer.Option(help="Those of this task.")] = None,
+    status: Annotated[JobStatus | None, typer.Option(help="Only those with this status.")] = None,
+    task: Annotated[TaskName | None, typer.Option(help="Only those of this task.")] = None,
     limit: Limit = 20,
 ) -> None:
-    """The newest jobs."""
+    """List the newest jobs."""
     session = session_of(context)
     with session.client() as client:
         jobs = list(client.jobs.list(status=status, task=task, limit=limit))
@@ -35,40 +35,40 @@ def list_jobs(
 
 @app.command()
 def get(context: typer.Context, job: JobId) -> None:
-    """One job as it is now."""
+    """Show the current state of a job."""
     session = session_of(context)
     with session.client() as client:
-        known = client.jobs.get(job)
-    session.show(known, lambda: _print_job(known))
-    session.warn_if_random(known.weights, f"job {known.id}")
+        current = client.jobs.get(job)
+    session.show(current, lambda: _print_job(current))
+    session.warn_if_random(current.weights, f"job {current.id}")
 
 
 @app.command()
 def watch(context: typer.Context, job: JobId, timeout: Timeout = None) -> None:
-    """Wait for a job with a progress bar; Ctrl-C leaves it running."""
+    """Wait for a job and show its progress; Ctrl-C leaves it running."""
     session = session_of(context)
     with session.client() as client:
-        known = client.jobs.get(job)
-        done = wait(session, client, known, timeout=timeout, owned=False)
+        current = client.jobs.get(job)
+        done = wait(session, client, current, timeout=timeout, owned=False)
     session.show(done, lambda: _print_job(done))
 
 
 @app.command()
 def cancel(context: typer.Context, job: JobId) -> None:
-    """Stop a job, queued or running."""
+    """Cancel a queued or running job."""
     session = session_of(context)
     with session.client() as client:
-        stopped = client.jobs.cancel(job)
-    session.show(stopped, lambda: typer.echo(f"{stopped.id} {stopped.status}"))
+        canceled = client.jobs.cancel(job)
+    session.show(canceled, lambda: typer.echo(f"{canceled.id} {canceled.status}"))
 
 
 @app.command()
 def events(
     context: typer.Context,
     job: JobId,
-    after: Annotated[str | None, typer.Option(help="Only those after this event's id.")] = None,
+    after: Annotated[str | None, typer.Option(help="Only those after the event of this id.")] = None,
 ) -> None:
-    """A job's events, as they come, to the final one."""
+    """Print the events of a job as they occur, up to the final one."""
     session = session_of(context)
     with session.client() as client:
         if session.as_json:

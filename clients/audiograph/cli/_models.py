@@ -1,4 +1,4 @@
-"""``audiograph models``."""
+"""The commands ``audiograph models list``, ``load`` and ``unload``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 from audiograph.cli._session import Session, print_table, session_of
 from audiograph.schemas import LoadReport, ModelInfo
 
-app = typer.Typer(help="See to models.", no_args_is_help=True)
+app = typer.Typer(help="List, load and unload models.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="One that `audiograph models list` names.")]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, as in `audiograph models list`.")]
 
 
 @app.command("list")
 def list_models(context: typer.Context) -> None:
-    """Every configured model, and what of it is loaded."""
+    """List the configured models and their loaded variants."""
     session = session_of(context)
     with session.client() as client:
         models = client.models.list()
@@ -30,9 +30,9 @@ def list_models(context: typer.Context) -> None:
 def load(
     context: typer.Context,
     model: Name,
-    variant: Annotated[str | None, typer.Option(help="The model's default if absent.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant to load; the model's default if absent.")] = None,
 ) -> None:
-    """Load a variant on every replica, now and later."""
+    """Load a variant on all present and future replicas."""
     session = session_of(context)
     with session.client() as client:
         _show(session, client.models.load(model, variant), "took")
@@ -42,20 +42,20 @@ def load(
 def unload(
     context: typer.Context,
     model: Name,
-    variant: Annotated[str | None, typer.Option(help="Every variant if absent.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant to unload; all if absent.")] = None,
 ) -> None:
-    """Unload once running work is done, and say how much memory came back."""
+    """Unload variants after their running requests, and print the freed memory."""
     session = session_of(context)
     with session.client() as client:
-        _show(session, client.models.unload(model, variant), "gave back")
+        _show(session, client.models.unload(model, variant), "freed")
 
 
 def _show(session: Session, report: LoadReport, verb: str) -> None:
     def show() -> None:
         typer.echo(f"{report.model} {verb} {report.bytes} bytes on {len(report.replicas)} replicas")
         for change in report.replicas:
-            what = ", ".join(change.variants) if change.changed else "nothing to do"
-            typer.echo(f"  {change.replica}: {what}, {change.bytes} bytes {change.message or ''}".rstrip())
+            variants = ", ".join(change.variants) if change.changed else "unchanged"
+            typer.echo(f"  {change.replica}: {variants}, {change.bytes} bytes {change.message or ''}".rstrip())
 
     session.show(report, show)
 

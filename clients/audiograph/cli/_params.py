@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-Input = Annotated[str, typer.Argument(metavar="FILE", help="A path, or the id of a file or artifact.")]
+Input = Annotated[str, typer.Argument(metavar="FILE", help="A path, or the id of a stored file or artifact.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 Model = Annotated[str | None, typer.Option(help="Model family; the server's default for the task if absent.")]
 Variant = Annotated[str | None, typer.Option(help="Variant of the model; its default if absent.")]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Save artifacts here.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the job's id and do not wait.")]
 Timeout = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer; the job goes on (exit 5).")
+    float | None, typer.Option(min=0, metavar="SECONDS", help="Maximum time to wait; the job keeps running (exit status 5)."
+    ),
 ]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of rows.")]
 
 
-def given(**fields: Any) -> dict[str, Any]:
-    """The options that were set, so that the server's defaults hold for the rest."""
+def without_unset(**fields: Any) -> dict[str, Any]:
+    """Return the options that were set; the server's defaults apply to the others."""
     return {name: value for name, value in fields.items() if value is not None and value is not False}

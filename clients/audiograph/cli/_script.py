@@ -1,4 +1,4 @@
-"""The script of a dialogue: one turn a line, such as ``Anna: Hello.``"""
+"""Scripts of dialogues, with one turn per line, such as ``Anna: Hello.``"""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from audiograph.schemas import Turn
 _LINE = re.compile(r"(?P<speaker>[^:]{1,64}?)\s*:\s*(?P<text>.*\S)")
 
 
-def turns_of(script: str, voices: Mapping[str, str]) -> list[Turn]:
-    """The turns of a script; empty lines mean nothing, and a speaker's name is the voice unless one is given.
+def parse_turns(script: str, voices: Mapping[str, str]) -> list[Turn]:
+    """Parse the turns of a script; a speaker without an entry in ``voices`` speaks with the voice of that name.
+
+    Empty lines are skipped.
 
     Raises:
-        InvalidRequest: a line does not say who speaks, or there is none.
+        InvalidRequest: a line has no speaker, or the script is empty.
     """
     turns = []
     for number, line in enumerate(script.splitlines(), start=1):
@@ -24,7 +26,7 @@ def turns_of(script: str, voices: Mapping[str, str]) -> list[Turn]:
         found = _LINE.fullmatch(line.strip())
         if not found:
             raise InvalidRequest(
-                f"line {number} of the script is {line.strip()[:40]!r}: begin with who speaks, and a colon",
+                f"line {number} of the script is {line.strip()[:40]!r}: start it with the speaker and a colon",
                 field="script",
             )
         turns.append(Turn(voice=voices.get(found["speaker"], found["speaker"]), text=found["text"]))
@@ -33,11 +35,11 @@ def turns_of(script: str, voices: Mapping[str, str]) -> list[Turn]:
     return turns
 
 
-def voices_of(options: Sequence[str]) -> dict[str, str]:
-    """Voices by speaker, from ``SPEAKER=VOICE``.
+def parse_voices(options: Sequence[str]) -> dict[str, str]:
+    """Parse ``SPEAKER=VOICE`` options into voices by speaker.
 
     Raises:
-        InvalidRequest: one has no ``=``.
+        InvalidRequest: an option has another form.
     """
     pairs = [option.partition("=") for option in options]
     for speaker, mark, voice in pairs:

@@ -1,4 +1,4 @@
-"""``audiograph health``."""
+"""The command ``audiograph health``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from audiograph.schemas import Dependency
 
 
 def health(context: typer.Context) -> None:
-    """Whether the server is alive, and ready to take work (exit 1 if not)."""
+    """Check whether the server is alive and accepts work (exit status 1 if not)."""
     session = session_of(context)
     with session.client() as client:
         alive, readiness = client.health(), client.ready()

@@ -1,4 +1,4 @@
-"""What every command has at hand: the client, the two output streams, and how to speak on them."""
+"""State of one run of the command line: its client and its output."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from audiograph import Audiograph
 from audiograph.errors import AudiographError, JobCanceled, JobFailed
 
 PIPED_WIDTH = 200
-"""Columns of a table that no terminal limits."""
+"""Columns of a table whose width no terminal limits."""
 
 
 @dataclass
 class Session:
-    """One run of the command line."""
+    """Shared options of one run, its client and its output streams."""
 
     url: str | None
     api_key: str | None
@@ -30,48 +30,48 @@ class Session:
     messages: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
 
     def client(self) -> Audiograph:
-        """A client of the chosen server."""
+        """Create a client of the chosen server."""
         return Audiograph(self.url, api_key=self.api_key)
 
-    def show(self, document: Any, show: Callable[[], None]) -> None:
-        """Give the result: the document with --json, and in words without."""
+    def show(self, document: Any, print_text: Callable[[], None]) -> None:
+        """Print a result: the document with --json, else the text."""
         if self.as_json:
             typer.echo(json.dumps(jsonable(document), indent=2, ensure_ascii=False))
         else:
-            show()
+            print_text()
 
     def say(self, message: str, style: str | None = None) -> None:
-        """A message on stderr."""
+        """Print a message on stderr."""
         self.messages.print(message, style=style, markup=False)
 
-    def warn_if_random(self, weights: str | None, what: str) -> None:
-        """Say that untrained weights made this, so that nobody takes it for a result."""
+    def warn_if_random(self, weights: str | None, subject: str) -> None:
+        """Warn if random weights were used, so that the output is not mistaken for a real result."""
         if weights == "random":
             self.say(
-                f'{what} has weights: "random". No pretrained weights are here, so an untrained model of the '
-                "same architecture ran; what it says means nothing.",
+                f'{subject} has weights: "random". Without pretrained weights, an untrained model of the same '
+                "architecture ran; its output is meaningless.",
                 "yellow",
             )
 
     def report(self, error: AudiographError) -> None:
-        """Tell what went wrong, on stderr and, with --json, as the document."""
+        """Print an error on stderr and, with --json, as the document."""
         self.say(f"error: {error}", "red")
         if error.retry_after is not None:
             self.say(f"Try again in {error.retry_after:.0f} s.")
         if self.as_json:
-            told = error.job if isinstance(error, (JobFailed, JobCanceled)) else {"error": error.to_wire()}
-            self.show(told, lambda: None)
+            failed = isinstance(error, (JobFailed, JobCanceled))
+            self.show(error.job if failed else {"error": error.to_wire()}, lambda: None)
 
 
 def session_of(context: typer.Context) -> Session:
-    """The session that the root command made."""
+    """Return the session that the root command created."""
     session = context.find_object(Session)
     assert session is not None
     return session
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout."""
+    """Print a table on stdout."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)
@@ -82,7 +82,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def jsonable(document: Any) -> Any:
-    """Records, and lists and dictionaries of them, as plain JSON values."""
+    """Convert records, and lists and dictionaries of them, to plain JSON values."""
     if isinstance(document, BaseModel):
         return document.model_dump(mode="json")
     if isinstance(document, dict):

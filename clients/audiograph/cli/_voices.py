@@ -1,4 +1,4 @@
-"""``audiograph voices``."""
+"""The commands ``audiograph voices list``, ``add`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from audiograph.cli._session import print_table, session_of
 from audiograph.cli._waiting import upload
 from audiograph.schemas import VoiceInfo
 
-app = typer.Typer(help="See voices, and add recorded ones.", no_args_is_help=True)
+app = typer.Typer(help="List voices, add and remove recorded ones.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the voice.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the voice.")]
 
 
 @app.command("list")
 def list_voices(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="Those alone that it can speak with.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only voices of this model.")] = None,
 ) -> None:
-    """The voices that `audiograph speak --voice` may name."""
+    """List the voices for `audiograph speak --voice`."""
     session = session_of(context)
     with session.client() as client:
         found = [voice for voice in client.voices.list() if model is None or model in voice.models]
@@ -32,12 +32,12 @@ def list_voices(
 def add(
     context: typer.Context,
     name: Name,
-    file: Annotated[str, typer.Argument(help="A recording of the voice; a path or an id.")],
+    file: Annotated[str, typer.Argument(help="Recording of the voice; a path or an id.")],
     transcript: Annotated[
-        str | None, typer.Option(help="What is said in it, which some models must know.")
+        str | None, typer.Option(help="Words of the recording, required by some models.")
     ] = None,
 ) -> None:
-    """Keep a recording as a voice, for the models that clone voices."""
+    """Store a recording as a voice, for models that clone voices."""
     session = session_of(context)
     with session.client() as client:
         voice = client.voices.create(name, upload(session, client, file), transcript=transcript)
@@ -46,7 +46,7 @@ def add(
 
 @app.command()
 def remove(context: typer.Context, name: Name) -> None:
-    """Forget a voice; jobs that were submitted before keep it."""
+    """Delete a recorded voice; jobs submitted before keep it."""
     session = session_of(context)
     with session.client() as client:
         client.voices.delete(name)

@@ -1,4 +1,4 @@
-"""Uploading and waiting, with a bar on a terminal's stderr."""
+"""Uploads and waiting, with a progress bar on stderr if that is a terminal."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from audiograph._sources import stored_id
 from audiograph.cli._session import Session
 
 
-def upload(session: Session, client: Audiograph, given: str) -> File | str:
-    """The id if that is what was given, else the file of this path on the server."""
-    known = stored_id(given)
+def upload(session: Session, client: Audiograph, path_or_id: str) -> File | str:
+    """Upload the file at a path; the id of a stored file or artifact is returned as it is."""
+    known = stored_id(path_or_id)
     if known is not None:
         return known
-    path = Path(given)
+    path = Path(path_or_id)
     with _bar(session) as bar, bar.open(path, "rb", description=f"uploading {path.name}") as file:
         return client.files.upload(file, name=path.name)
 
 
 def wait(session: Session, client: Audiograph, job: Job, *, timeout: float | None, owned: bool = True) -> Job:
-    """The job once it has ended; Ctrl-C cancels it if it is this command's own."""
+    """Wait for a job and return it; Ctrl-C cancels the job if this command submitted it (``owned``)."""
     try:
         with _bar(session) as bar:
             watcher = _Watcher(bar, job)
             job = client.jobs.wait(job, on_progress=watcher.on_event, timeout=timeout)
     except KeyboardInterrupt:
-        _interrupted(session, client, job, owned=owned)
+        _cancel_if_owned(session, client, job, owned=owned)
         raise
     session.warn_if_random(job.weights, f"job {job.id}")
     return job
 
 
 class _Watcher:
-    """Draws a job's events."""
+    """Shows the events of a job in a progress bar."""
 
     def __init__(self, bar: Progress, job: Job) -> None:
         self._bar = bar
@@ -52,19 +52,18 @@ class _Watcher:
 
     def on_event(self, event: JobEvent) -> None:
         stage = event.message if event.type == "retrying" else event.stage
-        what = stage or event.type
         eta = f" ({event.eta_seconds:.0f} s left)" if event.eta_seconds is not None else ""
-        self._bar.update(self._task, completed=event.progress, description=f"{what}{eta}")
+        self._bar.update(self._task, completed=event.progress, description=f"{stage or event.type}{eta}")
 
 
-def _interrupted(session: Session, client: Audiograph, job: Job, *, owned: bool) -> None:
+def _cancel_if_owned(session: Session, client: Audiograph, job: Job, *, owned: bool) -> None:
     if not owned:
-        session.say(f"job {job.id} goes on")
+        session.say(f"job {job.id} keeps running")
         return
     try:
         client.jobs.cancel(job)
     except AudiographError as error:
-        session.say(f"job {job.id} may go on: {error}", "red")
+        session.say(f"job {job.id} may keep running: {error}", "red")
     else:
         session.say(f"canceled job {job.id}")
 

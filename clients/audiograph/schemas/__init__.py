@@ -1,7 +1,7 @@
-"""Every record that crosses the wire of the native API, in one home used by server and client.
+"""Requests, results and records of the native API, used by both server and client.
 
 Times are UTC (RFC 3339), durations are seconds, sizes are bytes, sample rates are Hz, progress is 0..1.
-Requests refuse unknown fields; records tolerate them, so that an older client reads a newer server.
+Requests refuse unknown fields. Records accept them, so that an older client can read a newer server.
 """
 
 from audiograph.schemas.records import (

@@ -1,4 +1,4 @@
-"""Records of what the server keeps: files, artifacts, jobs, events, models, health."""
+"""Records of the server: files, artifacts, jobs, events, voices, models, health."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINAL_STATUSES: frozenset[str] = frozenset({"succeeded", "failed", "canceled"})
 
 
 class File(Record):
-    """An upload. The audio fields are measured by decoding, never taken from the header."""
+    """An uploaded file. The audio fields are measured by decoding it, never taken from its header."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class File(Record):
 
 
 class Artifact(File):
-    """A file that a job made, with where it came from."""
+    """A file that a job produced, with its provenance."""
 
     job_id: str | None = None
     task: str | None = None
@@ -48,7 +48,7 @@ class Artifact(File):
 
 
 class JobError(Record):
-    """Why a job failed, kept for as long as the job is."""
+    """Why a job failed; stored as long as the job."""
 
     code: str
     message: str
@@ -58,16 +58,16 @@ class JobError(Record):
 
 
 class Timings(Record):
-    """Where a finished job's time went, in seconds; real-time factor is ``run / audio_seconds``."""
+    """Durations of a finished job's phases, in seconds; the real-time factor is ``run / audio_seconds``."""
 
-    queue: float = Field(description="Waiting in the model's replica for its turn.")
-    load: float = Field(description="Loading the variant, if it was not.")
+    queue: float = Field(description="Waiting in the queue of the model's replica.")
+    load: float = Field(description="Loading the variant, if it was not loaded.")
     run: float
-    audio_seconds: float | None = Field(None, description="Audio heard or made.")
+    audio_seconds: float | None = Field(None, description="Audio read or produced.")
 
 
 class JobUrls(Record):
-    """Where to go from here."""
+    """URLs of a job."""
 
     self: str
     events: str
@@ -75,7 +75,7 @@ class JobUrls(Record):
 
 
 class Job(Record):
-    """One request's durable life, from queued to one of the final statuses."""
+    """One request and its state, from queued to a final status."""
 
     id: str
     task: TaskName
@@ -105,9 +105,9 @@ class Job(Record):
 
 
 class JobEvent(Record):
-    """One entry of a job's event stream. ``id`` is opaque: hand it back as ``Last-Event-ID`` to resume.
+    """One entry of a job's event stream. ``id`` is opaque: send it as ``Last-Event-ID`` to resume the stream.
 
-    After a crash a job runs again from its last completed step: ``attempt`` rises and progress may go back.
+    After a crash a job runs again from its last completed step: ``attempt`` rises, and ``progress`` may fall.
     """
 
     id: str
@@ -118,8 +118,8 @@ class JobEvent(Record):
     stage: str | None = None
     eta_seconds: float | None = None
     message: str | None = None
-    data: dict[str, Any] | None = Field(None, description="A part of the result, for events of type partial.")
-    job: Job | None = Field(None, description="The whole job, in the final event alone.")
+    data: dict[str, Any] | None = Field(None, description="A part of the result, in events of type partial.")
+    job: Job | None = Field(None, description="The whole job, in the final event only.")
     created_at: datetime
 
 
@@ -133,29 +133,29 @@ class Voice(Record):
 
 
 class VoiceInfo(Voice):
-    """A voice, and which models can speak with it."""
+    """A voice, and the models that can speak with it."""
 
     source: Literal["built-in", "uploaded", "folder"]
     models: list[str] = Field(default_factory=list)
-    transcript: str | None = Field(None, description="What is said in a recording, where it is known.")
-    artifact: Artifact | None = Field(None, description="The recording, trimmed and at one loudness.")
+    transcript: str | None = Field(None, description="The words of a recording, if known.")
+    artifact: Artifact | None = Field(None, description="The recording, trimmed and normalized in loudness.")
     created_at: datetime | None = None
 
 
 class VoiceList(Record):
-    """Every voice of the server."""
+    """All voices of the server."""
 
     object: Literal["list"] = "list"
     data: list[VoiceInfo]
 
 
 class LoadedVariant(Record):
-    """A variant in a replica's memory."""
+    """A variant in the memory of a replica."""
 
     variant: str
     weights: Weights
-    bytes: int = Field(description="Device memory that it took when loaded, measured.")
-    users: int = Field(description="Requests running on it now.")
+    bytes: int = Field(description="Device memory that loading it took, measured.")
+    users: int = Field(description="Requests that run on it now.")
     idle_seconds: float
 
 
@@ -164,14 +164,16 @@ class Replica(Record):
 
     id: str
     device: str
-    memory_bytes: int = Field(description="Device memory in use (resident memory of the process on a CPU).")
+    memory_bytes: int = Field(
+        description="Device memory in use; on a CPU, the resident memory of the process."
+    )
     memory_limit_bytes: int | None = None
     ongoing: int
     loaded: list[LoadedVariant]
 
 
 class ModelInfo(Record):
-    """A configured model, in the shape of OpenAI's model list with Audiograph's own keys beside."""
+    """A configured model: the keys of OpenAI's model list, and Audiograph's own."""
 
     id: str
     object: Literal["model"] = "model"
@@ -182,13 +184,13 @@ class ModelInfo(Record):
     default_variant: str
     weights: Weights
     available: bool = True
-    message: str | None = Field(None, description="What is missing, if not available.")
+    message: str | None = Field(None, description="The reason, if not available.")
     voices: list[Voice] = Field(default_factory=list)
     replicas: list[Replica] = Field(default_factory=list)
 
 
 class LoadRequest(BaseModel):
-    """Which variant to load or unload; the model's default if absent, every variant for an unload."""
+    """The variant to load or unload. If absent, the default variant is loaded, or every variant unloaded."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -196,17 +198,17 @@ class LoadRequest(BaseModel):
 
 
 class ReplicaChange(Record):
-    """What a load or unload did on one replica."""
+    """Effect of a load or unload on one replica."""
 
     replica: str
     changed: bool
     variants: list[str]
-    bytes: int = Field(description="Device memory taken (load) or given back (unload), measured.")
+    bytes: int = Field(description="Device memory allocated (load) or freed (unload), measured.")
     message: str | None = None
 
 
 class LoadReport(Record):
-    """What a load or unload did. The wish is stored, so replicas that start later follow it."""
+    """Effect of a load or unload. The desired state is stored, and applies to replicas that start later."""
 
     model: str
     action: Literal["load", "unload"]
@@ -216,7 +218,7 @@ class LoadReport(Record):
 
 
 class JobPage(Record):
-    """Newest first; pass ``next_cursor`` as ``cursor`` for the page after."""
+    """One page of jobs, newest first; pass ``next_cursor`` as ``cursor`` to get the next page."""
 
     object: Literal["list"] = "list"
     data: list[Job]
@@ -224,7 +226,7 @@ class JobPage(Record):
 
 
 class ArtifactPage(Record):
-    """Newest first; pass ``next_cursor`` as ``cursor`` for the page after."""
+    """One page of artifacts, newest first; pass ``next_cursor`` as ``cursor`` to get the next page."""
 
     object: Literal["list"] = "list"
     data: list[Artifact]
@@ -232,21 +234,21 @@ class ArtifactPage(Record):
 
 
 class ModelList(Record):
-    """Every configured model."""
+    """All configured models."""
 
     object: Literal["list"] = "list"
     data: list[ModelInfo]
 
 
 class Health(Record):
-    """The ingress is alive."""
+    """The server is alive."""
 
     status: Literal["ok"] = "ok"
     version: str
 
 
 class Dependency(Record):
-    """Something the server stands on."""
+    """A dependency of the server, such as its database."""
 
     name: str
     ok: bool
@@ -255,7 +257,7 @@ class Dependency(Record):
 
 
 class Readiness(Record):
-    """Whether work can be taken now. Dependencies that are not required never make it false."""
+    """Whether the server accepts work. An optional dependency never makes ``ready`` false."""
 
     ready: bool
     dependencies: list[Dependency]

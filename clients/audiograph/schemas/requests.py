@@ -1,4 +1,4 @@
-"""Requests, one class per task: flat, typed, and closed to unknown fields."""
+"""Requests, one flat class per task. Unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -19,66 +19,83 @@ Parameters = dict[Annotated[str, StringConstraints(max_length=64)], Any]
 
 
 class Request(BaseModel):
-    """What every request carries beside its task's own fields."""
+    """Fields of every request."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Name | None = Field(None, description="Model family; the server's default for the task if absent.")
-    variant: Name | None = Field(None, description="Variant of the model; the model's default if absent.")
-    priority: int = Field(5, ge=1, le=9, description="1 is picked first, 9 last; equals in order of arrival.")
-    time_limit: float | None = Field(
-        None, gt=0, le=86_400, description="Seconds of running time; the server's limit if absent or longer."
+    model: Name | None = Field(
+        None, description="Name of the model; the server's default for the task if absent."
     )
-    tags: list[Name] = Field(default_factory=list, max_length=32, description="Kept on every artifact.")
-    creator: Name | None = Field(None, description="Who or what asked for this.")
-    parent_id: Identifier | None = Field(None, description="The artifact that this one derives from.")
-    variation_set_id: Identifier | None = Field(None, description="Groups alternative takes of one idea.")
-    client_job_id: Name | None = Field(None, description="The caller's own id, echoed.")
+    variant: Name | None = Field(None, description="Variant of the model; the model's default if absent.")
+    priority: int = Field(
+        5, ge=1, le=9, description="1 runs first, 9 last; equal priorities run in order of arrival."
+    )
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Maximum run time in seconds; the server's limit if absent or longer.",
+    )
+    tags: list[Name] = Field(default_factory=list, max_length=32, description="Stored with every artifact.")
+    creator: Name | None = Field(None, description="Person or program that sends the request.")
+    parent_id: Identifier | None = Field(None, description="Id of the artifact that this one derives from.")
+    variation_set_id: Identifier | None = Field(
+        None, description="Id shared by alternative takes of one idea."
+    )
+    client_job_id: Name | None = Field(None, description="The caller's own id, returned with the job.")
 
 
-FileRef = Annotated[Identifier, Field(description="Id of an uploaded file or of an artifact.")]
+FileRef = Annotated[Identifier, Field(description="Id of an uploaded file or an artifact.")]
 
 
 class TranscribeRequest(Request):
-    """Speech to text."""
+    """Transcribe speech."""
 
     task: Literal["transcribe"] = "transcribe"
     file: FileRef
     language: str | None = Field(
         None, max_length=32, description="ISO 639-1 code or English name; detected if absent."
     )
-    prompt: str | None = Field(None, max_length=4096, description="Text that sets vocabulary and style.")
+    prompt: str | None = Field(
+        None, max_length=4096, description="Text that conditions vocabulary and style."
+    )
     temperature: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Sampling temperature; absent: 0, raised where decoding fails.",
+        description="Sampling temperature; if absent 0, raised where decoding fails.",
     )
-    word_timestamps: bool = Field(False, description="Start, end and probability of every word.")
-    translate: bool = Field(False, description="Into English.")
-    vad: bool = Field(False, description="Detect speech first and skip the rest, where the model can.")
+    word_timestamps: bool = Field(False, description="Return start, end and probability of every word.")
+    translate: bool = Field(False, description="Translate into English.")
+    vad: bool = Field(False, description="Detect speech first and skip the rest, if the model supports it.")
 
 
 class SeparateRequest(Request):
-    """A mixture into its stems."""
+    """Separate a mixture into its stems."""
 
     task: Literal["separate"] = "separate"
     file: FileRef
-    stems: list[Name] | None = Field(None, min_length=1, max_length=8, description="Absent: all.")
-    two_stems: Name | None = Field(None, description="This stem, and everything else as one.")
-    shifts: int = Field(1, ge=0, le=20, description="Random shifts averaged; more is slower and better.")
-    overlap: float = Field(0.25, ge=0, lt=1, description="Overlap between segments, as a fraction.")
+    stems: list[Name] | None = Field(
+        None, min_length=1, max_length=8, description="Stems to return; all if absent."
+    )
+    two_stems: Name | None = Field(None, description="Return this stem and the sum of all others.")
+    shifts: int = Field(1, ge=0, le=20, description="Random shifts to average; more are slower and better.")
+    overlap: float = Field(
+        0.25, ge=0, lt=1, description="Overlap between segments, as a fraction of their length."
+    )
     segment: float | None = Field(
-        None, gt=0, le=600, description="Seconds that the model hears at a time; its own length if absent."
+        None, gt=0, le=600, description="Length of a segment in seconds; the model's own if absent."
     )
     format: AudioFormat = "wav"
 
 
 class GenerateMusicRequest(Request):
-    """Text, or text and audio, to music."""
+    """Generate music from text, or from text and audio."""
 
     task: Literal["generate_music"] = "generate_music"
-    prompt: str = Field("", max_length=4096, description="Empty: unconditional, where the model can.")
+    prompt: str = Field(
+        "", max_length=4096, description="Empty for unconditional generation, if the model supports it."
+    )
     duration: float = Field(10.0, ge=0.5, le=600, description="Seconds of audio.")
     lyrics: str | None = Field(None, max_length=16_384)
     bpm: int | None = Field(None, ge=30, le=300)
@@ -95,22 +112,22 @@ class GenerateMusicRequest(Request):
 
 
 class SpeakRequest(Request):
-    """Text to one voice."""
+    """Speak a text with one voice."""
 
     task: Literal["speak"] = "speak"
     text: str = Field(min_length=1, max_length=20_000)
     voice: Name | None = Field(
         None,
-        description="One of the model's, or a recorded one; its default if absent, or if it is not there.",
+        description="A voice of the model, or a recorded one; the model's default if absent or not found.",
     )
-    speed: float = Field(1.0, ge=0.25, le=4, description="1 is the voice's natural pace.")
+    speed: float = Field(1.0, ge=0.25, le=4, description="Factor of the voice's natural pace.")
     seed: Seed | None = None
     format: AudioFormat = "wav"
     parameters: Parameters = Field(default_factory=dict, description="The model's own parameters.")
 
 
 class Turn(BaseModel):
-    """One speaker's words in a dialogue."""
+    """One turn of a dialogue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -119,7 +136,7 @@ class Turn(BaseModel):
 
 
 class DialogueRequest(Request):
-    """Several voices in turn, as one recording."""
+    """Speak turns with several voices, as one recording."""
 
     task: Literal["dialogue"] = "dialogue"
     turns: list[Turn] = Field(min_length=1, max_length=256)
@@ -129,14 +146,14 @@ class DialogueRequest(Request):
 
 
 class AnalyzePitchRequest(Request):
-    """Audio to its key, pitches and chroma."""
+    """Detect the key, pitches and chroma of a recording."""
 
     task: Literal["analyze_pitch"] = "analyze_pitch"
     file: FileRef
 
 
 class DescribeRequest(Request):
-    """Audio to words about it."""
+    """Describe a recording in words."""
 
     task: Literal["describe"] = "describe"
     file: FileRef
@@ -144,7 +161,7 @@ class DescribeRequest(Request):
 
 
 class PipelineRequest(Request):
-    """A named pipeline of several models."""
+    """Run a named pipeline of several models."""
 
     task: Literal["pipeline"] = "pipeline"
     pipeline: Name
@@ -169,21 +186,24 @@ ANY_REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
 
 
 class CreateVoiceRequest(BaseModel):
-    """Keep a recording as a voice."""
+    """Store a recording as a voice."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w][\w .-]*$")] = Field(
-        description="Its id from now on: letters, digits, blanks, dots, dashes and underscores."
+        description="Id of the voice: letters, digits, blanks, dots, dashes and underscores."
     )
     file: FileRef
     transcript: str | None = Field(
-        None, min_length=1, max_length=4096, description="What is said in it; some models need it."
+        None,
+        min_length=1,
+        max_length=4096,
+        description="Words spoken in the recording; some models require them.",
     )
 
 
 def voices_named(request: Request) -> dict[str, str]:
-    """The voices that a request names, by field."""
+    """Return the voices that a request names, by field."""
     named: dict[str, str | None] = {}
     if isinstance(request, SpeakRequest):
         named = {"voice": request.voice}
@@ -193,12 +213,12 @@ def voices_named(request: Request) -> dict[str, str]:
 
 
 def file_references(request: Request) -> list[str]:
-    """Ids of the files and artifacts that a request reads, besides its parent."""
+    """Return the ids of the files and artifacts that a request reads, except its parent."""
     file = getattr(request, "file", None)
     voices = [voice for voice in voices_named(request).values() if is_item_id(voice)]
     return [*([file] if file else []), *dict.fromkeys(voices)]
 
 
 def is_item_id(text: str) -> bool:
-    """Whether a text has the form of a file's or an artifact's id."""
+    """Return whether a text has the form of a file's or an artifact's id."""
     return re.fullmatch(r"(file|art)_[0-9a-f]{32}", text) is not None

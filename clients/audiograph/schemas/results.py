@@ -1,4 +1,4 @@
-"""Results, one class per task, told apart by ``task``; the bytes are in the job's artifacts."""
+"""Results, one class per task, discriminated by ``task``. The audio itself is in the job's artifacts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
-    """What the server sends; unknown fields are kept, so that newer servers can add some."""
+    """Base of all records; unknown fields are kept, so that newer servers can add some."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Result(Record):
-    """What every result carries beside its task's own fields."""
+    """Fields of every result."""
 
     notes: list[str] = Field(
-        default_factory=list, description="Parameters that were ignored or clamped, fallbacks taken."
+        default_factory=list, description="Ignored or clamped parameters, and fallbacks taken."
     )
 
 
 class Word(Record):
-    """One word with its time in seconds."""
+    """One word with its start and end in seconds."""
 
     word: str
     start: float
@@ -31,7 +31,7 @@ class Word(Record):
 
 
 class Segment(Record):
-    """A stretch of speech with its time in seconds."""
+    """A segment of speech with its start and end in seconds."""
 
     id: int
     start: float
@@ -45,7 +45,7 @@ class Segment(Record):
 
 
 class TranscribeResult(Result):
-    """Text of the speech; also written as artifacts json, txt, srt and vtt."""
+    """Text of the speech; also stored as artifacts json, txt, srt and vtt."""
 
     task: Literal["transcribe"] = "transcribe"
     text: str
@@ -55,7 +55,7 @@ class TranscribeResult(Result):
 
 
 class SeparateResult(Result):
-    """Artifact name by stem."""
+    """Name of the artifact of each stem."""
 
     task: Literal["separate"] = "separate"
     stems: dict[str, str]
@@ -63,7 +63,7 @@ class SeparateResult(Result):
 
 
 class AudioResult(Result):
-    """One recording that was made; the artifact has the bytes."""
+    """One produced recording; the artifact has its bytes."""
 
     duration: float
     sample_rate: int
@@ -85,7 +85,7 @@ class SpeakResult(AudioResult):
 
 
 class SpokenTurn(Record):
-    """Who says what, and when, in seconds."""
+    """A turn of a dialogue with its voice, and its start and end in seconds."""
 
     voice: str
     text: str
@@ -94,14 +94,14 @@ class SpokenTurn(Record):
 
 
 class DialogueResult(AudioResult):
-    """Who speaks when; also written as artifacts json, srt and vtt."""
+    """The spoken turns; also stored as artifacts json, srt and vtt."""
 
     task: Literal["dialogue"] = "dialogue"
     turns: list[SpokenTurn]
 
 
 class KeyCandidate(Record):
-    """A key and how well it correlates with the recording's mean chroma, -1..1."""
+    """A key and its correlation with the recording's mean chroma, -1..1."""
 
     key: str
     correlation: float
@@ -115,20 +115,22 @@ class PitchResult(Result):
     confidence: float = Field(ge=0, le=1)
     dominant_pitches: list[str]
     candidates: list[KeyCandidate]
-    chroma_mean: list[float] = Field(min_length=12, max_length=12, description="C to B, the largest is 1.")
+    chroma_mean: list[float] = Field(
+        min_length=12, max_length=12, description="Mean chroma of C to B, scaled to a maximum of 1."
+    )
     tuning_cents: float | None = None
     duration: float
 
 
 class DescribeResult(Result):
-    """Words about the audio."""
+    """Description of the audio in words."""
 
     task: Literal["describe"] = "describe"
     text: str
 
 
 class PipelineResult(Result):
-    """What each stage of a pipeline made."""
+    """Results of the stages of a pipeline."""
 
     task: Literal["pipeline"] = "pipeline"
     stages: dict[str, Any]

@@ -1,6 +1,6 @@
-"""What a file's headers promise, read without decoding, to notice a truncated file or a lying header.
+"""Claims of a file's headers, read without decoding, to detect truncated files and false headers.
 
-Nothing here is trusted. A promise is only ever compared with what was really decoded.
+Claims are never trusted. They are only compared with the audio that was decoded.
 """
 
 import struct
@@ -12,40 +12,40 @@ from typing import BinaryIO
 from audiograph.errors import InvalidAudio
 
 MAX_METADATA_BYTES = 64 * 1024**2
-"""Tags, pictures and indexes beyond this are refused: decoders hold them in memory, all of them at once."""
+"""Larger tags, pictures and indexes are refused: decoders hold all of them in memory at once."""
 MAX_CHUNKS = 100_000
 OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """What the headers say; None where they are silent."""
+class HeaderClaims:
+    """Values stated by a file's headers; None where they state none."""
 
     seconds: float | None = None
     missing: float = 0.0
-    """The fraction (0..1) of the promised bytes of audio that lie beyond the end of the file."""
+    """Fraction (0..1) of the claimed bytes of audio that lie beyond the end of the file."""
     sample_rate: int | None = None
     channels: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkLayout:
-    """How one family of chunked files is laid out: an id, a size, a body, and so on to the end."""
+    """Layout of one family of chunked files, in which each chunk has an id, a size and a body."""
 
     start: int
     """Offset of the first chunk."""
     id_bytes: int
     size: struct.Struct
     audio: bytes
-    """First four bytes of the id of the chunk that holds the samples."""
+    """First four bytes of the id of the chunk with the samples."""
     align: int = 2
     size_counts_header: bool = False
     form: struct.Struct | None = None
-    """Channels and sample rate in the ``fmt `` chunk, behind its format tag."""
+    """Layout of channels and sample rate in the ``fmt `` chunk, after its format tag."""
 
     @property
     def header_bytes(self) -> int:
-        """Bytes of a chunk's id and size."""
+        """Return the number of bytes of a chunk's id and size."""
         return self.id_bytes + self.size.size
 
 
@@ -59,24 +59,24 @@ AIFF_CHUNKS = ChunkLayout(12, 4, struct.Struct(">I"), b"SSND")
 CAF_CHUNKS = ChunkLayout(8, 4, struct.Struct(">Q"), b"data", align=1)
 
 
-def truncated(missing: float) -> InvalidAudio:
-    """The error for a file of which this fraction of the promised bytes is not there."""
+def truncation_error(missing: float) -> InvalidAudio:
+    """Return the error for a file that lacks this fraction of the bytes that its headers claim."""
     return InvalidAudio(
-        f"the file is truncated, or its header is wrong: {missing:.0%} of the bytes that it promises "
-        "are not there; send all of it",
+        f"the file is truncated, or its header is wrong: {missing:.0%} of the bytes that it claims "
+        "are missing; send the whole file",
         field="file",
     )
 
 
-def nothing_promised(file: BinaryIO, size: int) -> Promise:
-    """For formats whose headers promise nothing, or whose decoder tells it."""
-    return Promise()
+def read_no_claims(file: BinaryIO, size: int) -> HeaderClaims:
+    """Return empty claims, for formats without any."""
+    return HeaderClaims()
 
 
-def chunk_promise(layout: ChunkLayout) -> Callable[[BinaryIO, int], Promise]:
-    """A reader of the promise of WAV, W64, AIFF or CAF files."""
+def chunk_claims_reader(layout: ChunkLayout) -> Callable[[BinaryIO, int], HeaderClaims]:
+    """Return a function that reads the claims of WAV, W64, AIFF or CAF files."""
 
-    def promise(file: BinaryIO, size: int) -> Promise:
+    def read_claims(file: BinaryIO, size: int) -> HeaderClaims:
         channels, sample_rate, long_size = None, None, None
         for kind, offset, length in islice(_chunks(file, layout, size), MAX_CHUNKS):
             if kind == b"fmt " and layout.form:
@@ -85,16 +85,16 @@ def chunk_promise(layout: ChunkLayout) -> Callable[[BinaryIO, int], Promise]:
                 (long_size,) = _unpack(file, offset, struct.Struct("<8xQ")) or (None,)
             if kind == layout.audio:
                 claimed = long_size if long_size is not None and length == 0xFFFFFFFF else length
-                return Promise(
+                return HeaderClaims(
                     missing=_missing(claimed, size - offset), sample_rate=sample_rate, channels=channels
                 )
-        return Promise(sample_rate=sample_rate, channels=channels)
+        return HeaderClaims(sample_rate=sample_rate, channels=channels)
 
-    return promise
+    return read_claims
 
 
 def _chunks(file: BinaryIO, layout: ChunkLayout, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """First four bytes of the id, offset and length of each chunk's body."""
+    """Yield each chunk: the first four bytes of its id, and the offset and length of its body."""
     at = layout.start
     while at + layout.header_bytes <= size:
         file.seek(at)
@@ -107,8 +107,11 @@ def _chunks(file: BinaryIO, layout: ChunkLayout, size: int) -> Iterator[tuple[by
 
 
 def _missing(claimed: int, present: int) -> float:
-    """Sizes that a writer to a pipe leaves behind are no promise: ffmpeg, sox and espeak cannot go back to
-    correct them. They leave 0, or a number just below or at 2**31, 2**32 or 2**64."""
+    """Return the fraction of the claimed bytes that are missing.
+
+    Placeholders count as no claim: ffmpeg, sox and espeak cannot correct the size when they write to a pipe.
+    They leave 0, or a number within 4096 of 2**31, 2**32, 2**63 or 2**64.
+    """
     placeholder = claimed == 0 or any(abs(claimed - limit) <= 4096 for limit in (2**31, 2**32, 2**63, 2**64))
     return 0.0 if placeholder or claimed <= present else 1 - present / claimed
 
@@ -119,13 +122,13 @@ def _unpack(file: BinaryIO, offset: int, form: struct.Struct) -> tuple[int, ...]
     return form.unpack(content) if len(content) == form.size else None
 
 
-def ogg_promise(file: BinaryIO, size: int) -> Promise:
-    """An Ogg file promises that its last page is whole, and no more.
+def read_ogg_claims(file: BinaryIO, size: int) -> HeaderClaims:
+    """Check that the last page of an Ogg file is complete; its headers claim nothing else.
 
-    A missing end-of-stream mark is allowed, for recordings of internet radio end wherever they were cut.
+    A missing end-of-stream mark is allowed: recordings of internet radio may end anywhere.
 
     Raises:
-        InvalidAudio: the last page is cut off.
+        InvalidAudio: the last page is incomplete.
     """
     start = max(0, size - 2 * OGG_PAGE_BYTES)
     file.seek(start)
@@ -134,6 +137,6 @@ def ogg_promise(file: BinaryIO, size: int) -> Promise:
     segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
     if len(page) < 27 or len(segments) < page[26] or len(page) < 27 + len(segments) + sum(segments):
         raise InvalidAudio(
-            "the file is truncated: its last OGG page is cut off; send all of it", field="file"
+            "the file is truncated: its last OGG page is incomplete; send the whole file", field="file"
         )
-    return Promise()
+    return HeaderClaims()

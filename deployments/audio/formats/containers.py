@@ -1,7 +1,7 @@
-"""Which container a file is, by its content alone, and which files are refused for being something else.
+"""Identification of a file's container, by its content alone.
 
-Only the containers listed here ever reach a decoder, each with its demuxer named beforehand. So playlists,
-manifests and scripts that refer to other files or addresses are refused before a decoder can follow them.
+Only the containers listed here reach a decoder, each with a fixed demuxer. So playlists, manifests and
+scripts that refer to other files or addresses are refused before a decoder could follow them.
 """
 
 import string
@@ -18,10 +18,10 @@ from deployments.audio.formats.claims import (
     RIFF_CHUNKS,
     RIFX_CHUNKS,
     W64_CHUNKS,
-    Promise,
-    chunk_promise,
-    nothing_promised,
-    ogg_promise,
+    HeaderClaims,
+    chunk_claims_reader,
+    read_no_claims,
+    read_ogg_claims,
 )
 
 ACCEPTED = "WAV, FLAC, MP3, M4A or AAC, OGG (Vorbis, Opus, FLAC), WebM, AIFF, CAF or W64"
@@ -30,36 +30,35 @@ HEAD_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A kind of file that is accepted."""
+    """An accepted kind of file."""
 
     name: str
     media_type: str
     demuxer: str | None
-    """libav's name of the only demuxer that may read it; None: libsndfile reads it."""
-    promise: Callable[[BinaryIO, int], Promise]
-    """Reads what the headers say is in a file of so many bytes."""
+    """libav's name of the only demuxer that may read it; None if libsndfile reads it."""
+    read_claims: Callable[[BinaryIO, int], HeaderClaims]
+    """Reads the claims of the headers, from an open file and its size in bytes."""
     delay_frames: int = 0
-    """How many frames of its encoder's delay and padding a header may count, which no decoder puts out."""
+    """Maximum encoder delay and padding that a header may count although no decoder outputs it, in frames."""
 
 
-WAV = Container("WAV", "audio/wav", None, chunk_promise(RIFF_CHUNKS))
-RIFX = Container("WAV", "audio/wav", None, chunk_promise(RIFX_CHUNKS))
-RF64 = Container("WAV (RF64)", "audio/wav", None, chunk_promise(RF64_CHUNKS))
-W64 = Container("W64", "audio/x-w64", None, chunk_promise(W64_CHUNKS))
-AIFF = Container("AIFF", "audio/aiff", None, chunk_promise(AIFF_CHUNKS))
-CAF = Container("CAF", "audio/x-caf", None, chunk_promise(CAF_CHUNKS))
-FLAC = Container("FLAC", "audio/flac", "flac", flac.promise)
-OGG = Container("OGG", "audio/ogg", "ogg", ogg_promise)
-MP3 = Container("MP3", "audio/mpeg", "mp3", mpeg.mp3_promise, delay_frames=3072)
-AAC = Container("AAC", "audio/aac", "aac", nothing_promised)
-MP4 = Container("MP4", "audio/mp4", "mov", mp4.promise, delay_frames=3072)
-WEBM = Container("WebM", "audio/webm", "matroska", matroska.promise)
-MATROSKA = Container("Matroska", "audio/matroska", "matroska", matroska.promise)
+WAV = Container("WAV", "audio/wav", None, chunk_claims_reader(RIFF_CHUNKS))
+RIFX = Container("WAV", "audio/wav", None, chunk_claims_reader(RIFX_CHUNKS))
+RF64 = Container("WAV (RF64)", "audio/wav", None, chunk_claims_reader(RF64_CHUNKS))
+W64 = Container("W64", "audio/x-w64", None, chunk_claims_reader(W64_CHUNKS))
+AIFF = Container("AIFF", "audio/aiff", None, chunk_claims_reader(AIFF_CHUNKS))
+CAF = Container("CAF", "audio/x-caf", None, chunk_claims_reader(CAF_CHUNKS))
+FLAC = Container("FLAC", "audio/flac", "flac", flac.read_claims)
+OGG = Container("OGG", "audio/ogg", "ogg", read_ogg_claims)
+MP3 = Container("MP3", "audio/mpeg", "mp3", mpeg.read_mp3_claims, delay_frames=3072)
+AAC = Container("AAC", "audio/aac", "aac", read_no_claims)
+MP4 = Container("MP4", "audio/mp4", "mov", mp4.read_claims, delay_frames=3072)
+WEBM = Container("WebM", "audio/webm", "matroska", matroska.read_claims)
+MATROSKA = Container("Matroska", "audio/matroska", "matroska", matroska.read_claims)
 
 W64_GUID = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 MP4_FIRST_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
-# What people send by mistake, by its first bytes.
 FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"PK\x05\x06", "an empty ZIP archive"),
@@ -73,9 +72,9 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"MZ", "a Windows program"),
     (b"\x7fELF", "a Linux program"),
     (b"\xcf\xfa\xed\xfe", "a macOS program"),
-    (b"#EXTM3U", "a playlist, which only refers to some"),
-    (b"[playlist]", "a playlist, which only refers to some"),
-    (b"ffconcat", "a playlist, which only refers to some"),
+    (b"#EXTM3U", "a playlist, which only refers to audio"),
+    (b"[playlist]", "a playlist, which only refers to audio"),
+    (b"ffconcat", "a playlist, which only refers to audio"),
     (b"#!AMR", "an AMR recording"),
     (b"#!", "a script"),
     (b"MThd", "a MIDI score"),
@@ -83,17 +82,19 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"FLV\x01", "a Flash video"),
     (b"SQLite format 3", "a database"),
 )
+"""Kinds of file that are often sent by mistake, by their first bytes."""
 
 
 def identify(file: BinaryIO, size: int) -> Container:
-    """The container of an open file of ``size`` bytes.
+    """Return the container of an open file of ``size`` bytes.
 
     Raises:
-        InvalidAudio: it is empty, or not a container that is accepted; the message says what it looks like.
+        InvalidAudio: the file is empty or not an accepted container; the message names the kind of file
+            that it appears to be.
     """
     if not size:
         raise InvalidAudio(f"the file is empty (0 bytes); send {ACCEPTED}", field="file")
-    container = sniff(file)
+    container = _sniff(file)
     if container is None:
         file.seek(0)
         described = _describe(file.read(HEAD_BYTES))
@@ -101,8 +102,8 @@ def identify(file: BinaryIO, size: int) -> Container:
     return container
 
 
-def sniff(file: BinaryIO) -> Container | None:
-    """The container of an open file, or None if it is none of those accepted."""
+def _sniff(file: BinaryIO) -> Container | None:
+    """Return the container of an open file; None if it is not an accepted one."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
     found = _by_magic(head)
@@ -110,8 +111,8 @@ def sniff(file: BinaryIO) -> Container | None:
         return found
     start = mpeg.after_id3(file)
     file.seek(start)
-    if start and (behind_tag := _by_magic(file.read(12))) is FLAC:
-        return behind_tag  # an ID3 tag before FLAC: against the format's letter, and common
+    if start and _by_magic(file.read(12)) is FLAC:
+        return FLAC  # an ID3 tag before FLAC violates the format, and is common
     if mpeg.first_frame(file, start, mpeg.mp3_frame) is not None:
         return MP3
     if mpeg.first_frame(file, start, mpeg.adts_frame) is not None:
@@ -135,9 +136,10 @@ def _by_magic(head: bytes) -> Container | None:
 
 
 def _describe(head: bytes) -> str:
-    for magic, what in FOREIGN:
+    """Return the kind of a file that is not audio, for the error message."""
+    for magic, kind in FOREIGN:
         if head.startswith(magic):
-            return what
+            return kind
     if head[:4] == b"RIFF":
         return {b"AVI ": "an AVI video", b"WEBP": "a WebP image"}.get(
             head[8:12], "an unknown kind of RIFF file"

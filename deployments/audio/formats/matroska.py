@@ -1,11 +1,11 @@
-"""The outer elements of WebM and Matroska: how long the file says it is, in bytes and in seconds."""
+"""Outer elements of WebM and Matroska: the size and the duration that the file claims."""
 
 import struct
 from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from deployments.audio.formats.claims import Promise
+from deployments.audio.formats.claims import HeaderClaims
 
 SEGMENT = 0x18538067
 INFO = 0x1549A966
@@ -15,17 +15,17 @@ MAX_ELEMENTS = 100_000
 
 
 class Element(NamedTuple):
-    """Where an element's body lies; ``end`` is None if its size is left open, as live streams do."""
+    """Position of an element's body; ``end`` is None if its size is unknown, as in live streams."""
 
     kind: int
     start: int
     end: int | None
 
 
-def promise(file: BinaryIO, size: int) -> Promise:
-    """The segment's bytes and the duration in its Info, where they are given.
+def read_claims(file: BinaryIO, size: int) -> HeaderClaims:
+    """Read the segment's size and the duration in its Info, where they are stated.
 
-    Recordings made by browsers leave both open; such a file is whole wherever it ends.
+    Recordings by browsers state neither; such a file is complete wherever it ends.
     """
     seconds, missing = None, 0.0
     for outer in _elements(file, 0, size):
@@ -37,11 +37,11 @@ def promise(file: BinaryIO, size: int) -> Promise:
             if inner.kind == INFO and inner.end is not None:
                 seconds = _duration(file, inner.start, min(inner.end, size))
         break
-    return Promise(seconds=seconds, missing=missing)
+    return HeaderClaims(seconds=seconds, missing=missing)
 
 
 def _elements(file: BinaryIO, at: int | None, end: int) -> Iterator[Element]:
-    """Elements one after the other, up to one of open size."""
+    """Yield consecutive elements, up to one of unknown size."""
     while at is not None and at + 2 <= end:
         file.seek(at)
         header = file.read(12)
@@ -56,7 +56,7 @@ def _elements(file: BinaryIO, at: int | None, end: int) -> Iterator[Element]:
 
 
 def _number(content: bytes, *, keep_marker: bool = False) -> tuple[int, int]:
-    """A number of variable length and how many bytes it takes; 0 bytes if it is none."""
+    """Return a number of variable length and its length in bytes, which is 0 if it is invalid."""
     if not content or not content[0]:
         return 0, 0
     length = 9 - content[0].bit_length()
@@ -67,6 +67,7 @@ def _number(content: bytes, *, keep_marker: bool = False) -> tuple[int, int]:
 
 
 def _duration(file: BinaryIO, start: int, end: int) -> float | None:
+    """Return the duration in seconds from the elements of an Info; None if it has none."""
     scale, ticks = 1_000_000, None
     for element in _elements(file, start, end):
         if element.end is None or element.end > end or element.end - element.start not in range(1, 9):

@@ -1,7 +1,7 @@
-"""The atoms of MP4, M4A and MOV: what they promise, and those that would make a decoder run out of memory.
+"""Atoms of MP4, M4A and MOV: their claims, and a limit on the memory that their index makes a decoder use.
 
-libav keeps an index entry for every sample that the tables *claim*, before it looks for a single one. A file
-of 600 bytes can thus ask for gigabytes, so the claims are added up here first.
+libav allocates an index entry for every sample that the tables claim, before it looks for any of them. A file
+of 600 bytes can thus make it allocate gigabytes, so the claims are added up here first.
 """
 
 import struct
@@ -12,30 +12,30 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from audiograph.errors import InvalidAudio
-from deployments.audio.formats.claims import MAX_METADATA_BYTES, Promise
+from deployments.audio.formats.claims import MAX_METADATA_BYTES, HeaderClaims
 
 MAX_ATOMS = 1_000_000
 MAX_INDEX_ENTRIES = 2_000_000
 """More than twelve hours of AAC; about 100 MB of index while decoding."""
-HOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf")
+CONTAINER_ATOMS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf")
 SKIPPED = (b"mdat", b"free", b"skip", b"wide")
-"""Never held in memory, so of any size."""
+"""Atoms of any size: decoders never hold them in memory."""
 MAX_DEPTH = 8
 
 
 class Atom(NamedTuple):
-    """Where an atom's body lies in the file."""
+    """Kind of an atom, and the position of its body in the file."""
 
     kind: bytes
     start: int
     end: int
 
 
-def promise(file: BinaryIO, size: int) -> Promise:
-    """How much of the outermost atoms is missing, and the duration if the header and the index disagree.
+def read_claims(file: BinaryIO, size: int) -> HeaderClaims:
+    """Read the missing part of the outermost atoms, and the duration if header and index disagree.
 
     Raises:
-        InvalidAudio: the index or the metadata are beyond all reason.
+        InvalidAudio: the index or the metadata exceeds its limit.
     """
     claimed = 0
     survey = _Survey(file)
@@ -43,11 +43,12 @@ def promise(file: BinaryIO, size: int) -> Promise:
         claimed = max(claimed, atom.end)
         for inner in _walk(file, atom, size):
             survey.visit(inner)
-    return Promise(seconds=survey.lying_seconds, missing=max(0.0, 1 - size / claimed) if claimed else 0.0)
+    missing = max(0.0, 1 - size / claimed) if claimed else 0.0
+    return HeaderClaims(seconds=survey.false_seconds, missing=missing)
 
 
 class _Survey:
-    """Adds up what the tables claim, atom by atom."""
+    """Sum of the claims of the tables, atom by atom."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -56,10 +57,15 @@ class _Survey:
         self._scale = 1
         self._ticks = 0
         self._handler = b""
-        self.lying_seconds: float | None = None
-        """The duration in the audio track's header, where the track's own index has far less."""
+        self.false_seconds: float | None = None
+        """Duration in the audio track's header, if the track's own index has far less."""
 
     def visit(self, atom: Atom) -> None:
+        """Add the claims of an atom.
+
+        Raises:
+            InvalidAudio: the atom, or the index so far, exceeds its limit.
+        """
         _check_size(atom)
         head = self._head(atom)
         if atom.kind == b"mdhd":
@@ -75,7 +81,7 @@ class _Survey:
         elif atom.kind == b"trun":
             self._claim(entries=_number(head, 4))
         elif atom.kind in (b"stts", b"ctts"):
-            self._runs(atom)
+            self._add_runs(atom)
 
     def _head(self, atom: Atom) -> bytes:
         self._file.seek(atom.start)
@@ -86,8 +92,8 @@ class _Survey:
         self._edits += edits
         _check_entries(self._entries * self._edits)
 
-    def _runs(self, atom: Atom) -> None:
-        """A table of times in runs: how many samples, how long each."""
+    def _add_runs(self, atom: Atom) -> None:
+        """Add a table of times, whose rows are a number of samples and the duration of each."""
         self._file.seek(atom.start + 8)
         table = self._file.read(max(0, atom.end - atom.start - 8))
         counts, times = (
@@ -96,7 +102,7 @@ class _Survey:
         _check_entries(int(counts.sum()))
         ticks = float(counts @ times)
         if atom.kind == b"stts" and self._handler == b"soun" and 0 < 1.05 * ticks < self._ticks:
-            self.lying_seconds = self._ticks / self._scale
+            self.false_seconds = self._ticks / self._scale
 
 
 def _check_entries(entries: int) -> None:
@@ -121,23 +127,27 @@ def _atoms(file: BinaryIO, at: int, end: int) -> Iterator[Atom]:
         if length == 1 and len(header) == 16:
             (length,) = struct.unpack_from(">Q", header, 8)
             body = at + 16
-        length = length if length else end - at  # 0: to the end
+        length = length if length else end - at  # 0: the atom extends to the end
         if at + length < body:
-            return  # garbage: libav stops here too
+            return  # invalid size: libav stops here too
         yield Atom(kind, body, at + length)
         at += length
 
 
 def _walk(file: BinaryIO, atom: Atom, size: int, depth: int = 0) -> Iterator[Atom]:
+    """Yield an atom and all atoms in it, depth first."""
     yield atom
-    if atom.kind in HOLDERS and depth < MAX_DEPTH:
+    if atom.kind in CONTAINER_ATOMS and depth < MAX_DEPTH:
         for inner in _atoms(file, atom.start, min(atom.end, size)):
             yield from _walk(file, inner, size, depth + 1)
 
 
 def _check_size(atom: Atom) -> None:
     if atom.kind == b"cmov":
-        raise InvalidAudio("the MP4 index is compressed, which is not accepted; export it anew", field="file")
+        raise InvalidAudio(
+            "the MP4 index is compressed, which is not accepted; export the file with a plain index",
+            field="file",
+        )
     length = atom.end - atom.start
     if length > MAX_METADATA_BYTES and atom.kind not in SKIPPED:
         raise InvalidAudio(

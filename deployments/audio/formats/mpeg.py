@@ -1,14 +1,14 @@
-"""Frames of MP3 and of AAC in ADTS: how to know them, and what an MP3's first frame says of the whole."""
+"""Frames of MP3 and of AAC in ADTS: recognizing them, and the claims of an MP3's first frame."""
 
 import struct
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from audiograph.errors import InvalidAudio
-from deployments.audio.formats.claims import MAX_METADATA_BYTES, Promise
+from deployments.audio.formats.claims import MAX_METADATA_BYTES, HeaderClaims
 
 SEARCH_BYTES = 128 * 1024
-"""How far behind the tags a first frame is looked for: some encoders pad with zeros."""
+"""Search range of the first frame after the tags: some encoders pad with zeros."""
 MAX_TAGS = 8
 
 MP3_RATES = (44100, 48000, 32000)
@@ -18,7 +18,7 @@ AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 1200
 
 
 class Frame(NamedTuple):
-    """One coded frame: its length in bytes, its samples per channel, and their rate in Hz."""
+    """One encoded frame: its length in bytes, its samples per channel, and their rate in Hz."""
 
     length: int
     samples: int
@@ -26,10 +26,10 @@ class Frame(NamedTuple):
 
 
 def after_id3(file: BinaryIO) -> int:
-    """Offset of what follows the ID3v2 tags at the start of an open file.
+    """Return the offset of the first byte after the ID3v2 tags at the start of an open file.
 
     Raises:
-        InvalidAudio: a tag is larger than any that is accepted.
+        InvalidAudio: a tag exceeds the limit.
     """
     at = 0
     for _ in range(MAX_TAGS):
@@ -49,7 +49,7 @@ def after_id3(file: BinaryIO) -> int:
 
 
 def mp3_frame(header: bytes) -> Frame | None:
-    """The MPEG layer III frame that these four bytes begin, if they do."""
+    """Parse four bytes as the header of an MPEG layer III frame; None if they are not one."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2 or header[1] & 0x18 == 0x08:
         return None
     version = (header[1] >> 3) & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
@@ -63,7 +63,7 @@ def mp3_frame(header: bytes) -> Frame | None:
 
 
 def adts_frame(header: bytes) -> Frame | None:
-    """The ADTS frame of AAC that these seven bytes begin, if they do."""
+    """Parse seven bytes as the header of an ADTS frame of AAC; None if they are not one."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
         return None
     rate = (header[2] >> 2) & 15
@@ -72,7 +72,7 @@ def adts_frame(header: bytes) -> Frame | None:
 
 
 def first_frame(file: BinaryIO, start: int, parse: Callable[[bytes], Frame | None]) -> int | None:
-    """Offset of the first frame at or behind ``start``: one that is followed by another, or by the end."""
+    """Return the offset of the first frame at or after ``start`` that another frame, or the end, follows."""
     file.seek(start)
     window = file.read(SEARCH_BYTES)
     at = window.find(b"\xff")
@@ -86,28 +86,28 @@ def first_frame(file: BinaryIO, start: int, parse: Callable[[bytes], Frame | Non
 
 def _followed(window: bytes, at: int, frame: Frame, parse: Callable[[bytes], Frame | None]) -> bool:
     following = window[at + frame.length : at + frame.length + 7]
-    if not following:  # a file of one frame has nothing else to be known by than its place
+    if not following:  # a file of one frame is recognized by its position alone
         return at == 0
     after = parse(following)
     return after is not None and after.sample_rate == frame.sample_rate
 
 
-def mp3_promise(file: BinaryIO, size: int) -> Promise:
-    """The duration by the Xing, Info or VBRI header, if the first frame is one.
+def read_mp3_claims(file: BinaryIO, size: int) -> HeaderClaims:
+    """Read the duration in the Xing, Info or VBRI header, if the first frame is one.
 
-    An MP3 without such a header, as constant-rate encoders and radio streams write it, promises nothing:
-    wherever it is cut, it is a whole MP3.
+    Constant-rate encoders and radio streams write no such header and so claim nothing: such an MP3 is
+    complete wherever it ends.
     """
     offset = first_frame(file, after_id3(file), mp3_frame)
     if offset is None:
-        return Promise()
+        return HeaderClaims()
     file.seek(offset)
     content = file.read(256)
     frame = mp3_frame(content)
     count = _frame_count(content)
     if frame is None or count is None:
-        return Promise()
-    return Promise(seconds=count * frame.samples / frame.sample_rate)
+        return HeaderClaims()
+    return HeaderClaims(seconds=count * frame.samples / frame.sample_rate)
 
 
 def _frame_count(content: bytes) -> int | None:

@@ -1,4 +1,4 @@
-"""API keys at the door: optional on loopback, required to bind anything else."""
+"""API-key authentication: optional on loopback, required to bind any other address."""
 
 import asyncio
 
@@ -8,17 +8,16 @@ from starlette.websockets import WebSocket
 
 from audiograph.errors import Unauthenticated
 from deployments.config import AuthConfig
-from deployments.ingress.http.request_log import note
-from deployments.ingress.native.events import refuse
-from deployments.serve.file import is_loopback
+from deployments.ingress.http.request_log import add_log_fields
+from deployments.ingress.http.streams import close_with_error
 from deployments.storage.api_keys import Keys
 
 OPEN = frozenset({"/health", "/ready", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
-"""Paths that need no key: kubelets and scrapers have none, and the documentation holds no secrets."""
+"""Paths that need no key: kubelets and scrapers have none, and the documentation has no secrets."""
 
 
 class RequireKey:
-    """ASGI middleware: lets in whoever shows a key, by ``Authorization: Bearer`` or ``x-api-key``."""
+    """ASGI middleware: requires a valid key in ``Authorization: Bearer`` or ``x-api-key``."""
 
     def __init__(self, app: ASGIApp, keys: Keys) -> None:
         self._app = app
@@ -30,20 +29,20 @@ class RequireKey:
             await self._app(scope, receive, send)
             return
         try:
-            note(scope, api_key=await self._identify(Headers(scope=scope)))
+            add_log_fields(scope, api_key=await self._identify(Headers(scope=scope)))
         except Unauthenticated as error:
             if scope["type"] == "http":
                 raise
             socket = WebSocket(scope, receive, send)
-            await socket.accept()  # a close reason can be told on an accepted WebSocket alone
-            await refuse(socket, error)
+            await socket.accept()  # only an accepted WebSocket can carry a close reason
+            await close_with_error(socket, error)
             return
         await self._app(scope, receive, send)
 
     async def _identify(self, headers: Headers) -> str:
         key = _key_in(headers)
-        if known := self._keys.known(key):
-            return known
+        if key_id := self._keys.cached_id(key):
+            return key_id
         return await asyncio.to_thread(self._keys.verify, key)
 
 
@@ -56,12 +55,12 @@ def _key_in(headers: Headers) -> str:
 
 
 def check_binding(config: AuthConfig, host: str | None) -> None:
-    """Refuse to serve others than this machine without API keys.
+    """Refuse to serve other machines without API keys.
 
     Raises:
         ValueError: ``host`` is not a loopback address, and ``auth.required`` is not set.
     """
-    if config.required or host is None or is_loopback(host):
+    if host is None or config.allows(host):
         return
     raise ValueError(
         f"the server binds {host!r}, which other machines can reach, but auth.required is false: set "

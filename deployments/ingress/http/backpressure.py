@@ -1,10 +1,10 @@
 """Holds back whichever side of a transfer is faster, across Ray Serve's two event loops.
 
 A Serve replica behind HAProxy runs its HTTP server in one loop and the application in another, with an
-unbounded queue between them each way: an upload that comes faster than it can be stored, or a download to a
-slow reader, would pile up in memory. Here the server's loop stops reading, and the application's stops
-sending, while more than a few mebibytes are on their way. Both ends are middleware: `server_middlewares` is
-called by Serve in the replica (`ENVIRONMENT` tells it to), `Paced` belongs to the application. Without the
+unbounded queue between them in each direction. An upload that is faster than storage, or a download to a slow
+reader, would pile up in memory. So the server's loop stops reading, and the application's stops sending,
+while more than a few mebibytes are in transit. Both ends are middleware: Serve calls `server_middlewares` in
+the replica (because of `ENVIRONMENT`), and `BackpressureMiddleware` belongs to the application. Without the
 former, as under plain uvicorn, the latter does nothing: there the server itself holds back.
 """
 
@@ -18,14 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 ENVIRONMENT = {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.ingress.http.backpressure:server_middlewares"
 }
-"""What the ingress replicas' environment must hold."""
+"""Environment variables of the ingress's replicas."""
 
 WINDOW_BYTES = 4 * 1024**2
 _EXTENSION = "audiograph.transfer"
 
 
-class Window:
-    """Bytes that one event loop has given and another has not taken yet."""
+class FlowWindow:
+    """Bytes that one event loop has sent and another has not received yet."""
 
     def __init__(self, limit: int = WINDOW_BYTES) -> None:
         self._limit = limit
@@ -33,49 +33,49 @@ class Window:
         self._lock = threading.Lock()
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
-    async def room(self) -> None:
-        """Wait, in the giver's loop, until less than the limit is pending."""
-        while (turn := self._turn()) is not None:
-            await turn.wait()
+    async def wait(self) -> None:
+        """Wait, in the sender's loop, until less than the limit is pending."""
+        while (opened := self._opened()) is not None:
+            await opened.wait()
 
-    def _turn(self) -> asyncio.Event | None:
+    def _opened(self) -> asyncio.Event | None:
         with self._lock:
             if self._pending < self._limit:
                 return None
-            turn = asyncio.Event()
-            self._waiting = (asyncio.get_running_loop(), turn)
-            return turn
+            opened = asyncio.Event()
+            self._waiting = (asyncio.get_running_loop(), opened)
+            return opened
 
-    def give(self, size: int) -> None:
-        """Count bytes as given."""
+    def sent(self, size: int) -> None:
+        """Count bytes as sent."""
         with self._lock:
             self._pending += size
 
-    def take(self, size: int) -> None:
-        """Count bytes as taken; called in the taker's loop."""
+    def received(self, size: int) -> None:
+        """Count bytes as received; called in the receiver's loop."""
         with self._lock:
             self._pending -= size
             waiting, self._waiting = self._waiting, None
         if waiting:
-            loop, turn = waiting
-            loop.call_soon_threadsafe(turn.set)
+            loop, opened = waiting
+            loop.call_soon_threadsafe(opened.set)
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One request's bytes under way."""
+    """The bytes of one request in transit."""
 
-    up: Window = field(default_factory=Window)
-    down: Window = field(default_factory=Window)
+    up: FlowWindow = field(default_factory=FlowWindow)
+    down: FlowWindow = field(default_factory=FlowWindow)
 
 
 def server_middlewares() -> list[Middleware]:
-    """What Serve puts around the HTTP server's end of every request."""
+    """Return the middleware that Serve puts around the HTTP server's end of every request."""
     return [Middleware(_ServerEnd)]
 
 
 class _ServerEnd:
-    """In the HTTP server's loop: reads while there is room, and counts what the socket has taken."""
+    """Middleware in the server's loop: reads while the window is open, and counts the bytes it sends."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -88,20 +88,20 @@ class _ServerEnd:
         scope.setdefault("extensions", {})[_EXTENSION] = transfer
 
         async def paced_receive() -> Message:
-            await transfer.up.room()
+            await transfer.up.wait()
             message = await receive()
-            transfer.up.give(_size(message))
+            transfer.up.sent(_size(message))
             return message
 
         async def counted_send(message: Message) -> None:
             await send(message)
-            transfer.down.take(_size(message))
+            transfer.down.received(_size(message))
 
         await self._app(scope, paced_receive, counted_send)
 
 
-class Paced:
-    """In the application's loop: counts what it has read, and sends while there is room."""
+class BackpressureMiddleware:
+    """Middleware in the application's loop: counts the bytes it reads, and sends while the window is open."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -115,12 +115,12 @@ class Paced:
 
         async def counted_receive() -> Message:
             message = await receive()
-            transfer.up.take(_size(message))
+            transfer.up.received(_size(message))
             return message
 
         async def paced_send(message: Message) -> None:
-            await transfer.down.room()
-            transfer.down.give(_size(message))
+            await transfer.down.wait()
+            transfer.down.sent(_size(message))
             await send(message)
 
         await self._app(scope, counted_receive, paced_send)

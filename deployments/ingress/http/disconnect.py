@@ -1,4 +1,4 @@
-"""Work for a caller who may go away."""
+"""Cancels the work of a request when its client disconnects."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -7,29 +7,29 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from audiograph.errors import Canceled
-from deployments.threads import ended
+from deployments.threads import wait_finished
 
-T = TypeVar("T")
+Returned = TypeVar("Returned")
 
 
-async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The outcome of work that nobody else needs; to be called when the body has been read.
+async def cancel_on_disconnect(request: Request, work: Awaitable[Returned]) -> Returned:
+    """Await work that only this client needs; call it once the body has been read.
 
     Raises:
-        Canceled: the client has gone, and the work was canceled.
+        Canceled: the client has disconnected, and the work was canceled.
     """
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise Canceled("the client has gone")
+            raise Canceled("the client has disconnected")
         return working.result()
     finally:
         for task in (working, leaving):
             task.cancel()
-            await ended(task)
+            await wait_finished(task)
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

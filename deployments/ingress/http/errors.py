@@ -1,6 +1,6 @@
-"""Where every failure becomes an answer: ``{"error": {"code", "message", "field"?, "details"?}}``.
+"""Turns every failure into an error response: ``{"error": {"code", "message", "field"?, "details"?}}``.
 
-Below the paths of `DIALECTS` it is written as the clients of another system read it.
+Routes of a dialect answer in that dialect's own format.
 """
 
 import logging
@@ -40,91 +40,58 @@ _HTTP_CODES = {
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """An error."""
 
     model_config = ConfigDict(extra="allow")
 
-    code: str = Field(description="For programs: one per class of audiograph.errors.")
-    message: str = Field(description="For people: the field, the value, and what would be right.")
+    code: str = Field(description="For programs: one code for each class of audiograph.errors.")
+    message: str = Field(description="For people: names the field, the value and the cure.")
     field: str | None = None
     details: dict[str, Any] | None = None
 
 
-class ErrorAnswer(BaseModel):
-    """The body of every answer that is not a success."""
+class ErrorBody(BaseModel):
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What an answer tells, in whatever shape."""
+    """The content of an error response, before a dialect formats it."""
 
     status: int
     error: dict[str, Any]
-    """As the native API writes it: ``code``, ``message``, and perhaps ``field`` and ``details``."""
+    """In the native API's format: ``code``, ``message``, and perhaps ``field`` and ``details``."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Shape = Callable[[Failure], tuple[int, dict[str, Any]]]
-"""How a dialect tells of a failure: its HTTP status, and the body."""
+ErrorFormat = Callable[[Failure], tuple[int, dict[str, Any]]]
+"""A dialect's format of a failure: its HTTP status and body."""
 
 
-def _native(failure: Failure) -> tuple[int, dict[str, Any]]:
+def native_error(failure: Failure) -> tuple[int, dict[str, Any]]:
+    """Format an error as the native API does."""
     return failure.status, {"error": failure.error}
 
 
-def _detail(failure: Failure) -> tuple[int, dict[str, Any]]:
-    """The text alone, with every finding in it; what is wrong with a request is 400 here."""
-    findings = failure.error.get("details", {}).get("errors") or [failure.error]
-    status = 400 if failure.status == 422 else failure.status
-    return status, {"detail": "; ".join(finding["message"] for finding in findings)}
-
-
-_OPENAI_CODES = {
-    "not_served": "model_not_found",
-    "unauthenticated": "invalid_api_key",
-    "queue_full": "rate_limit_exceeded",
-}
-_OPENAI_FIELDS = {"text": "input", "format": "response_format"}
-"""As OpenAI calls what the native API calls otherwise."""
-
-
-def _openai(failure: Failure) -> tuple[int, dict[str, Any]]:
-    """With the statuses that make its clients raise the right classes: only a model is not found."""
-    code, name = failure.error["code"], failure.error.get("field") or ""
-    status = {"not_served": 404}.get(code, 400 if failure.status == 422 else failure.status)
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    return status, {
-        "error": {
-            "message": failure.error["message"],
-            "type": "rate_limit_error" if status == 429 else kind,
-            "param": _OPENAI_FIELDS.get(name, name) or None,
-            "code": _OPENAI_CODES.get(code, code),
-        }
-    }
-
-
-DIALECTS: Mapping[str, Shape] = {"/services": _detail, "/v1/audio": _openai}
-"""By the path at which a dialect's routes begin."""
-
-
-def answer(error: Exception, scope: Scope) -> Response:
-    """Any exception as the answer that tells of it. Whatever was not foreseen tells its request id alone."""
+def error_response(error: Exception, scope: Scope) -> Response:
+    """Build the response for any exception; that of an unexpected one tells the request id alone."""
     failure = _failure(error, scope)
-    status, body = _shape(scope["path"])(failure)
+    status, body = _format_of(scope)(failure)
     return JSONResponse(body, status, failure.headers)
 
 
-def unforeseen() -> InternalError:
-    """What a caller is told of an error that nobody foresaw; the log has the rest."""
-    message = f"something broke inside the server; its log has the rest under request id {request_id()}"
+def unexpected_error() -> InternalError:
+    """Build the error that a caller sees in place of an unexpected exception, which only the log has."""
+    message = f"unexpected error inside the server; see its log under request id {request_id()}"
     return InternalError(message, details={"request_id": request_id()})
 
 
-def _shape(path: str) -> Shape:
-    below = (shape for start, shape in DIALECTS.items() if f"{path}/".startswith(f"{start}/"))
-    return next(below, _native)
+def _format_of(scope: Scope) -> ErrorFormat:
+    formats: Mapping[str, ErrorFormat] = scope["app"].state.error_formats
+    path = f"{scope['path']}/"
+    return next((format_ for start, format_ in formats.items() if path.startswith(f"{start}/")), native_error)
 
 
 def _failure(error: Exception, scope: Scope) -> Failure:
@@ -137,12 +104,12 @@ def _failure(error: Exception, scope: Scope) -> Failure:
     if isinstance(error, HTTPException):
         return _http_failure(error, scope)
     logger.error("unexpected error in %s %s", scope.get("method", "WS"), scope["path"], exc_info=error)
-    broken = unforeseen()
-    return Failure(broken.status, broken.to_wire())
+    unexpected = unexpected_error()
+    return Failure(unexpected.status, unexpected.to_wire())
 
 
 def _body(scope: Scope) -> Any:
-    """What the route takes as its body."""
+    """Return the annotation of the route's body."""
     field = scope["route"].body_field
     return field and field.field_info.annotation
 
@@ -152,7 +119,7 @@ def _headers(error: AudiographError) -> dict[str, str]:
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, OutOfMemory | TimeLimitExceeded | WeightsMissing):
-        headers["x-should-retry"] = "false"  # OpenAI's clients would, twice, at all that is 5xx
+        headers["x-should-retry"] = "false"  # OpenAI's clients retry every 5xx twice
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="audiograph"'
     if error.status == 416 and "size" in error.details:
@@ -163,28 +130,34 @@ def _headers(error: AudiographError) -> dict[str, str]:
 def _http_failure(error: HTTPException, scope: Scope) -> Failure:
     message = str(error.detail)
     if error.status_code == 404:
-        message = f"there is nothing at {scope['path']!r}; /docs lists every route"
+        message = f"no route at {scope['path']!r}; /docs lists every route"
     if error.status_code == 405:
-        message = f"{scope['method']} is not possible at {scope['path']!r}; /docs lists every route"
+        message = f"{scope['method']} is not allowed at {scope['path']!r}; /docs lists every route"
     code = _HTTP_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
     return Failure(error.status_code, {"code": code, "message": message}, error.headers or {})
 
 
 async def _handle(request: Request, error: Exception) -> Response:
-    return answer(error, request.scope)
+    return error_response(error, request.scope)
 
 
-def install(app: FastAPI) -> None:
-    """Let the application answer its failures so."""
+def install(app: FastAPI, formats: Mapping[str, ErrorFormat]) -> None:
+    """Handle every failure of an application.
+
+    Args:
+        app: the application.
+        formats: of dialects, by the path that their routes lie below; others are native.
+    """
+    app.state.error_formats = formats
     for kind in (AudiographError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _handle)
 
 
 class ErrorBoundary:
-    """ASGI middleware: answers what no handler inside caught.
+    """ASGI middleware: responds to exceptions that no handler inside has caught.
 
-    Starlette's own answer to unforeseen errors is outside all middleware, so it would have neither the
-    request's id nor the CORS headers without which a browser hides the error from the page.
+    Starlette's own response to them comes from outside all middleware. It would have neither the request's id
+    nor the CORS headers, without which a browser hides the error from the page.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -203,5 +176,5 @@ class ErrorBoundary:
             await self._app(scope, receive, watched)
         except Exception as error:
             if started or scope["type"] != "http":
-                raise  # too late to answer: the broken connection must tell it
-            await answer(error, scope)(scope, receive, send)
+                raise  # too late for a response: the broken connection must tell it
+            await error_response(error, scope)(scope, receive, send)

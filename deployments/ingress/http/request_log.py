@@ -1,4 +1,4 @@
-"""One JSON line per request, and the request's id in every line that is logged while serving it."""
+"""Logs one JSON line per request, and adds the request's id to every line logged while serving it."""
 
 import logging
 import re
@@ -14,23 +14,23 @@ from deployments.logs import CURRENT_REQUEST, request_id
 
 HEADER = "x-request-id"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
-"""Asked for every few seconds by machines: logged at DEBUG."""
+"""Polled every few seconds by machines: logged at DEBUG."""
 
 logger = logging.getLogger(__name__)
 
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
-def note(scope: Scope, **fields: Any) -> None:
+def add_log_fields(scope: Scope, **fields: Any) -> None:
     """Add fields to the request's log line.
 
-    A job's id goes by ``audio_job_id``: Ray Serve keeps ``job_id`` for its own and strips it.
+    A job's id is called ``audio_job_id``: Ray Serve reserves ``job_id`` and strips it.
     """
     scope.setdefault("state", {}).setdefault("log", {}).update(fields)
 
 
 class RequestLog:
-    """ASGI middleware: takes the caller's ``x-request-id`` or makes one, and logs how the request ended.
+    """ASGI middleware: takes the caller's ``x-request-id`` or creates one, and logs the response's status.
 
     ``echo`` sends the id back. It is off under Ray Serve, whose own middleware adds the same header.
     """
@@ -54,7 +54,7 @@ class RequestLog:
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     def __init__(self, scope: Scope, send: Send, echo: bool) -> None:
         self._scope, self._send, self._echo = scope, send, echo

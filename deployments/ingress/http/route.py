@@ -1,4 +1,4 @@
-"""What every route of the native API shares: strict JSON, no unknown query parameters, absolute URLs."""
+"""The route class of every dialect: strict JSON, no unknown query parameters, absolute URLs."""
 
 import json
 import math
@@ -13,37 +13,37 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from audiograph.errors import InvalidRequest, MalformedRequest
-from deployments.ingress.backend import Injected
+from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.links import Links
-from deployments.ingress.http.request_log import note
+from deployments.ingress.http.request_log import add_log_fields
 from deployments.ingress.http.validation import unknown
 
 MAX_JSON_BYTES = 2 * 1024**2
 ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
-"""Ids hold nothing that a database or a path could trip over."""
+"""Characters of ids: safe in databases and paths."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
-async def _links(connection: HTTPConnection, services: Injected) -> Links:
-    return Links(services.config.http.public_url or str(connection.base_url))
+async def _links(connection: HTTPConnection, backend: BackendDep) -> Links:
+    return Links(backend.config.http.public_url or str(connection.base_url))
 
 
-Linked = Annotated[Links, Depends(_links)]
+LinksDep = Annotated[Links, Depends(_links)]
 JobId = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
-class NativeRoute(APIRoute):
-    """A route that refuses what others would ignore."""
+class StrictRoute(APIRoute):
+    """A route that refuses unknown query parameters and other bodies than strict JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, behind the checks."""
+        """Put the checks in front of FastAPI's own handler."""
         handle = super().get_route_handler()
         known = _query_names(self.dependant)
         takes_json = self.body_field is not None
 
         async def strict(request: Request) -> Response:
             if job_id := request.path_params.get("job_id"):
-                note(request.scope, audio_job_id=job_id)
+                add_log_fields(request.scope, audio_job_id=job_id)
             _refuse_unknown_query(request, known)
             if takes_json:
                 _refuse_other_content(request)
@@ -69,20 +69,20 @@ def _refuse_other_content(request: Request) -> None:
     if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return
     if not given and request.headers.get("content-length", "0") == "0":
-        return  # no body at all: the schema tells whether one is needed
+        return  # no body at all: the schema decides whether one is required
     raise MalformedRequest(
         f"send the body as application/json, not {given or 'untyped'!r}", field="Content-Type"
     )
 
 
 class _StrictRequest(Request):
-    """A request whose JSON body is bounded, and holds only what every database and reader can hold."""
+    """A request with a bounded JSON body, whose values every database and JSON reader can hold."""
 
     async def body(self) -> bytes:
-        """The body.
+        """Read the body.
 
         Raises:
-            HTTPException: 413, it is larger than any request needs to be.
+            HTTPException: 413, it is larger than `MAX_JSON_BYTES`.
         """
         if not hasattr(self, "_bounded"):
             chunks, total = [], 0
@@ -95,11 +95,11 @@ class _StrictRequest(Request):
         return self._bounded
 
     async def json(self) -> Any:
-        """The body, parsed.
+        """Parse the body.
 
         Raises:
-            json.JSONDecodeError: not JSON, or not in UTF-8, or too deep, or with numbers or characters
-                that JSON has no place for.
+            json.JSONDecodeError: it is not JSON or not UTF-8, is nested too deeply, or holds numbers or
+                characters that JSON or PostgreSQL cannot represent.
         """
         try:
             text = (await self.body()).decode()
@@ -128,7 +128,7 @@ def _finite(digits: str) -> float:
 
 
 def _refuse_odd_characters(value: Any) -> None:
-    """NUL and lone surrogates are legal in JSON's escapes, but PostgreSQL and UTF-8 cannot hold them."""
+    """Refuse NUL and lone surrogates: legal in JSON's escapes, but not in PostgreSQL and UTF-8."""
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             raise ValueError("a string holds NUL or half of a surrogate pair")

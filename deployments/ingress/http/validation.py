@@ -1,4 +1,4 @@
-"""Turns pydantic's findings into one message that names the field, the value and what would be right."""
+"""Turns pydantic's findings into one message that names the field, the value and the cure."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,11 @@ _LISTED = 10
 
 
 def explain(error: RequestValidationError, body: Any = None) -> AudiographError:
-    """The first finding as an exception; when there are several, ``details.errors`` lists them.
+    """Turn the first finding into an exception; if there are several, ``details.errors`` lists them.
 
-    ``body`` is the annotation of the route's body, which tells the fields that would be right.
+    Args:
+        error: FastAPI's findings.
+        body: annotation of the route's body, from which messages name the known fields.
     """
     findings = error.errors()
     first = findings[0]
@@ -34,7 +36,7 @@ def explain(error: RequestValidationError, body: Any = None) -> AudiographError:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Says that something is unknown, the closest name that is known, and all of them."""
+    """Say that a name is unknown, and list the closest known name and all known names."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
@@ -43,7 +45,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: short, and on one line."""
+    """Show a value in a message: short, and on one line."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
@@ -58,24 +60,24 @@ def _message(finding: dict[str, Any], body: Any) -> str:
         return f"field 'task' is missing; it must be one of: {', '.join(TASKS)}"
     if kind == "missing":
         return f"field {field!r} is missing" if field else "the body is missing; send a JSON object"
-    what = finding["msg"][:1].lower() + finding["msg"][1:]
-    return f"{f'field {field!r}' if field else 'the body'}: {what}, not {shown(value)}"
+    fault = finding["msg"][:1].lower() + finding["msg"][1:]
+    return f"{f'field {field!r}' if field else 'the body'}: {fault}, not {shown(value)}"
 
 
 def _field(finding: dict[str, Any]) -> str | None:
-    """``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns.0.text"``."""
+    """Name a finding's field: ``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns.0.text"``."""
     if finding["type"].startswith("union_tag"):
         return "task"
     return ".".join(map(str, _path(finding["loc"]))) or None
 
 
 def _path(place: Sequence[str | int]) -> Sequence[str | int]:
-    """Where in the caller's own words: without ``body`` and without the union's tag."""
+    """Return the path that the caller knows: without ``body`` and without the union's tag."""
     return place[2:] if place[0] == "body" and len(place) > 1 and place[1] in TASKS else place[1:]
 
 
 def _known_fields(place: Sequence[str | int], body: Any) -> list[str]:
-    """The fields of the object that an unknown field was found in."""
+    """List the fields of the object with the unknown field."""
     model = _REQUESTS.get(str(place[1])) or _model_within(body)
     for name in _path(place)[:-1]:
         if model and isinstance(name, str):
@@ -84,7 +86,7 @@ def _known_fields(place: Sequence[str | int], body: Any) -> list[str]:
 
 
 def _model_within(annotation: Any) -> type[BaseModel] | None:
-    """The record inside an annotation such as ``list[Turn]``."""
+    """Find the record inside an annotation such as ``list[Turn]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_within, get_args(annotation))), None)

@@ -1,4 +1,4 @@
-"""A job's artifacts as one ZIP, made while it is sent: memory stays at one chunk, however large they are."""
+"""Builds a ZIP of a job's artifacts while it is sent, in the memory of one chunk."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from audiograph.schemas import Artifact
 from deployments.storage.artifacts import ArtifactStore
 
 _LARGE = 2**31
-"""From here on an entry's sizes take the 64-bit form, which must be chosen before its bytes are written."""
+"""Entries of this size or more need ZIP64, which must be chosen before their bytes are written."""
 
 
 def archive(store: ArtifactStore, artifacts: Sequence[Artifact]) -> Iterator[bytes]:
-    """The bytes of the ZIP. Entries are stored as they are: audio gains nothing by deflating."""
+    """Yield the bytes of the ZIP. Entries are not compressed, since compressed audio hardly shrinks."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive_file:
         for name, artifact in zip(distinct([a.name for a in artifacts]), artifacts, strict=True):
@@ -27,14 +27,14 @@ def archive(store: ArtifactStore, artifacts: Sequence[Artifact]) -> Iterator[byt
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The names with a number added where one came before: ``a.wav, a.wav`` → ``a.wav, a (2).wav``."""
+    """Number repeated names: ``a.wav, a.wav`` becomes ``a.wav, a (2).wav``."""
     taken: set[str] = set()
-    return [_untaken(name, taken) for name in names]
+    return [_unused(name, taken) for name in names]
 
 
-def _untaken(name: str, taken: set[str]) -> str:
+def _unused(name: str, taken: set[str]) -> str:
     path, candidate, number = PurePosixPath(name), name, 1
-    while candidate.casefold() in taken:  # not every file system tells A from a
+    while candidate.casefold() in taken:  # some file systems ignore case
         number += 1
         candidate = f"{path.stem} ({number}){path.suffix}"
     taken.add(candidate.casefold())
@@ -48,7 +48,7 @@ def _entry(name: str, artifact: Artifact) -> zipfile.ZipInfo:
 
 
 class _Sink:
-    """A file to write to that cannot seek, and is emptied as it fills."""
+    """A write-only file that cannot seek; `take` empties it."""
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
@@ -58,10 +58,10 @@ class _Sink:
         return len(content)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no bytes are buffered elsewhere."""
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is open."""
 
     def take(self) -> bytes:
         taken, self._pending = b"".join(self._pending), []

@@ -1,4 +1,4 @@
-"""``/v1/artifacts``: what jobs made, where it came from, its bytes, and search."""
+"""``/v1/artifacts``: search, look up and download the files that jobs produced."""
 
 from typing import Annotated
 
@@ -7,24 +7,27 @@ from fastapi.responses import StreamingResponse
 
 from audiograph.errors import NotFound
 from audiograph.schemas import Artifact, ArtifactPage
-from deployments.ingress.backend import Injected, Services
-from deployments.ingress.http.route import ID_PATTERN, PRINTABLE, Linked, NativeRoute
+from deployments.ingress.backend import Backend, BackendDep
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import ID_PATTERN, PRINTABLE, LinksDep, StrictRoute
 from deployments.ingress.native import examples
 from deployments.ingress.native.content import send_content
-from deployments.ingress.native.examples import answers
+from deployments.ingress.native.errors import errors
 
-router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"], route_class=NativeRoute)
+router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"], route_class=StrictRoute)
 
 ArtifactId = Annotated[str, Path(pattern=ID_PATTERN, examples=[examples.ARTIFACT["id"]])]
 Word = Annotated[str | None, Query(min_length=1, max_length=128, pattern=PRINTABLE)]
 Id = Annotated[str | None, Query(pattern=ID_PATTERN)]
 
 
-@router.get("", summary="Search artifacts, newest first", responses=answers(200, examples.ARTIFACTS))
+@router.get(
+    "", summary="Search artifacts, newest first", responses=responses(200, examples.ARTIFACTS) | errors()
+)
 def search_artifacts(
     *,
-    services: Injected,
-    links: Linked,
+    backend: BackendDep,
+    links: LinksDep,
     tag: Word = None,
     creator: Word = None,
     variation_set_id: Id = None,
@@ -32,11 +35,11 @@ def search_artifacts(
     job_id: Id = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[
-        str | None, Query(max_length=256, description="``next_cursor`` of the page before.")
+        str | None, Query(max_length=256, description="``next_cursor`` of the previous page.")
     ] = None,
 ) -> ArtifactPage:
-    """The artifacts that meet every condition given."""
-    page = services.store.search(
+    """Return the artifacts that match all of the given conditions, newest first."""
+    page = backend.store.search(
         tag=tag,
         creator=creator,
         variation_set_id=variation_set_id,
@@ -48,10 +51,12 @@ def search_artifacts(
     return links.artifacts(page)
 
 
-@router.get("/{artifact_id}", summary="Look up an artifact", responses=answers(200, examples.ARTIFACT, 404))
-def get_artifact(artifact_id: ArtifactId, services: Injected, links: Linked) -> Artifact:
-    """What is known of an artifact: the job, model and parameters that made it, and what it derives from."""
-    return links.file(_artifact(services, artifact_id))
+@router.get(
+    "/{artifact_id}", summary="Look up an artifact", responses=responses(200, examples.ARTIFACT) | errors(404)
+)
+def get_artifact(artifact_id: ArtifactId, backend: BackendDep, links: LinksDep) -> Artifact:
+    """Return an artifact's record with its provenance: job, model, parameters and parent."""
+    return links.file(_artifact(backend, artifact_id))
 
 
 @router.head("/{artifact_id}/content", include_in_schema=False)
@@ -59,15 +64,15 @@ def get_artifact(artifact_id: ArtifactId, services: Injected, links: Linked) -> 
     "/{artifact_id}/content",
     summary="Download an artifact",
     response_class=StreamingResponse,
-    responses=answers(200, "the bytes", 404, 416, media_type="audio/wav"),
+    responses=responses(200, "the file's bytes", media_type="audio/wav") | errors(404, 416),
 )
-def get_artifact_content(artifact_id: ArtifactId, request: Request, services: Injected) -> Response:
-    """Its bytes. ``Range`` (one part), ``If-None-Match`` and ``HEAD`` work; the ETag is the SHA-256."""
-    return send_content(request, services.store, _artifact(services, artifact_id))
+def get_artifact_content(artifact_id: ArtifactId, request: Request, backend: BackendDep) -> Response:
+    """Download an artifact, with ``Range`` (one part) and ``If-None-Match``; the ETag is the SHA-256."""
+    return send_content(request, backend.store, _artifact(backend, artifact_id))
 
 
-def _artifact(services: Services, artifact_id: str) -> Artifact:
-    record = services.store.get(artifact_id)
+def _artifact(backend: Backend, artifact_id: str) -> Artifact:
+    record = backend.store.get(artifact_id)
     if not isinstance(record, Artifact):
         raise NotFound(
             f"{artifact_id!r} is an uploaded file, not an artifact; see /v1/files", field="artifact_id"

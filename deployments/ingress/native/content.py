@@ -1,4 +1,4 @@
-"""Sends stored bytes: ranges, conditional requests, HEAD, and a file name that survives every browser."""
+"""Sends stored files: ranges, conditional requests, HEAD, and file names that every browser accepts."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
 
 
 def send_content(request: Request, store: ArtifactStore, record: File) -> Response:
-    """The bytes of a file or artifact, or the part of them that was asked for.
+    """Respond with a file's bytes, or with the requested range of them.
 
     Raises:
         RangeNotSatisfiable: the range begins beyond the end.
@@ -37,16 +37,16 @@ def send_content(request: Request, store: ArtifactStore, record: File) -> Respon
 
 
 def disposition(name: str) -> str:
-    """``Content-Disposition`` with the name in ASCII for old readers, and whole by RFC 5987 for others."""
+    """Build ``Content-Disposition`` with an ASCII name for old clients, and the full name by RFC 5987."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """A ``Range`` of one part as start and stop; None for none, or for one to be ignored (RFC 9110, 14.2).
+    """Parse a ``Range`` of one part into start and stop (RFC 9110, 14.2); None if absent or invalid.
 
     Raises:
-        RangeNotSatisfiable: nothing of it lies within so many bytes.
+        RangeNotSatisfiable: the range begins beyond ``size`` bytes.
     """
     found = _RANGE.fullmatch(header.strip()) if header else None
     if not found or found.groups() == ("", ""):
@@ -57,7 +57,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     start = int(first) if first else max(0, size - int(last))
     stop = min(size, int(last) + 1) if first and last else size
     if start >= size:
-        message = f"range {header!r} lies beyond the {size} bytes that there are"
+        message = f"range {header!r} lies beyond the {size} bytes of the file"
         raise RangeNotSatisfiable(message, field="Range", details={"size": size})
     return start, stop
 
@@ -66,7 +66,7 @@ def _headers(record: File) -> dict[str, str]:
     return {
         "ETag": f'"{record.sha256}"',
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",  # content never changes under an id, but it can be deleted
+        "Cache-Control": "private, no-cache",  # the content of an id never changes, but it can be deleted
         "Content-Disposition": disposition(record.name),
         "X-Content-Type-Options": "nosniff",
     }

@@ -1,8 +1,6 @@
-"""The examples of /docs: one coherent story of a transcription and a spoken sentence."""
+"""Examples of the native API in /docs: one transcription and one spoken sentence."""
 
 from typing import Any
-
-from deployments.ingress.http.errors import ErrorAnswer
 
 _BASE = "http://127.0.0.1:8000"
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -124,7 +122,6 @@ VOICE_LIST: list[dict[str, Any]] = [
     VOICE,
 ]
 VOICES = {"object": "list", "data": VOICE_LIST}
-VOICE_NAMES = {"voices": VOICE_LIST}
 MODELS = {"object": "list", "data": [MODEL]}
 _CHANGE = {"replica": "whisper#k3v9", "changed": True, "variants": ["small"], "bytes": 967_065_600}
 LOADED = {
@@ -148,7 +145,12 @@ READY = {
 NOT_READY = {
     "ready": False,
     "dependencies": [
-        {"name": "runner", "ok": False, "required": True, "message": "no job runner has beaten within 10 s"}
+        {
+            "name": "runner",
+            "ok": False,
+            "required": True,
+            "message": "no job runner has sent a heartbeat within 10 s; jobs stay queued",
+        }
     ],
 }
 METRICS = 'audiograph_jobs{status="running",task="transcribe"} 3.0\n'
@@ -164,7 +166,7 @@ REQUESTS: dict[str, Any] = {
         "value": {"task": "separate", "file": _FILE_ID, "model": "demucs", "two_stems": "vocals"},
     },
     "generate_music": {
-        "summary": "Make ten seconds of music",
+        "summary": "Generate ten seconds of music",
         "value": {"task": "generate_music", "prompt": "warm lo-fi piano, vinyl crackle", "duration": 10},
     },
     "speak": {
@@ -172,66 +174,11 @@ REQUESTS: dict[str, Any] = {
         "value": {"task": "speak", "text": "Hello there.", "voice": "en-us", "tags": ["greeting"]},
     },
     "dialogue": {
-        "summary": "Two voices in turn",
+        "summary": "Speak a dialogue of two voices",
         "value": {"task": "dialogue", "turns": [{"text": "Ready?"}, {"text": "Ready!", "voice": "en-gb"}]},
     },
     "analyze_pitch": {
         "summary": "Find the key of a song",
         "value": {"task": "analyze_pitch", "file": _FILE_ID},
     },
-    "describe": {
-        "summary": "Put a recording into words",
-        "value": {"task": "describe", "file": _FILE_ID, "instruction": "Which instruments play?"},
-    },
-    "pipeline": {
-        "summary": "Run a named pipeline",
-        "value": {"task": "pipeline", "pipeline": "narrate", "text": "Once upon a time"},
-    },
 }
-
-_REFUSALS: dict[int, tuple[str, str, str, str | None]] = {
-    400: (
-        "The body or a header cannot be parsed",
-        "malformed_request",
-        "the body is not valid JSON: …",
-        None,
-    ),
-    401: ("An API key is required", "unauthenticated", "send an API key: Authorization: Bearer agk_…", None),
-    404: ("There is no such thing", "not_found", "there is no job '0d3f'", "id"),
-    409: ("Its state does not allow this", "conflict", "it is needed by a running job", "id"),
-    413: ("More bytes than the server takes", "payload_too_large", "the limit is 1073741824 bytes", "file"),
-    416: (
-        "The range lies beyond the end",
-        "range_not_satisfiable",
-        "range 'bytes=999-' lies beyond …",
-        "Range",
-    ),
-    422: (
-        "A field is wrong",
-        "invalid_request",
-        "unknown field 'langage'; did you mean 'language'?",
-        "langage",
-    ),
-    429: (
-        "The queue is full; Retry-After says when to come back",
-        "queue_full",
-        "1000 jobs wait already",
-        None,
-    ),
-    503: ("A model cannot serve now", "model_unavailable", "no replica of 'whisper' could be started", None),
-}
-
-
-def answers(
-    status: int, example: Any, *refusals: int, media_type: str = "application/json"
-) -> dict[int | str, Any]:
-    """OpenAPI's ``responses`` of a route: its success with an example, and the errors that it may give."""
-    good: dict[int | str, Any] = {status: {"content": {media_type: {"example": example}}}}
-    return good | {code: _refusal(code) for code in (*refusals, 401, 422)}
-
-
-def _refusal(status: int) -> dict[str, Any]:
-    description, code, message, field = _REFUSALS[status]
-    error = {"code": code, "message": message} | ({"field": field} if field else {})
-    content = {"application/json": {"example": {"error": error}}}
-    return {"model": ErrorAnswer, "description": description, "content": content}

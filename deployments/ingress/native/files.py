@@ -1,4 +1,4 @@
-"""``/v1/files``: uploads, what is known of them, their bytes, and their removal."""
+"""``/v1/files``: upload, look up, download and delete files."""
 
 from typing import Annotated, Any
 
@@ -7,14 +7,15 @@ from fastapi.responses import StreamingResponse
 
 from audiograph.errors import NotFound
 from audiograph.schemas import Artifact, File
-from deployments.ingress.backend import Injected, Services
-from deployments.ingress.http.route import ID_PATTERN, Linked, NativeRoute
+from deployments.ingress.backend import Backend, BackendDep
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import ID_PATTERN, LinksDep, StrictRoute
 from deployments.ingress.native import examples
 from deployments.ingress.native.content import send_content
-from deployments.ingress.native.examples import answers
+from deployments.ingress.native.errors import errors
 from deployments.ingress.native.uploads import receive_upload
 
-router = APIRouter(prefix="/v1/files", tags=["files"], route_class=NativeRoute)
+router = APIRouter(prefix="/v1/files", tags=["files"], route_class=StrictRoute)
 
 FileId = Annotated[str, Path(pattern=ID_PATTERN, examples=[examples.FILE["id"]])]
 
@@ -22,7 +23,7 @@ _FORM: dict[str, Any] = {
     "type": "object",
     "required": ["file"],
     "properties": {
-        "file": {"type": "string", "format": "binary", "description": "Audio of any common kind."}
+        "file": {"type": "string", "format": "binary", "description": "Audio in any common format."}
     },
 }
 
@@ -31,18 +32,18 @@ _FORM: dict[str, Any] = {
     "",
     status_code=201,
     summary="Upload a file",
-    responses=answers(201, examples.FILE, 400, 413),
+    responses=responses(201, examples.FILE) | errors(400, 413),
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
-async def upload(request: Request, services: Injected, links: Linked) -> File:
-    """Store an audio file. It is decoded whole before it is taken, to measure what it says of itself."""
-    return links.file(await receive_upload(request, services.store, services.config.limits))
+async def upload(request: Request, backend: BackendDep, links: LinksDep) -> File:
+    """Store an audio file, after decoding it completely to measure duration, sample rate and channels."""
+    return links.file(await receive_upload(request, backend.store, backend.config.limits))
 
 
-@router.get("/{file_id}", summary="Look up a file", responses=answers(200, examples.FILE, 404))
-def get_file(file_id: FileId, services: Injected, links: Linked) -> File:
-    """What is known of an uploaded file."""
-    return links.file(_file(services, file_id))
+@router.get("/{file_id}", summary="Look up a file", responses=responses(200, examples.FILE) | errors(404))
+def get_file(file_id: FileId, backend: BackendDep, links: LinksDep) -> File:
+    """Return the record of an uploaded file."""
+    return links.file(_file(backend, file_id))
 
 
 @router.head("/{file_id}/content", include_in_schema=False)
@@ -50,21 +51,23 @@ def get_file(file_id: FileId, services: Injected, links: Linked) -> File:
     "/{file_id}/content",
     summary="Download a file",
     response_class=StreamingResponse,
-    responses=answers(200, "the bytes", 404, 416, media_type="audio/mpeg"),
+    responses=responses(200, "the file's bytes", media_type="audio/mpeg") | errors(404, 416),
 )
-def get_file_content(file_id: FileId, request: Request, services: Injected) -> Response:
-    """Its bytes. ``Range`` (one part), ``If-None-Match`` and ``HEAD`` work; the ETag is the SHA-256."""
-    return send_content(request, services.store, _file(services, file_id))
+def get_file_content(file_id: FileId, request: Request, backend: BackendDep) -> Response:
+    """Download a file, with ``Range`` (one part) and ``If-None-Match``; the ETag is the SHA-256."""
+    return send_content(request, backend.store, _file(backend, file_id))
 
 
-@router.delete("/{file_id}", status_code=204, summary="Delete a file", responses=answers(204, None, 404, 409))
-def delete_file(file_id: FileId, services: Injected) -> None:
-    """Remove it. A file that a queued or running job needs stays, and the answer is 409."""
-    services.store.delete(_file(services, file_id).id)
+@router.delete(
+    "/{file_id}", status_code=204, summary="Delete a file", responses=responses(204, None) | errors(404, 409)
+)
+def delete_file(file_id: FileId, backend: BackendDep) -> None:
+    """Delete a file. A file that a queued or running job needs is kept, and the response is 409."""
+    backend.store.delete(_file(backend, file_id).id)
 
 
-def _file(services: Services, file_id: str) -> File:
-    record = services.store.get(file_id)
+def _file(backend: Backend, file_id: str) -> File:
+    record = backend.store.get(file_id)
     if isinstance(record, Artifact):
         raise NotFound(
             f"{file_id!r} is an artifact, not an uploaded file; see /v1/artifacts", field="file_id"

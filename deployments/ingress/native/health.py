@@ -1,4 +1,4 @@
-"""``/health`` and ``/ready``: is it alive, and can it take work. Open to all: a kubelet has no API key."""
+"""``/health`` and ``/ready``, without an API key: a kubelet has none."""
 
 import asyncio
 import logging
@@ -12,19 +12,20 @@ from sqlalchemy import func, select
 from audiograph._version import __version__
 from audiograph.errors import AudiographError, ModelUnavailable
 from audiograph.schemas import Dependency, Health, Readiness
-from deployments.ingress.backend import Injected, Services
-from deployments.ingress.http.route import NativeRoute
+from deployments.ingress.backend import Backend, BackendDep
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import StrictRoute
 from deployments.ingress.native import examples
-from deployments.ingress.native.examples import answers
+from deployments.ingress.native.errors import errors
 from deployments.storage.tables import Runner
 
-router = APIRouter(tags=["operation"], route_class=NativeRoute)
+router = APIRouter(tags=["operation"], route_class=StrictRoute)
 
 CHECK_SECONDS = 5.0
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {
         "model": Readiness,
-        "description": "Something required is missing",
+        "description": "A required dependency is not available.",
         "content": {"application/json": {"example": examples.NOT_READY}},
     }
 }
@@ -32,20 +33,26 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 logger = logging.getLogger(__name__)
 
 
-@router.get("/health", summary="Is it alive?", responses=answers(200, examples.HEALTH))
+@router.get(
+    "/health", summary="Check that the ingress is alive", responses=responses(200, examples.HEALTH) | errors()
+)
 async def health() -> Health:
-    """The ingress answers. Says nothing of what it depends on: see /ready."""
+    """Report that the ingress responds. Dependencies are not checked; see /ready."""
     return Health(version=__version__)
 
 
-@router.get("/ready", summary="Can it take work?", responses=answers(200, examples.READY) | _NOT_READY)
-async def ready(services: Injected, response: Response) -> Readiness:
-    """Whether work can be taken, and what that depends on. Models are optional: they start on demand."""
+@router.get(
+    "/ready",
+    summary="Check that work can be taken",
+    responses=responses(200, examples.READY) | errors() | _NOT_READY,
+)
+async def ready(backend: BackendDep, response: Response) -> Readiness:
+    """Report whether work can be taken, by dependency. Models are optional: they start on demand."""
     checks = [
-        _check("database", _database(services)),
-        _check("artifacts", _artifacts(services)),
-        _check("runner", _runner(services)),
-        *[_check(f"model {n}", _model(services, n), required=False) for n in services.registry.cards],
+        _check("database", _database(backend)),
+        _check("artifacts", _artifacts(backend)),
+        _check("runner", _runner(backend)),
+        *[_check(f"model {n}", _model(backend, n), required=False) for n in backend.registry.cards],
     ]
     dependencies = await asyncio.gather(*checks)
     readiness = Readiness(ready=all(d.ok or not d.required for d in dependencies), dependencies=dependencies)
@@ -63,41 +70,39 @@ async def _check(name: str, check: Awaitable[None], *, required: bool = True) ->
         message = error.message
     except Exception as error:
         logger.warning("%s is not ready", name, exc_info=error)
-        message = f"{type(error).__name__}; the log has the rest"  # its text may hold passwords
+        message = f"{type(error).__name__}; see the server log"  # its text may contain passwords
     return Dependency(name=name, ok=message is None, required=required, message=message)
 
 
-async def _database(services: Services) -> None:
+async def _database(backend: Backend) -> None:
     def touch() -> None:
-        with services.store.database.snapshot() as session:
+        with backend.store.database.snapshot() as session:
             session.execute(select(1))
 
     await asyncio.to_thread(touch)
 
 
-async def _artifacts(services: Services) -> None:
+async def _artifacts(backend: Backend) -> None:
     def touch() -> None:
-        with services.store.writer() as writer:  # nothing is committed
+        with backend.store.writer() as writer:  # nothing is committed
             writer.write(b"ready")
 
     await asyncio.to_thread(touch)
 
 
-async def _runner(services: Services) -> None:
-    longest = services.config.jobs.dead_after_seconds
+async def _runner(backend: Backend) -> None:
+    longest = backend.config.jobs.dead_after_seconds
 
     def newest() -> float:
-        with services.store.database.snapshot() as session:
+        with backend.store.database.snapshot() as session:
             return session.scalar(select(func.max(Runner.heartbeat_at))) or 0.0
 
     if time.time() - await asyncio.to_thread(newest) > longest:
-        raise ModelUnavailable(
-            f"no job runner has given a sign of life within {longest:g} s; jobs wait for one"
-        )
+        raise ModelUnavailable(f"no job runner has sent a heartbeat within {longest:g} s; jobs stay queued")
 
 
-async def _model(services: Services, name: str) -> None:
-    missing = services.registry.card(name).missing
+async def _model(backend: Backend, name: str) -> None:
+    missing = backend.registry.card(name).missing
     if missing:
         raise ModelUnavailable(missing)
-    await services.models.status(name)
+    await backend.models.status(name)

@@ -1,4 +1,4 @@
-"""``/v1/jobs``: submit, look up, list, cancel, and fetch everything that a job made."""
+"""``/v1/jobs``: submit, look up, list and cancel jobs, and download their artifacts."""
 
 import re
 from typing import Annotated, Any
@@ -8,50 +8,54 @@ from fastapi.responses import StreamingResponse
 
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AnyRequest, Job, JobPage, JobStatus, TaskName
-from deployments.ingress.backend import Injected
-from deployments.ingress.http.request_log import note
-from deployments.ingress.http.route import JobId, Linked, NativeRoute
+from deployments.ingress.backend import BackendDep
+from deployments.ingress.http.request_log import add_log_fields
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import JobId, LinksDep, StrictRoute
 from deployments.ingress.native import examples
 from deployments.ingress.native.archive import archive
 from deployments.ingress.native.content import disposition
-from deployments.ingress.native.examples import answers
+from deployments.ingress.native.errors import errors
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=NativeRoute)
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"\s*wait\s*=\s*\"?([^\s\"]*)\"?\s*", re.IGNORECASE)
-_FINISHED = {"description": "It finished within the time of Prefer: wait=n"}
+_FINISHED = {"description": "The job finished within the time of Prefer: wait=n."}
 
 
 @router.post(
     "",
     status_code=202,
     summary="Submit a job",
-    responses=answers(202, examples.QUEUED, 400, 404, 409, 413, 429)
+    responses=responses(202, examples.QUEUED)
+    | errors(400, 404, 409, 413, 429)
     | {200: _FINISHED | {"model": Job, "content": {"application/json": {"example": examples.SUCCEEDED}}}},
 )
 async def submit(
     *,
     request: Request,
     response: Response,
-    services: Injected,
-    links: Linked,
+    backend: BackendDep,
+    links: LinksDep,
     body: Annotated[AnyRequest, Body(openapi_examples=examples.REQUESTS)],
     idempotency_key: Annotated[
         str | None,
-        Header(description="The same key with the same body gives the same job, also after a retry."),
+        Header(description="A retry with the same key and body returns the same job."),
     ] = None,
-    prefer: Annotated[str | None, Header(description="``wait=n`` holds the answer up to n seconds.")] = None,
+    prefer: Annotated[
+        str | None, Header(description="``wait=n`` waits up to n seconds for the job to finish.")
+    ] = None,
 ) -> Job:
-    """Queue a request. It survives any crash, and runs once a runner is free.
+    """Submit a request as a durable job, which survives any crash and runs once a runner is free.
 
-    Answers 202 with the job, or 200 if it has finished already.
+    The response is 202 with the job, or 200 if the job has finished already.
     """
-    seconds = wait_seconds(prefer, services.config.http.max_wait_seconds)
-    job, _ = await services.queue.submit(body, idempotency_key=checked_key(idempotency_key))
-    note(request.scope, audio_job_id=job.id, task=job.task)
+    seconds = wait_seconds(prefer, backend.config.http.max_wait_seconds)
+    job, _ = await backend.queue.submit(body, idempotency_key=checked_key(idempotency_key))
+    add_log_fields(request.scope, audio_job_id=job.id, task=job.task)
     if seconds is not None:
-        job = await services.queue.wait(job.id, seconds)
+        job = await backend.queue.wait(job.id, seconds)
         response.headers["Preference-Applied"] = f"wait={seconds:g}"
     job = links.job(job)
     response.status_code = 200 if job.finished else 202
@@ -59,57 +63,59 @@ async def submit(
     return job
 
 
-@router.get("", summary="List jobs, newest first", responses=answers(200, examples.JOBS))
+@router.get("", summary="List jobs, newest first", responses=responses(200, examples.JOBS) | errors())
 async def list_jobs(
     *,
-    services: Injected,
-    links: Linked,
+    backend: BackendDep,
+    links: LinksDep,
     status: JobStatus | None = None,
     task: TaskName | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[
-        str | None, Query(max_length=256, description="``next_cursor`` of the page before.")
+        str | None, Query(max_length=256, description="``next_cursor`` of the previous page.")
     ] = None,
 ) -> JobPage:
-    """A page of jobs."""
-    return links.jobs(await services.queue.list(status=status, task=task, limit=limit, cursor=cursor))
+    """Return a page of jobs, newest first."""
+    return links.jobs(await backend.queue.list(status=status, task=task, limit=limit, cursor=cursor))
 
 
-@router.get("/{job_id}", summary="Look up a job", responses=answers(200, examples.SUCCEEDED, 404))
-async def get_job(job_id: JobId, services: Injected, links: Linked) -> Job:
-    """One job: its status, and once it has finished its result or its error."""
-    return links.job(await services.queue.get(job_id))
+@router.get("/{job_id}", summary="Look up a job", responses=responses(200, examples.SUCCEEDED) | errors(404))
+async def get_job(job_id: JobId, backend: BackendDep, links: LinksDep) -> Job:
+    """Return one job: its status and, once it has finished, its result or error."""
+    return links.job(await backend.queue.get(job_id))
 
 
-@router.post("/{job_id}/cancel", summary="Cancel a job", responses=answers(200, examples.CANCELED, 404, 409))
-async def cancel_job(job_id: JobId, services: Injected, links: Linked) -> Job:
-    """Cancel a job. A queued one never starts; a running one stops within a model step. Idempotent."""
-    return links.job(await services.queue.cancel(job_id))
+@router.post(
+    "/{job_id}/cancel", summary="Cancel a job", responses=responses(200, examples.CANCELED) | errors(404, 409)
+)
+async def cancel_job(job_id: JobId, backend: BackendDep, links: LinksDep) -> Job:
+    """Cancel a job. A queued job never starts; a running job stops within one model step. Idempotent."""
+    return links.job(await backend.queue.cancel(job_id))
 
 
 @router.get(
     "/{job_id}/artifacts.zip",
     summary="Download all artifacts of a job",
     response_class=StreamingResponse,
-    responses=answers(200, "the bytes of a ZIP", 404, 409, media_type="application/zip"),
+    responses=responses(200, "the bytes of a ZIP", media_type="application/zip") | errors(404, 409),
 )
-async def download_artifacts(job_id: JobId, services: Injected) -> StreamingResponse:
-    """Everything that a finished job made, as one ZIP that is made while it is sent."""
-    job = await services.queue.get(job_id)
+async def download_artifacts(job_id: JobId, backend: BackendDep) -> StreamingResponse:
+    """Download all artifacts of a finished job as one ZIP, which is built while it is sent."""
+    job = await backend.queue.get(job_id)
     if not job.finished:
-        message = f"job {job_id} is {job.status}; its artifacts can be had together once it has finished"
+        message = f"job {job_id} is {job.status}; download its artifacts together once it has finished"
         raise Conflict(message, field="job_id", details={"status": job.status})
     headers = {"Content-Disposition": disposition(f"{job_id}.zip")}
     return StreamingResponse(
-        archive(services.store, job.artifacts), 200, headers, media_type="application/zip"
+        archive(backend.store, job.artifacts), 200, headers, media_type="application/zip"
     )
 
 
 def checked_key(key: str | None) -> str | None:
-    """An ``Idempotency-Key`` that can be stored.
+    """Check an ``Idempotency-Key``.
 
     Raises:
-        InvalidRequest: it is empty, too long, or holds what headers should not.
+        InvalidRequest: it is empty, too long, or has other characters than visible ASCII.
     """
     if key is not None and not _KEY.fullmatch(key):
         message = (
@@ -120,7 +126,11 @@ def checked_key(key: str | None) -> str | None:
 
 
 def wait_seconds(prefer: str | None, longest: float) -> float | None:
-    """The ``wait=n`` of a ``Prefer`` header (RFC 7240), at most so long; None if it asks for no wait.
+    """Parse the ``wait=n`` of a ``Prefer`` header (RFC 7240); None without it.
+
+    Args:
+        prefer: the header.
+        longest: upper limit of the result in seconds.
 
     Raises:
         InvalidRequest: n is not a number of seconds.

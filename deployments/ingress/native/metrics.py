@@ -1,6 +1,6 @@
-"""``/metrics`` for Prometheus, read from the job store at each scrape: one place knows the truth.
+"""``/metrics`` for Prometheus, read from the job store at each scrape, without an API key.
 
-Ray exports the rest (requests, latencies, replicas) on its own ports. Open to all, as scrapers expect.
+Ray exports all other series (requests, latencies, replicas) on its own ports.
 """
 
 import asyncio
@@ -13,42 +13,43 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from deployments.ingress.backend import Injected, Services
-from deployments.ingress.http.route import NativeRoute
+from deployments.ingress.backend import Backend, BackendDep
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import StrictRoute
 from deployments.ingress.native import examples
-from deployments.ingress.native.examples import answers
+from deployments.ingress.native.errors import errors
 from deployments.storage.artifacts import Usage
 
-router = APIRouter(tags=["operation"], route_class=NativeRoute)
+router = APIRouter(tags=["operation"], route_class=StrictRoute)
 
 
 @router.get(
     "/metrics",
-    summary="Measure it",
+    summary="Scrape metrics",
     response_class=Response,
-    responses=answers(200, examples.METRICS, media_type="text/plain"),
+    responses=responses(200, examples.METRICS, media_type="text/plain") | errors(),
 )
-async def metrics(request: Request, services: Injected) -> Response:
-    """Jobs by task and status, age of the oldest that waits, and what is stored, in Prometheus's format."""
+async def metrics(request: Request, backend: BackendDep) -> Response:
+    """Return jobs by task and status, the age of the oldest queued job, and storage use."""
     registry = CollectorRegistry()
-    registry.register(await snapshot(services))
+    registry.register(await snapshot(backend))
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=media_type)
 
 
-async def snapshot(services: Services) -> "Snapshot":
-    """What the job store and the artifact store hold now."""
+async def snapshot(backend: Backend) -> "Snapshot":
+    """Read the job store and the artifact store."""
     counts, oldest, usage = await asyncio.gather(
-        services.queue.counts(),
-        services.queue.oldest_queued_seconds(),
-        asyncio.to_thread(services.store.usage),
+        backend.queue.counts(),
+        backend.queue.oldest_queued_seconds(),
+        asyncio.to_thread(backend.store.usage),
     )
     return Snapshot(counts, oldest, usage)
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot(Collector):
-    """The numbers of one scrape."""
+    """The values of one scrape."""
 
     jobs: dict[tuple[str, str], int]
     """By task and status."""
@@ -56,17 +57,17 @@ class Snapshot(Collector):
     usage: Usage
 
     def collect(self) -> Iterator[Metric]:
-        """Every series."""
-        jobs = GaugeMetricFamily("audiograph_jobs", "Jobs that are kept.", labels=["task", "status"])
+        """Yield every series."""
+        jobs = GaugeMetricFamily(
+            "audiograph_jobs", "Stored jobs, by task and status.", labels=["task", "status"]
+        )
         for (task, status), count in sorted(self.jobs.items()):
             jobs.add_metric([task, status], count)
         yield jobs
-        yield _gauge(
-            "oldest_queued_seconds", "How long the oldest queued job has waited.", self.oldest_queued_seconds
-        )
-        yield _gauge("stored_items", "Files and artifacts.", self.usage.items)
-        yield _gauge("stored_blobs", "Distinct contents of them.", self.usage.blobs)
-        yield _gauge("stored_bytes", "Bytes of those, each counted once.", self.usage.bytes)
+        yield _gauge("oldest_queued_seconds", "Age of the oldest queued job.", self.oldest_queued_seconds)
+        yield _gauge("stored_items", "Stored files and artifacts.", self.usage.items)
+        yield _gauge("stored_blobs", "Distinct stored contents.", self.usage.blobs)
+        yield _gauge("stored_bytes", "Bytes of the distinct contents.", self.usage.bytes)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -1,4 +1,4 @@
-"""Receives an upload: from the socket straight into storage, in constant memory, whole or not at all."""
+"""Streams an upload from the socket into storage, in constant memory, all or nothing."""
 
 import asyncio
 import re
@@ -12,58 +12,58 @@ from starlette.requests import Request
 
 from audiograph.errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from audiograph.schemas import File
-from deployments.audio.files import media_type, probe
+from deployments.audio.files import probe
 from deployments.config import LimitsConfig
 from deployments.storage.artifacts import ArtifactStore
 
 FIELD = "file"
 BLOCK_BYTES = 1024**2
-"""Written at once: one hop to a thread for a mebibyte instead of one for each packet."""
+"""Bytes per write: one hop to a thread for a mebibyte instead of one for each packet."""
 FORM_BYTES = 64 * 1024
-"""What a multipart form may hold beside the file's own bytes."""
+"""Maximum size of a multipart form beside the file's own bytes."""
 
 _ESCAPED = re.compile("%(22|0D|0A)", re.IGNORECASE)
-"""What browsers put for quotes and line breaks in a form's file names (HTML standard, 4.10.22.8)."""
+"""Browsers' escapes of quotes and line breaks in a form's file names (HTML standard, 4.10.22.8)."""
 
 Returned = TypeVar("Returned")
 
 _threads = ThreadPoolExecutor(8, "upload")
-"""Apart from the threads that answer other requests: decoding a long upload takes a while."""
+"""Separate from the threads of other requests: decoding a long upload takes a while."""
 
 
 async def receive_upload(request: Request, store: ArtifactStore, limits: LimitsConfig) -> File:
     """Store the form's one field ``file``.
 
     Raises:
-        MalformedRequest: not a multipart form, or one that breaks off.
-        InvalidRequest: the field is missing, or there are others.
-        PayloadTooLarge: more bytes than ``limits.max_upload_bytes``.
-        InvalidAudio: what came is not audio within the limits.
+        MalformedRequest: the body is not a multipart form, or breaks off.
+        InvalidRequest: the field is missing, or the form has others.
+        PayloadTooLarge: the file is larger than ``limits.max_upload_bytes``.
+        InvalidAudio: the file is not audio within the limits.
     """
     form = FileForm(request.headers.get("content-type"))
     _refuse_by_length(request, limits.max_upload_bytes)
-    with store.writer() as writer:  # leaving it without a commit leaves nothing behind
+    with store.writer() as writer:  # without a commit nothing is kept
         async for block in _blocks(request.stream(), form, limits.max_upload_bytes):
             await _in_thread(writer.write, block)
         name = form.finish()
         audio = await _in_thread(lambda: probe(writer.path, limits))
-        return await _in_thread(lambda: writer.commit_file(name, media_type(writer.path), audio))
+        return await _in_thread(writer.commit_file, name, audio.media_type, audio)
 
 
 def _refuse_by_length(request: Request, limit: int) -> None:
-    """What says itself that it is too large need not be sent."""
+    """Refuse an upload by its ``Content-Length``, before it is sent."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit + FORM_BYTES:
         raise _too_large(limit)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    message = f"the upload is larger than the {limit} bytes that this server takes"
+    message = f"the upload is larger than this server's limit of {limit} bytes"
     return PayloadTooLarge(message, field=FIELD, details={"max_upload_bytes": limit})
 
 
 async def _blocks(chunks: AsyncIterator[bytes], form: "FileForm", limit: int) -> AsyncIterator[bytes]:
-    """The file's bytes, a mebibyte at a time."""
+    """Yield the file's bytes, a mebibyte at a time."""
     received = content = 0
     block = bytearray()
     async for chunk in chunks:
@@ -80,7 +80,7 @@ async def _blocks(chunks: AsyncIterator[bytes], form: "FileForm", limit: int) ->
 
 
 async def _in_thread(call: Callable[..., Returned], *arguments: object) -> Returned:
-    """Like ``asyncio.to_thread``, but a cancellation waits for the thread: it may still use the writer."""
+    """Run a call in a thread; a cancellation waits for the thread, which may still use the writer."""
     running = asyncio.get_running_loop().run_in_executor(_threads, call, *arguments)
     try:
         return await asyncio.shield(running)
@@ -90,7 +90,7 @@ async def _in_thread(call: Callable[..., Returned], *arguments: object) -> Retur
 
 
 class FileForm:
-    """Takes the one field ``file`` out of a multipart form, as its bytes arrive (RFC 7578)."""
+    """Extracts the one field ``file`` from a multipart form, as its bytes arrive (RFC 7578)."""
 
     def __init__(self, content_type: str | None) -> None:
         self.name: str | None = None
@@ -118,11 +118,11 @@ class FileForm:
             raise MalformedRequest(f"Content-Type: {error}", field="Content-Type") from error
 
     def feed(self, chunk: bytes) -> bytes:
-        """The bytes of the file in the next piece of the body.
+        """Return the file's bytes in the next chunk of the body.
 
         Raises:
-            MalformedRequest: it is not a form with that boundary.
-            InvalidRequest: it has another field.
+            MalformedRequest: the body is not a form with that boundary.
+            InvalidRequest: the form has another field.
         """
         try:
             self._parser.write(chunk)
@@ -132,11 +132,11 @@ class FileForm:
         return content
 
     def finish(self) -> str:
-        """The file's name, once the body has ended.
+        """Return the file's name, once the body has ended.
 
         Raises:
-            MalformedRequest: the form had not ended.
-            InvalidRequest: there was no file in it.
+            MalformedRequest: the form breaks off.
+            InvalidRequest: the form has no file.
         """
         if not self._ended:
             raise MalformedRequest("the multipart form breaks off before its closing boundary")
@@ -168,7 +168,7 @@ class FileForm:
         if self.name is not None:
             raise InvalidRequest(f"the form has {FIELD!r} twice; send one file at a time", field=FIELD)
         if b"filename" not in options:
-            message = f"{FIELD!r} came as text, not as a file; with curl, put an @ before its path"
+            message = f"{FIELD!r} is a text field, not a file; with curl, put an @ before the file's path"
             raise InvalidRequest(message, field=FIELD)
         self.name = _ESCAPED.sub(_unescape, options[b"filename"].decode(errors="replace"))
 

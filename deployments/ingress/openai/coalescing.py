@@ -1,6 +1,7 @@
-"""Answers in the making: who asks for the same meanwhile gets the same, from its start.
+"""Coalesces identical requests in flight: later callers replay the stream from its first item.
 
-OpenAI's clients send a request that takes too long up to three times, and no key to know it again by.
+OpenAI's clients send a request that takes too long up to three times, without a key that marks the
+repetition.
 """
 
 import asyncio
@@ -8,73 +9,73 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from deployments.threads import ended
+from deployments.threads import wait_finished
 
-Part = TypeVar("Part")
+Item = TypeVar("Item")
 
 
-class Shared(Generic[Part]):
-    """Streams by what was asked for. One event loop; every part is kept until nobody reads any more."""
+class SingleFlight(Generic[Item]):
+    """Streams in progress, by key. One event loop; items are kept until the last reader leaves."""
 
     def __init__(self) -> None:
-        self._making: dict[str, _Making[Part]] = {}
+        self._flights: dict[str, _Flight[Item]] = {}
 
     async def join(
-        self, key: str, make: Callable[[], AsyncGenerator[Part, None]]
-    ) -> AsyncGenerator[Part, None]:
-        """The parts that ``make`` gives, called for the first who comes with this key.
+        self, key: str, start: Callable[[], AsyncGenerator[Item, None]]
+    ) -> AsyncGenerator[Item, None]:
+        """Read the stream of a key from its first item; ``start`` opens it for the first reader.
 
-        It runs on by itself, however slowly they are read, and is canceled when the last reader leaves. What
-        it raises, all of them meet.
+        The stream advances however slowly it is read, and is canceled when the last reader leaves. Its
+        exception is raised to every reader.
         """
-        if key not in self._making:
-            self._making[key] = _Making(make())
-        making = self._making[key]
-        making.readers += 1
+        if key not in self._flights:
+            self._flights[key] = _Flight(start())
+        flight = self._flights[key]
+        flight.readers += 1
         try:
-            async for part in making.parts():
-                yield part
+            async for item in flight.items():
+                yield item
         finally:
-            making.readers -= 1
-            if not making.readers:
-                if self._making.get(key) is making:
-                    del self._making[key]
-                await making.end()
+            flight.readers -= 1
+            if not flight.readers:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+                await flight.cancel()
 
 
-class _Making(Generic[Part]):
-    def __init__(self, source: AsyncGenerator[Part, None]) -> None:
+class _Flight(Generic[Item]):
+    def __init__(self, source: AsyncGenerator[Item, None]) -> None:
         self.readers = 0
-        self._made: list[Part] = []
-        self._news = asyncio.Event()
-        self._task = asyncio.create_task(self._make(source))
-        self._task.add_done_callback(lambda _: self._tell())
+        self._items: list[Item] = []
+        self._changed = asyncio.Event()
+        self._task = asyncio.create_task(self._read(source))
+        self._task.add_done_callback(lambda _: self._notify())
 
-    async def _make(self, source: AsyncGenerator[Part, None]) -> None:
+    async def _read(self, source: AsyncGenerator[Item, None]) -> None:
         async with aclosing(source):
-            async for part in source:
-                self._made.append(part)
-                self._tell()
+            async for item in source:
+                self._items.append(item)
+                self._notify()
 
-    def _tell(self) -> None:
-        """Wake all who wait; whoever comes later waits for the next part."""
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        """Wake all waiting readers; later ones wait for the next change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
-    async def parts(self) -> AsyncGenerator[Part, None]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         position = 0
         while True:
-            news, finished = self._news, self._task.done()
-            while position < len(self._made):
-                yield self._made[position]
+            changed, finished = self._changed, self._task.done()
+            while position < len(self._items):
+                yield self._items[position]
                 position += 1
             if finished:
-                self._task.result()  # raises what broke it off
+                self._task.result()  # raises the exception that ended the stream
                 return
-            await news.wait()
+            await changed.wait()
 
-    async def end(self) -> None:
+    async def cancel(self) -> None:
         self._task.cancel()
-        await ended(self._task)
+        await wait_finished(self._task)
         if not self._task.cancelled():
-            self._task.exception()  # marks it as seen: its readers have left
+            self._task.exception()  # marks it as retrieved: no reader is left

@@ -1,17 +1,17 @@
-# ruff: noqa: RUF001  # the marks of other scripts are meant
-"""Long text in pieces that can be spoken one after the other: sentences, or a few of them at a time."""
+# ruff: noqa: RUF001  # marks of other scripts
+"""Splits long text into pieces to speak one after the other: sentences, or groups of sentences."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-LONGEST = 400
-"""Characters of a sentence; a longer one is split where one would breathe."""
-GROUP = 250
-"""Characters of several sentences that are spoken in one go."""
+MAX_SENTENCE = 400
+"""Characters of a sentence; a longer one is split at punctuation or a blank."""
+MAX_GROUP = 250
+"""Characters of a group of sentences."""
 
 _END = re.compile(
-    r"""(?P<mark>[.!?…؟۔।॥։።]+)["'”’»›)\]]*(?=\s)  # with a blank after it
-    |[。！？｡．]+[」』”’）】》]*                   # Chinese and Japanese have none
+    r"""(?P<mark>[.!?…؟۔।॥։።]+)["'”’»›)\]]*(?=\s)  # followed by a blank
+    |[。！？｡．]+[」』”’）】》]*                   # Chinese and Japanese have no blank
     |\n\s*\n""",
     re.VERBOSE,
 )
@@ -28,28 +28,27 @@ _NO_END = re.compile(
     )\.$""",
     re.VERBOSE,
 )
-_ABBREVIATION = 24
-"""Characters in which the longest abbreviation fits."""
-_BREATHS = (re.compile(r"[;:—–،؛]\s|[；：]"), re.compile(r",\s|[，、]"), re.compile(r"\s"))
-"""Where to split what is too long, the best first."""
+_MAX_ABBREVIATION = 24
+_SPLIT_MARKS = (re.compile(r"[;:—–،؛]\s|[；：]"), re.compile(r",\s|[，、]"), re.compile(r"\s"))
+"""Marks at which to split a long sentence, the best first."""
 
 
-def pieces(text: str, *, grouped: bool) -> list[str]:
-    """The text in the pieces that it is spoken in, none of them without a letter or a digit.
+def split_text(text: str, *, grouped: bool) -> list[str]:
+    """Split a text into pieces to speak, each with at least one letter or digit.
 
     Args:
-        text: what shall be said.
-        grouped: several sentences at a time, after the first: for voices that vary from run to run.
+        text: the text to speak.
+        grouped: group the sentences after the first, for voices that vary from run to run.
     """
-    first, *rest = _speakable([part for sentence in sentences(text) for part in _parts(sentence)])
+    first, *rest = _merged([part for sentence in sentences(text) for part in _parts(sentence)])
     return [first, *(_groups(rest) if grouped else rest)]
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, without the blanks around them.
+    """Split a text into sentences, without the blanks around them.
 
-    An end is a mark with a blank behind it (or a Chinese or Japanese one), or an empty line; but neither the
-    dot of an abbreviation or of a number, nor any mark before a small letter.
+    A sentence ends at a mark before a blank, at a Chinese or Japanese mark, or at an empty line. It does not
+    end at the dot of an abbreviation or of a number, or at any mark before a lowercase letter.
     """
     found, start = [], 0
     for match in _END.finditer(text):
@@ -64,30 +63,30 @@ def _is_end(text: str, start: int, match: re.Match[str]) -> bool:
         return True
     if text[match.end() :].lstrip()[:1].islower():
         return False
-    before = text[max(start, match.end("mark") - _ABBREVIATION) : match.end("mark")]
+    before = text[max(start, match.end("mark") - _MAX_ABBREVIATION) : match.end("mark")]
     return match["mark"] != "." or not _NO_END.search(before)
 
 
 def _parts(sentence: str) -> Iterator[str]:
-    """A sentence in parts of at most `LONGEST` characters."""
-    while len(sentence) > LONGEST:
-        cut = _breath(sentence)
+    """Split a sentence into parts of at most `MAX_SENTENCE` characters."""
+    while len(sentence) > MAX_SENTENCE:
+        cut = _split_point(sentence)
         yield sentence[:cut].strip()
         sentence = sentence[cut:].strip()
     yield sentence
 
 
-def _breath(sentence: str) -> int:
-    """Where to split: after the last mark of the best kind in the second half of what fits."""
-    for kind in _BREATHS:
-        ends = [match.end() for match in kind.finditer(sentence, LONGEST // 2, LONGEST)]
+def _split_point(sentence: str) -> int:
+    """Return the position after the last mark of the best kind in the second half of the limit."""
+    for kind in _SPLIT_MARKS:
+        ends = [match.end() for match in kind.finditer(sentence, MAX_SENTENCE // 2, MAX_SENTENCE)]
         if ends:
             return ends[-1]
-    return LONGEST
+    return MAX_SENTENCE
 
 
-def _speakable(parts: Sequence[str]) -> list[str]:
-    """What has nothing to say for itself, such as a row of dashes, goes with what is before it, or after."""
+def _merged(parts: Sequence[str]) -> list[str]:
+    """Merge parts without a letter or digit, such as a row of dashes, with the part before or after."""
     joined: list[str] = []
     for part in parts:
         if joined and not (_is_speakable(part) and _is_speakable(joined[-1])):
@@ -104,7 +103,7 @@ def _is_speakable(text: str) -> bool:
 def _groups(parts: Sequence[str]) -> list[str]:
     groups: list[str] = []
     for part in parts:
-        if groups and len(groups[-1]) + 1 + len(part) <= GROUP:
+        if groups and len(groups[-1]) + 1 + len(part) <= MAX_GROUP:
             groups[-1] = f"{groups[-1]} {part}"
         else:
             groups.append(part)

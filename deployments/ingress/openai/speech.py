@@ -1,4 +1,4 @@
-"""``POST /v1/audio/speech``, as OpenAI's clients speak it: text in, audio out while it is made."""
+"""``POST /v1/audio/speech`` for OpenAI's clients: text in, audio out while it is generated."""
 
 import asyncio
 import base64
@@ -18,27 +18,31 @@ from starlette.types import Receive, Scope, Send
 from audiograph.errors import TimeLimitExceeded
 from audiograph.schemas import Name, SpeakRequest
 from deployments.audio.encoder import CODECS
-from deployments.ingress.backend import Injected, Services
+from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http import errors
-from deployments.ingress.http.disconnect import while_connected
-from deployments.ingress.http.request_log import note
-from deployments.ingress.http.route import NativeRoute
-from deployments.ingress.native.events import PING_SECONDS
+from deployments.ingress.http.disconnect import cancel_on_disconnect
+from deployments.ingress.http.request_log import add_log_fields
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import StrictRoute
+from deployments.ingress.http.streams import PING_SECONDS
 from deployments.ingress.openai import examples
-from deployments.ingress.openai.examples import answers
+from deployments.ingress.openai.coalescing import SingleFlight
+from deployments.ingress.openai.errors import ERRORS
 from deployments.ingress.openai.names import model_named, voice_named
-from deployments.ingress.openai.sentences import pieces
-from deployments.ingress.openai.streaming import Parts, SpeechPart, speech, tokens
+from deployments.ingress.openai.sentences import split_text
+from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
 
-router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=NativeRoute)
+router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=StrictRoute)
 
 NOTES, WEIGHTS = "x-audiograph-notes", "x-audiograph-weights"
-"""Headers: a JSON list of what was ignored or changed; and whether the voice is but random weights."""
+"""Headers: a JSON list of ignored or changed fields; and the kind of the model's weights."""
+
+_in_progress: SingleFlight[SpeechChunk] = SingleFlight()
 
 
-def _name_of(voice: Any) -> Any:
-    """``{"id": …}``, as a voice of one's own is named, is its id."""
+def _id_of(voice: Any) -> Any:
+    """Replace ``{"id": …}``, OpenAI's form of a custom voice, by its id."""
     return voice["id"] if isinstance(voice, dict) and list(voice) == ["id"] else voice
 
 
@@ -48,11 +52,15 @@ class SpeechBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     input: str = Field(min_length=1, max_length=4096)
-    model: Name = Field(description="One that speaks, or an OpenAI name: then the default for speech.")
-    voice: Annotated[Name, BeforeValidator(_name_of)] = Field(
-        description="A voice's name, or ``{\"id\": name}``; OpenAI's own names mean the model's default."
+    model: Name = Field(
+        description="A model that speaks. OpenAI's model names stand for the default speech model."
     )
-    instructions: str | None = Field(None, max_length=4096, description="Ignored, which a header tells.")
+    voice: Annotated[Name, BeforeValidator(_id_of)] = Field(
+        description="A voice's name, or ``{\"id\": name}``. OpenAI's voice names stand for the default voice."
+    )
+    instructions: str | None = Field(
+        None, max_length=4096, description="Ignored; the header x-audiograph-notes says so."
+    )
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4)
     stream_format: Literal["sse", "audio"] = "audio"
@@ -62,115 +70,115 @@ class SpeechBody(BaseModel):
     "/speech",
     summary="Speak, for OpenAI's clients",
     response_class=StreamingResponse,
-    responses=answers("the bytes of a recording", "audio/mpeg"),
+    responses=responses(200, "the bytes of a recording", media_type="audio/mpeg") | ERRORS,
 )
 async def create_speech(
-    request: Request, services: Injected, body: Annotated[SpeechBody, Body(examples=[examples.SPEECH])]
+    request: Request, backend: BackendDep, body: Annotated[SpeechBody, Body(examples=[examples.SPEECH])]
 ) -> Response:
-    """Speak up to 4,096 characters, sentence by sentence; the first ones are sent before the last are made.
+    """Speak up to 4,096 characters, and send each sentence as soon as it is generated.
 
-    With ``stream_format: sse`` the audio comes as events in base64. Equal requests at the same time are made
-    once. An answer that breaks off is not complete.
+    With ``stream_format: sse`` the audio is sent as events, in base64. Identical requests at the same time
+    are generated once. A response that breaks off is incomplete.
     """
-    note(request.scope, task="speak", model=body.model)
-    parts = services.speeches.join(_digest(request, body), lambda: _made(services, body))
-    first = await while_connected(request, anext(parts))
+    add_log_fields(request.scope, task="speak", model=body.model)
+    chunks = _in_progress.join(_digest(request, body), lambda: _bounded(backend, body))
+    first = await cancel_on_disconnect(request, anext(chunks))
     headers = {WEIGHTS: first.weights, NOTES: json.dumps(_notes(body, first))}
-    rest = _with(first, parts)
     if body.stream_format == "sse":
-        return EventSourceResponse(_as_events(rest, request, body.input), headers=headers, ping=PING_SECONDS)
+        events = _as_events(first, chunks, request, body.input)
+        return EventSourceResponse(events, headers=headers, ping=PING_SECONDS)
     media_type = CODECS[body.response_format].media_type
-    return _Audio(_contents(rest), headers=headers, media_type=media_type)
+    return _ClosingResponse(_contents(first, chunks), headers=headers, media_type=media_type)
 
 
-class _Audio(StreamingResponse):
-    """A stream whose source ends with it, also where the client has gone."""
+class _ClosingResponse(StreamingResponse):
+    """A streaming response that closes its source at the end, also after a disconnect."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is a generator
             await super().__call__(scope, receive, send)
 
 
-async def _made(services: Services, body: SpeechBody) -> Parts:
-    """All parts, made in one of the places for answers without a job, and within their time."""
-    limit = services.config.http.max_direct_seconds
+async def _bounded(backend: Backend, body: SpeechBody) -> SpeechChunks:
+    """Speak in one of the slots for direct responses, and within their time limit."""
+    limit = backend.config.http.max_direct_seconds
     try:
-        with services.direct.place():
-            async with asyncio.timeout(limit), aclosing(_spoken(services, body)) as parts:
-                async for part in parts:
-                    yield part
+        with backend.direct.slot():
+            async with asyncio.timeout(limit), aclosing(_spoken(backend, body)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
     except TimeoutError:
         raise TimeLimitExceeded(
-            f"the speech was not made within {limit:g} s; a job may take longer (POST /v1/jobs)",
+            f"the speech was not complete within {limit:g} s; a job may take longer (POST /v1/jobs)",
             details={"time_limit": limit},
         ) from None
 
 
-async def _spoken(services: Services, body: SpeechBody) -> Parts:
-    binding = await asyncio.to_thread(_resolved, services, body)
+async def _spoken(backend: Backend, body: SpeechBody) -> SpeechChunks:
+    binding = await asyncio.to_thread(_resolved, backend, body)
     request = binding.request
     assert isinstance(request, SpeakRequest)
-    drawn = services.registry.card(request.model or "").needs_weights
-    if drawn:  # one seed for all pieces, so that the voice stays one
+    sampled = backend.registry.card(request.model or "").needs_weights
+    if sampled:  # one seed for all pieces keeps the voice the same
         request = request.model_copy(update={"seed": secrets.randbits(31)})
-    texts = pieces(request.text, grouped=drawn)
+    texts = split_text(request.text, grouped=sampled)
     try:
-        async with aclosing(speech(services.direct, request, texts, body.response_format)) as parts:
-            async for part in parts:
-                yield part
+        async with aclosing(stream_speech(backend.direct, request, texts, body.response_format)) as chunks:
+            async for chunk in chunks:
+                yield chunk
     finally:
-        await asyncio.to_thread(services.voices.discard, binding.made)
+        await asyncio.to_thread(backend.voices.discard, binding.created)
 
 
-def _resolved(services: Services, body: SpeechBody) -> Binding:
-    """The request that a model of ours can serve. Blocking.
+def _resolved(backend: Backend, body: SpeechBody) -> Binding:
+    """Translate the body into a request that one of the models can serve. Blocking.
 
     Raises:
-        NotServed: there is no such model, or it does not speak.
-        InvalidRequest: it has no such voice, or refuses the text.
-        ModelUnavailable: a package that it needs is not installed.
+        NotServed: the model does not exist, or does not speak.
+        InvalidRequest: the model has no such voice, or refuses the text.
+        ModelUnavailable: a package that the model needs is not installed.
     """
-    asked = SpeakRequest(text=body.input, model=model_named(services, body.model), speed=body.speed)
-    resolved = services.registry.resolve(asked)
-    voice = voice_named(services, resolved.model or "", body.voice)
-    if voice is not None:
-        resolved = services.registry.resolve(asked.model_copy(update={"voice": voice}))
-    return bind_voices(resolved, services.registry, services.voices)
+    card = backend.registry.select("speak", model_named(backend, body.model), None)
+    voice = voice_named(backend, card, body.voice)
+    request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
+    return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
 
 
 def _digest(request: Request, body: SpeechBody) -> str:
-    """Of who asks and for what."""
+    """Return a key that is equal for equal bodies of the same caller."""
     key = request.headers.get("authorization") or request.headers.get("x-api-key") or ""
     return hashlib.sha256(f"{key}\n{body.model_dump_json()}".encode()).hexdigest()
 
 
-def _notes(body: SpeechBody, first: SpeechPart) -> list[str]:
-    ignored = ["instructions was ignored: models here take none."] if body.instructions else []
+def _notes(body: SpeechBody, first: SpeechChunk) -> list[str]:
+    ignored = ["instructions was ignored: no model here takes instructions."] if body.instructions else []
     return [*ignored, *first.notes]
 
 
-async def _with(first: SpeechPart, rest: Parts) -> Parts:
+async def _contents(first: SpeechChunk, rest: SpeechChunks) -> AsyncGenerator[bytes, None]:
     async with aclosing(rest):
-        yield first
-        async for part in rest:
-            yield part
+        yield first.content
+        async for chunk in rest:
+            yield chunk.content
 
 
-async def _contents(parts: Parts) -> AsyncGenerator[bytes, None]:
-    async with aclosing(parts):
-        async for part in parts:
-            yield part.content
-
-
-async def _as_events(parts: Parts, request: Request, text: str) -> AsyncGenerator[ServerSentEvent, None]:
-    seconds = 0.0
+async def _as_events(
+    first: SpeechChunk, rest: SpeechChunks, request: Request, text: str
+) -> AsyncGenerator[ServerSentEvent, None]:
+    seconds = first.seconds
     try:
-        async with aclosing(parts):
-            async for part in parts:
-                seconds += part.seconds
-                audio = base64.b64encode(part.content).decode()
-                yield ServerSentEvent(json.dumps({"type": "speech.audio.delta", "audio": audio}))
-    except Exception as error:  # the status line has gone out: only the stream itself can tell
-        yield ServerSentEvent(bytes(errors.answer(error, request.scope).body).decode(), event="error")
+        async with aclosing(rest):
+            yield _delta(first)
+            async for chunk in rest:
+                seconds += chunk.seconds
+                yield _delta(chunk)
+    except Exception as error:  # the status line is sent: only an event can carry the error
+        body = errors.error_response(error, request.scope).body
+        yield ServerSentEvent(bytes(body).decode(), event="error")
         return
-    yield ServerSentEvent(json.dumps({"type": "speech.audio.done", "usage": tokens(text, seconds)}))
+    yield ServerSentEvent(json.dumps({"type": "speech.audio.done", "usage": usage(text, seconds)}))
+
+
+def _delta(chunk: SpeechChunk) -> ServerSentEvent:
+    audio = base64.b64encode(chunk.content).decode()
+    return ServerSentEvent(json.dumps({"type": "speech.audio.delta", "audio": audio}))

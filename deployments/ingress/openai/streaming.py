@@ -1,4 +1,4 @@
-"""Speech while it is made: a text's pieces one after the other, joined and encoded."""
+"""Streams speech: speaks the pieces of a text one after the other, joins and encodes them."""
 
 import math
 from collections.abc import AsyncGenerator, Sequence
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiograph.errors import InternalError
-from audiograph.schemas import SpeakRequest
-from deployments.audio.encoder import SoundFormat, StreamEncoder, encoded
-from deployments.audio.fades import faded, pause
-from deployments.audio.loudness import within_full_scale
-from deployments.ingress.direct import DirectModels, Spoken
+from audiograph.schemas import SpeakRequest, Weights
+from deployments.audio.encoder import SoundFormat, StreamEncoder, encode_to_bytes
+from deployments.audio.fades import fade, silence
+from deployments.audio.loudness import prevent_clipping
+from deployments.ingress.direct import DirectModels, Speech
 from deployments.threads import Threads
 
 THREADS = Threads("speech-encoder", 4)
@@ -20,56 +20,63 @@ THREADS = Threads("speech-encoder", 4)
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechPart:
-    """What can be sent as soon as one more piece has been spoken."""
+class SpeechChunk:
+    """Encoded speech that can be sent at once."""
 
     content: bytes
     seconds: float = 0.0
-    """Of sound that went in, the pause before it included."""
+    """Duration of the audio that was encoded, with the pause before it."""
     notes: Sequence[str] = ()
-    weights: str = "none"
+    weights: Weights = "none"
 
 
-Parts = AsyncGenerator[SpeechPart, None]
+SpeechChunks = AsyncGenerator[SpeechChunk, None]
 
 
-async def speech(
+async def stream_speech(
     models: DirectModels, request: SpeakRequest, texts: Sequence[str], sound_format: SoundFormat
-) -> Parts:
-    """Speak the pieces of a text, each as soon as the one before it has been spoken; one of them at least.
+) -> SpeechChunks:
+    """Speak the pieces of a text in turn and yield each as soon as it is encoded.
 
-    A single one comes as a whole file; of several, nobody knows how long they will be together.
+    A single piece is encoded as a whole file. The header of a stream of several cannot give their duration.
 
     Raises:
-        AudiographError: the model refused or failed; what was given before is then not all.
+        AudiographError: the model refused or failed; the chunks before are then incomplete.
     """
     first = await models.speak(request.model_copy(update={"text": texts[0]}))
     rate = first.sample_rate
-    told = SpeechPart(b"", len(first.samples) / rate, first.result.notes, first.weights)
+    chunk = SpeechChunk(b"", len(first.samples) / rate, first.result.notes, first.weights)
     if len(texts) == 1:
-        yield replace(told, content=await THREADS.run(encoded, _fit(first), sound_format, rate))
+        content = await THREADS.run(encode_to_bytes, _normalized(first), sound_format, rate)
+        yield replace(chunk, content=content)
         return
     encoder = await THREADS.run(StreamEncoder, sound_format, rate)
-    yield replace(told, content=await THREADS.run(encoder.encode, _fit(first)))
+    yield replace(chunk, content=await THREADS.run(encoder.encode, _normalized(first)))
     for text in texts[1:]:
-        spoken = await models.speak(request.model_copy(update={"text": text}))
-        samples = np.concatenate([pause(rate), _fit(_at(spoken, rate))])
-        yield SpeechPart(await THREADS.run(encoder.encode, samples), len(samples) / rate)
-    yield SpeechPart(await THREADS.run(encoder.finish))
+        speech = await models.speak(request.model_copy(update={"text": text}))
+        _check_rate(speech, rate)
+        samples = np.concatenate([silence(rate), _normalized(speech)])
+        yield SpeechChunk(await THREADS.run(encoder.encode, samples), len(samples) / rate)
+    yield SpeechChunk(await THREADS.run(encoder.finish))
 
 
-def tokens(text: str, seconds: float) -> dict[str, int]:
-    """What OpenAI would charge for, more or less: a token for four characters, and for 1/20 s of speech."""
-    heard, spoken = math.ceil(len(text) / 4), math.ceil(seconds * 20)
-    return {"input_tokens": heard, "output_tokens": spoken, "total_tokens": heard + spoken}
+def usage(text: str, seconds: float) -> dict[str, int]:
+    """Estimate OpenAI's token counts: one token per four characters, and per 1/20 s of speech."""
+    text_tokens, audio_tokens = math.ceil(len(text) / 4), math.ceil(seconds * 20)
+    return {
+        "input_tokens": text_tokens,
+        "output_tokens": audio_tokens,
+        "total_tokens": text_tokens + audio_tokens,
+    }
 
 
-def _fit(spoken: Spoken) -> NDArray[np.float32]:
-    """Without clicks at its ends, and without clipping."""
-    return within_full_scale(faded(spoken.samples, spoken.sample_rate))
+def _normalized(speech: Speech) -> NDArray[np.float32]:
+    """Fade the ends against clicks, and scale down samples beyond full scale."""
+    return prevent_clipping(fade(speech.samples, speech.sample_rate))
 
 
-def _at(spoken: Spoken, sample_rate: int) -> Spoken:
-    if spoken.sample_rate != sample_rate:
-        raise InternalError(f"the model went from {sample_rate} to {spoken.sample_rate} Hz within one answer")
-    return spoken
+def _check_rate(speech: Speech, sample_rate: int) -> None:
+    if speech.sample_rate != sample_rate:
+        raise InternalError(
+            f"the model changed its sample rate from {sample_rate} to {speech.sample_rate} Hz within one text"
+        )

@@ -1,4 +1,4 @@
-"""For routes that answer with what a job made: the caller waits for it, and takes it along when leaving."""
+"""Runs a job for a caller that waits: the job is canceled when the caller disconnects."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,25 +8,27 @@ from starlette.requests import Request as HttpRequest
 
 from audiograph.errors import Canceled, Conflict, TimeLimitExceeded, error_from_wire
 from audiograph.schemas import Job, Request
-from deployments.ingress.http.disconnect import while_connected
-from deployments.ingress.http.request_log import note
+from deployments.ingress.http.disconnect import cancel_on_disconnect
+from deployments.ingress.http.request_log import add_log_fields
 from deployments.jobs.queue import JobQueue
-from deployments.threads import ended, finished
+from deployments.threads import shielded, wait_finished
 
 
-async def succeeded(asked: Request, request: HttpRequest, queue: JobQueue, seconds: float) -> Job:
-    """A new job once it has succeeded. It is canceled if the caller goes away, or after so many seconds.
+async def run_job(request: Request, http_request: HttpRequest, queue: JobQueue, seconds: float) -> Job:
+    """Submit a job and return it once it has succeeded; the default voice replaces invalid ones.
+
+    The job is canceled when the caller disconnects, and after ``seconds``.
 
     Raises:
-        AudiographError: it could not be submitted, or it failed, for this reason.
-        TimeLimitExceeded: it did not finish in time.
-        Canceled: the caller is gone, or somebody else has canceled it.
+        AudiographError: the job was refused, or failed for this reason.
+        TimeLimitExceeded: the job did not finish in time.
+        Canceled: the caller has disconnected, or the job was canceled by another request.
     """
-    async with _for_the_caller(asked, queue) as submitted:
-        note(request.scope, audio_job_id=submitted.id, task=submitted.task)
-        job = await while_connected(request, queue.wait(submitted.id, seconds))
+    async with _owned_job(request, queue) as submitted:
+        add_log_fields(http_request.scope, audio_job_id=submitted.id, task=submitted.task)
+        job = await cancel_on_disconnect(http_request, queue.wait(submitted.id, seconds))
     if not job.finished:
-        raise TimeLimitExceeded(f"job {job.id} had not finished after {seconds:g} s, and was canceled")
+        raise TimeLimitExceeded(f"job {job.id} did not finish within {seconds:g} s and was canceled")
     if job.status == "canceled":
         raise Canceled(f"job {job.id} was canceled")
     if job.error:
@@ -35,20 +37,20 @@ async def succeeded(asked: Request, request: HttpRequest, queue: JobQueue, secon
 
 
 @asynccontextmanager
-async def _for_the_caller(asked: Request, queue: JobQueue) -> AsyncIterator[Job]:
-    """A job that is canceled at the end if it has not finished by then.
+async def _owned_job(request: Request, queue: JobQueue) -> AsyncIterator[Job]:
+    """Submit a job, and cancel it at the end if it has not finished by then.
 
-    Serve cancels the request of a client that has gone, at whatever it awaits: neither what submits the job
-    nor what cancels it may be cut off by that.
+    Serve cancels the request of a client that disconnects, at any await. Neither the submission of the job
+    nor its cancellation may be interrupted by that.
     """
-    submission = asyncio.ensure_future(queue.submit(asked))
+    submission = asyncio.ensure_future(queue.submit(request, replace_invalid_voices=True))
     try:
-        await ended(submission)
+        await wait_finished(submission)
         job, _ = submission.result()
         yield job
     finally:
         if not submission.exception():
-            await finished(_cancel(submission.result()[0], queue))
+            await shielded(_cancel(submission.result()[0], queue))
 
 
 async def _cancel(job: Job, queue: JobQueue) -> None:

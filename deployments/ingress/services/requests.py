@@ -1,4 +1,4 @@
-"""The bodies of ``/services/{model}`` as native requests, and what becomes of them."""
+"""Translates the bodies of ``/services/{model}`` into native requests, runs them and exports their audio."""
 
 import asyncio
 import re
@@ -9,15 +9,15 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request as HttpRequest
 
-from audiograph.errors import InvalidAudio, InvalidRequest
-from audiograph.schemas import Artifact, DialogueRequest, Job, Request, SpeakRequest, Turn, voices_named
+from audiograph.errors import InvalidRequest
+from audiograph.schemas import Artifact, DialogueRequest, Job, SpeakRequest, Turn
 from audiograph.schemas.requests import Name, Parameters, Seed
 from deployments.config import AppConfig
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.ingress.http.validation import shown
-from deployments.ingress.services.job import succeeded
-from deployments.storage.confined import relative_to
-from deployments.storage.exports import Export, export
+from deployments.ingress.services.job import run_job
+from deployments.storage.exports import Export, resolve_export
+from deployments.storage.safe_paths import relative_to
 
 Checked = TypeVar("Checked")
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
@@ -32,19 +32,21 @@ class _Body(BaseModel):
 
     output_filepath: str = Field(
         max_length=4096,
-        description="In the server's exports folder; .wav, .mp3, .flac, .opus or .aac chooses the format.",
+        description="Path in the server's exports folder; .wav, .mp3, .flac, .opus or .aac sets the format.",
     )
-    parameters: Parameters = Field(default_factory=dict, description="``seed``, and the model's own.")
+    parameters: Parameters = Field(
+        default_factory=dict, description="``seed``, and the model's own parameters."
+    )
 
 
 class SpeechBody(_Body):
-    """What to say, and into which file."""
+    """A text to speak, and the file to write."""
 
     text: Text
 
 
 class DialogueInput(BaseModel):
-    """One speaker's words."""
+    """One turn of a dialogue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,16 +57,16 @@ class DialogueInput(BaseModel):
 
 
 class DialogueBody(_Body):
-    """Who says what in turn, and into which file."""
+    """The turns of a dialogue, and the file to write."""
 
     inputs: list[DialogueInput] = Field(min_length=1, max_length=256)
 
 
 def speech_request(model: str, voice_id: str, body: SpeechBody, config: AppConfig) -> SpeakRequest:
-    """A text to be spoken, as the native API asks for it; the format is still open.
+    """Translate a text to speak into a native request, without its format.
 
     Raises:
-        InvalidRequest: the seed or the voice's id cannot be one.
+        InvalidRequest: the seed or the voice's id is invalid.
     """
     seed, parameters = _parameters(body)
     voice = _voice(voice_id, "voice_id", config)
@@ -72,10 +74,10 @@ def speech_request(model: str, voice_id: str, body: SpeechBody, config: AppConfi
 
 
 def dialogue_request(model: str, body: DialogueBody, config: AppConfig) -> DialogueRequest:
-    """A dialogue, as the native API asks for it; the format is still open.
+    """Translate a dialogue into a native request, without its format.
 
     Raises:
-        InvalidRequest: the seed or a voice's id cannot be one.
+        InvalidRequest: the seed or a voice's id is invalid.
     """
     seed, parameters = _parameters(body)
     turns = [
@@ -85,72 +87,63 @@ def dialogue_request(model: str, body: DialogueBody, config: AppConfig) -> Dialo
     return DialogueRequest(model=model, turns=turns, seed=seed, parameters=parameters)
 
 
-async def made(asked: Request, output_filepath: str, services: Services, http: HttpRequest) -> str:
-    """Have a job do what is asked, write its audio to the file, and tell of it.
+async def run_and_export(
+    request: SpeakRequest | DialogueRequest,
+    output_filepath: str,
+    backend: Backend,
+    http_request: HttpRequest,
+) -> str:
+    """Run a request as a job, write its audio to a file, and return the message for the caller.
 
     Raises:
-        InvalidRequest: the file is none of the exports folder, or the model refuses what is asked.
+        InvalidRequest: the file is not in the exports folder, or the model refuses the request.
         AudiographError: the job could not be submitted, or failed.
     """
-    target = await asyncio.to_thread(
-        export, services.config.exports.folder, output_filepath, "output_filepath"
-    )
-    asked = asked.model_copy(update={"format": target.format})
-    with _fields_as_asked():
-        asked, notes = await asyncio.to_thread(_without_invalid_voices, asked, services)
-        job = await succeeded(asked, http, services.queue, services.config.jobs.time_limit_seconds)
+    folder = backend.config.exports.folder
+    target = await asyncio.to_thread(resolve_export, folder, output_filepath, "output_filepath")
+    request = request.model_copy(update={"format": target.format})
+    with _callers_fields():
+        limit = backend.config.jobs.time_limit_seconds
+        job = await run_job(request, http_request, backend.queue, limit)
     audio = next(artifact for artifact in job.artifacts if artifact.media_type.startswith("audio/"))
-    await asyncio.to_thread(_write, services, audio, target)
-    return _message(job, audio, notes)
+    await asyncio.to_thread(_write, backend, audio, target)
+    return _message(job, audio)
 
 
 @contextmanager
-def _fields_as_asked() -> Iterator[None]:
-    """Refusals name the native API's fields; the caller knows those of a `DialogueBody`."""
+def _callers_fields() -> Iterator[None]:
+    """Rename the native API's fields in errors to those of a `DialogueBody`."""
     try:
         yield
     except InvalidRequest as error:
-        error.message, error.field = _as_asked(error.message), error.field and _as_asked(error.field)
+        error.message, error.field = _renamed(error.message), error.field and _renamed(error.field)
         raise
 
 
-def _as_asked(text: str) -> str:
+def _renamed(text: str) -> str:
     names = {"text": "text", "voice": "voice_id"}
     return _TURN.sub(lambda found: f"inputs.{found[1]}.{names[found[2]]}", text)
 
 
-def _write(services: Services, audio: Artifact, target: Export) -> None:
-    target.write(services.store.read(audio.id))
+def _write(backend: Backend, audio: Artifact, target: Export) -> None:
+    target.write(backend.store.read(audio.id))
 
 
-def _without_invalid_voices(asked: Request, services: Services) -> tuple[Request, list[str]]:
-    """The default voice speaks for files that can be no voices, as it does for those that are not there."""
-    asked = services.registry.resolve(asked)
-    model = services.registry.model(asked.model or "")
-    faults: dict[str, str] = {}
-    for voice in voices_named(asked).values() if model.clones_voices else ():
-        try:
-            services.voices.find(voice)
-        except InvalidAudio as error:
-            faults[voice] = f"voice {voice!r} cannot be used, as {error}: the default voice speaks instead"
-    return model.without_voices(asked, faults), [*faults.values()]
-
-
-def _message(job: Job, audio: Artifact, notes: list[str]) -> str:
-    done = f"job {job.id} made {audio.duration:.2f} s of audio at {audio.sample_rate} Hz"
-    random = ["the model has random weights, which make noise"] if job.weights == "random" else []
-    told = job.result.notes if job.result else []
-    return "; ".join(part.rstrip(".") for part in [done, *random, *notes, *told])
+def _message(job: Job, audio: Artifact) -> str:
+    done = f"job {job.id} generated {audio.duration:.2f} s of audio at {audio.sample_rate} Hz"
+    random = ["the model has random weights, which generate noise"] if job.weights == "random" else []
+    notes = job.result.notes if job.result else []
+    return "; ".join(part.rstrip(".") for part in [done, *random, *notes])
 
 
 def _parameters(body: _Body) -> tuple[int | None, dict[str, Any]]:
-    """The seed, and the other parameters."""
+    """Split a body's parameters into the seed and the model's own."""
     seed = _checked(_SEED, body.parameters.get("seed"), "parameters.seed")
     return seed, {name: value for name, value in body.parameters.items() if name != "seed"}
 
 
 def _voice(voice_id: str | None, field: str, config: AppConfig) -> str | None:
-    """A voice as the native API names it; None for the default one."""
+    """Translate a voice's id into the native API's; None for the default voice."""
     folder = config.voices.folder
     voice = relative_to(folder, voice_id) if folder and voice_id else voice_id
     return _checked(_VOICE, voice or None, field)

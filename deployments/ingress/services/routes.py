@@ -1,4 +1,4 @@
-"""``/services/{model}``: what one microservice per speech model used to serve, as jobs of this server."""
+"""``/services/{model}``: the API of one microservice per speech model, served by jobs."""
 
 from typing import Annotated, Literal
 
@@ -6,40 +6,41 @@ from fastapi import APIRouter, Body, Depends, Path, Request
 from pydantic import BaseModel
 
 from audiograph.errors import NotFound
-from deployments.ingress.backend import Injected
-from deployments.ingress.http.route import NativeRoute
+from deployments.ingress.backend import BackendDep
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import StrictRoute
 from deployments.ingress.services import examples
-from deployments.ingress.services.examples import answers
+from deployments.ingress.services.errors import ERRORS
 from deployments.ingress.services.requests import (
     DialogueBody,
     SpeechBody,
     dialogue_request,
-    made,
+    run_and_export,
     speech_request,
 )
 from deployments.models.registry import ModelCard
 
-router = APIRouter(prefix="/services/{model}", tags=["services"], route_class=NativeRoute)
+router = APIRouter(prefix="/services/{model}", tags=["services"], route_class=StrictRoute)
 
 
 class Written(BaseModel):
-    """Audio was made and written."""
+    """The result of speech or dialogue: the file that was written."""
 
     status: Literal["success"] = "success"
     output_filepath: str
-    """As it was asked for."""
+    """The path from the request."""
     message: str
 
 
 class Done(BaseModel):
-    """It was done."""
+    """The result of a load or unload."""
 
     status: Literal["success"] = "success"
     message: str
 
 
 class ServiceHealth(BaseModel):
-    """Whether the model can work, and where."""
+    """Whether the model can work, and on which device."""
 
     status: Literal["healthy", "unhealthy"]
     model_loaded: bool
@@ -48,17 +49,17 @@ class ServiceHealth(BaseModel):
 
 
 class ServiceInfo(BaseModel):
-    """What it is."""
+    """The service and its checkpoint."""
 
     message: str
     model: str
 
 
 async def _service(
-    model: Annotated[str, Path(min_length=1, max_length=128, examples=["mock"])], services: Injected
+    model: Annotated[str, Path(min_length=1, max_length=128, examples=["mock"])], backend: BackendDep
 ) -> ModelCard:
     served = {
-        name: card for name, card in services.registry.cards.items() if {"speak", "dialogue"} & {*card.tasks}
+        name: card for name, card in backend.registry.cards.items() if {"speak", "dialogue"} & {*card.tasks}
     }
     if model not in served:
         raise NotFound(f"there is no speech service {model!r}; there are: {', '.join(served) or 'none'}")
@@ -72,61 +73,64 @@ VoiceId = Annotated[str, Path(max_length=4096, examples=["anna.wav"])]
 @router.post(
     "/v1/text-to-speech/{voice_id:path}",
     summary="Speak a text into a file",
-    responses=answers(examples.SPEECH_WRITTEN),
+    responses=responses(200, examples.SPEECH_WRITTEN) | ERRORS,
 )
 async def speak(
     service: Service,
     voice_id: VoiceId,
     body: Annotated[SpeechBody, Body(openapi_examples=examples.SPEECH)],
-    services: Injected,
+    backend: BackendDep,
     request: Request,
 ) -> Written:
-    """In a voice of the voices folder, by its URL-encoded path, or an uploaded one, by its name or id.
+    """Speak a text and write it to a file in the server's exports folder.
 
-    The default voice speaks for one that is not there, and ``message`` says so. The call lasts as long as the
-    work; its job is canceled when the caller goes away.
+    ``voice_id`` is the URL-encoded path of a recording in the voices folder, or the name or id of an uploaded
+    voice. The default voice replaces a voice that does not exist, and ``message`` says so. The response comes
+    when the file is written. The job is canceled when the client disconnects.
     """
-    asked = speech_request(service.name, voice_id, body, services.config)
-    message = await made(asked, body.output_filepath, services, request)
+    speech = speech_request(service.name, voice_id, body, backend.config)
+    message = await run_and_export(speech, body.output_filepath, backend, request)
     return Written(output_filepath=body.output_filepath, message=message)
 
 
 @router.post(
     "/v1/text-to-dialogue",
     summary="Speak a dialogue into a file",
-    responses=answers(examples.DIALOGUE_WRITTEN),
+    responses=responses(200, examples.DIALOGUE_WRITTEN) | ERRORS,
 )
 async def converse(
     service: Service,
     body: Annotated[DialogueBody, Body(openapi_examples=examples.DIALOGUE)],
-    services: Injected,
+    backend: BackendDep,
     request: Request,
 ) -> Written:
-    """The same for several speakers in turn, as one recording."""
-    asked = dialogue_request(service.name, body, services.config)
-    message = await made(asked, body.output_filepath, services, request)
+    """Speak a dialogue of several voices and write it to one file, as text-to-speech does."""
+    dialogue = dialogue_request(service.name, body, backend.config)
+    message = await run_and_export(dialogue, body.output_filepath, backend, request)
     return Written(output_filepath=body.output_filepath, message=message)
 
 
-@router.post("/v1/load-model", summary="Load the model", responses=answers(examples.LOADED))
-async def load(service: Service, services: Injected) -> Done:
-    """Its default variant, on every live replica, or on a new one."""
-    report = await services.models.load(service.name, None)
+@router.post("/v1/load-model", summary="Load the model", responses=responses(200, examples.LOADED) | ERRORS)
+async def load(service: Service, backend: BackendDep) -> Done:
+    """Load the model's default variant on every live replica, or on a new one."""
+    report = await backend.models.load(service.name, None)
     return Done(message=f"{service.name} ({report.variant}) is loaded on {_counted(len(report.replicas))}")
 
 
-@router.post("/v1/unload-model", summary="Unload the model", responses=answers(examples.UNLOADED))
-async def unload(service: Service, services: Injected) -> Done:
-    """Give its memory back, once its running work has ended. The next request loads it again."""
-    report = await services.models.unload(service.name, None)
-    freed = f"{report.bytes / 1e6:.0f} MB were given back by {_counted(len(report.replicas))}"
-    return Done(message=f"{service.name} is not loaded any more: {freed}")
+@router.post(
+    "/v1/unload-model", summary="Unload the model", responses=responses(200, examples.UNLOADED) | ERRORS
+)
+async def unload(service: Service, backend: BackendDep) -> Done:
+    """Free the model's memory, once its running work has ended. The next request loads it again."""
+    report = await backend.models.unload(service.name, None)
+    freed = f"{_counted(len(report.replicas))} freed {report.bytes / 1e6:.0f} MB"
+    return Done(message=f"{service.name} is unloaded: {freed}")
 
 
-@router.get("/health", summary="Can the model work?", responses=answers(examples.HEALTH))
-async def health(service: Service, services: Injected) -> ServiceHealth:
-    """Whether it is loaded, where it runs, and whether what it needs is installed."""
-    replicas = await services.models.status(service.name)
+@router.get("/health", summary="Check the model", responses=responses(200, examples.HEALTH) | ERRORS)
+async def health(service: Service, backend: BackendDep) -> ServiceHealth:
+    """Return whether the model is loaded, its device, and whether its packages are installed."""
+    replicas = await backend.models.status(service.name)
     wanted = service.config.deployment.get("ray_actor_options") or {}
     return ServiceHealth(
         status="unhealthy" if service.missing else "healthy",
@@ -137,9 +141,9 @@ async def health(service: Service, services: Injected) -> ServiceHealth:
 
 
 @router.get("", include_in_schema=False)
-@router.get("/", summary="Which model is it?", responses=answers(examples.INFO))
+@router.get("/", summary="Describe the service", responses=responses(200, examples.INFO) | ERRORS)
 async def info(service: Service) -> ServiceInfo:
-    """Its name, and what its authors call its weights."""
+    """Return the service's name, and its authors' name of the checkpoint."""
     return ServiceInfo(message=f"{service.name.capitalize()} Service", model=service.checkpoint or "none")
 
 

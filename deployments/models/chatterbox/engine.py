@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from deployments.audio.loudness import within_full_scale
+from deployments.audio.loudness import prevent_clipping
 from deployments.models.base import Samples
 from deployments.models.chatterbox.parameters import ChatterboxParameters
 from deployments.models.kit.speaking import Speech, expected_frames
@@ -100,7 +100,7 @@ class ChatterboxEngine:
                 samples = self._sound(tokens, voice)
             if not parameters.disable_watermark and self.has_watermark:
                 samples = self.tts.watermarker.apply_watermark(samples, sample_rate=self.sample_rate)
-        return Speech(within_full_scale(samples), complete=int(tokens[-1]) == end)
+        return Speech(prevent_clipping(samples), complete=int(tokens[-1]) == end)
 
     def check(self) -> None:
         """One pass over two tokens of text; raise if what comes out is not a number."""

@@ -1,42 +1,44 @@
-"""Speech and dialogue with Resemble AI's Chatterbox (2025): English, in any voice that it hears."""
+"""Speech and dialogue with Resemble AI's Chatterbox (2025): English, in the voice of any recording."""
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from audiograph.errors import InvalidRequest
-from audiograph.schemas import DialogueRequest, Request, SpeakRequest, TaskName, Turn
+from audiograph.schemas import TaskName
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
 from deployments.models.chatterbox.engine import ChatterboxEngine, load_engine
 from deployments.models.chatterbox.parameters import ChatterboxParameters
 from deployments.models.chatterbox.tiny import build_checkpoint
-from deployments.models.kit.dialogue import SpokenPart, dialogue_output, spans, speech_output
+from deployments.models.kit.dialogue import progress_slices, spoken_output, spoken_parts
 from deployments.models.kit.hugging_face import pretrained_folder
 from deployments.models.kit.seeding import seeded
 from deployments.models.kit.speaking import (
-    DEFAULT_VOICE,
-    Speech,
-    check_spoken,
-    cut_off,
-    recorded,
+    STAGE,
+    Speaker,
+    check_speakable,
+    cut_off_notes,
+    load_voice,
+    speakers_of,
+    texts_of,
     turns_of,
-    voices_of,
 )
-from deployments.models.kit.weights import by_policy
+from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.kit.weights import load_by_policy
 
 WEIGHTS_REPOSITORY = "ResembleAI/chatterbox"
 WEIGHTS_FILES = ("ve.safetensors", "t3_cfg.safetensors", "s3gen.safetensors", "tokenizer.json", "conds.pt")
-"""Of a repository that has other models too. The last is a pickle, of which nothing but tensors is read."""
+"""The repository has other models too. The last file is a pickle, of which only tensors are loaded."""
 
-MOST_LETTERS = 1000
-"""Of one text: more than anybody speaks in the 40 s that the model has for it."""
+MAX_CHARACTERS = 1000
+"""In one text: more than can be spoken in the 40 s that the model generates at most."""
 
 
-class Chatterbox(Model[ChatterboxEngine]):
+class Chatterbox(SpeechModel[ChatterboxEngine, SpeechRequest], Model[ChatterboxEngine, SpeechRequest]):
     """``speak`` and ``dialogue``, in English, with recorded voices; mono at 24 kHz, with a watermark.
 
-    The turns of a dialogue are made one after the other. Who names no voice has the one that comes with the
-    checkpoint.
+    The turns of a dialogue are generated one after the other. Turns that name no voice have the one that
+    comes with the checkpoint.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
@@ -47,7 +49,7 @@ class Chatterbox(Model[ChatterboxEngine]):
 
     @classmethod
     def missing(cls) -> str | None:
-        """The package pins versions of others, so it is installed in an environment of its own."""
+        """Return a sentence about the package, which pins versions and so needs its own environment."""
         if importlib.util.find_spec("chatterbox") is None:
             return (
                 "The package chatterbox-tts is not installed; set `environment: chatterbox` in the model's "
@@ -55,18 +57,23 @@ class Chatterbox(Model[ChatterboxEngine]):
             )
         return None
 
-    def check_request(self, request: Request, variant: str) -> None:
-        """Refuse parameters that are unknown or out of range, and texts of nothing or of too much."""
-        assert isinstance(request, SpeakRequest | DialogueRequest)
+    def check_request(self, request: SpeechRequest, variant: str) -> None:
+        """Refuse parameters that are unknown or out of range, and texts that are unspeakable or too long.
+
+        Raises:
+            InvalidRequest: with the field, its value and a valid one.
+        """
         ChatterboxParameters.checked(request.parameters, "chatterbox")
-        if isinstance(request, SpeakRequest):
-            _check_text(request.text, "text")
-            return
-        for number, turn in enumerate(request.turns):
-            _check_text(turn.text, f"turns.{number}.text")
+        for field, text in texts_of(request).items():
+            check_speakable(text, field)
+            _check_length(text, field)
 
     def load(self, variant: str, context: LoadContext) -> Loaded[ChatterboxEngine]:
-        """Load the published checkpoint, or a tiny random one, as the policy says."""
+        """Load the published checkpoint, or a tiny random one, as the policy says.
+
+        Raises:
+            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
+        """
 
         def pretrained() -> ChatterboxEngine:
             folder = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir, files=WEIGHTS_FILES)
@@ -76,68 +83,40 @@ class Chatterbox(Model[ChatterboxEngine]):
             folder = build_checkpoint(context.work_dir / "tiny")
             return load_engine(folder, context.device, tiny=True)
 
-        return by_policy(context, pretrained, tiny)
+        return load_by_policy(context, pretrained, tiny)
 
-    def run(
-        self, engine: ChatterboxEngine, request: SpeakRequest | DialogueRequest, context: RunContext
-    ) -> Output:
+    def run(self, engine: ChatterboxEngine, request: SpeechRequest, context: RunContext) -> Output:
         """Speak a text, or one turn after the other.
 
         Raises:
-            NotFound: there is no such voice.
-            InvalidAudio: its recording is too short or too long.
+            NotFound: a recorded voice does not exist any more.
+            InvalidAudio: a recorded voice is too short or too long.
         """
-        context.progress(0.0, "speaking")
+        context.progress(0.0, STAGE)
         given = ChatterboxParameters.checked(request.parameters, "chatterbox")
         parameters, notes = given.followed()
         turns = turns_of(request)
-        names, voices = _cast(engine, turns, context)
+
+        def clone(voice: str) -> Speaker[Any]:
+            sample = load_voice(voice, "Chatterbox", engine.sample_rate, context)
+            return Speaker(sample.name, engine.hear(sample.samples))
+
+        speakers = speakers_of(turns, engine.default_voice, clone)
         with seeded(request.seed, engine.device):
-            speeches = list(_spoken(engine, turns, voices, parameters, context))
-        notes += _notes(request, parameters, speeches, has_watermark=engine.has_watermark)
-        parts = [
-            SpokenPart(names[turn.voice], turn.text, speech.samples)
-            for turn, speech in zip(turns, speeches, strict=True)
-        ]
-        if isinstance(request, DialogueRequest):
-            return dialogue_output(parts, engine.sample_rate, request.format, notes)
-        return speech_output(parts[0], engine.sample_rate, request.format, notes)
+            speeches = [
+                engine.speak(turn.text, speakers[turn.voice].reference, parameters, progress.report)
+                for turn, progress in zip(turns, progress_slices(context, len(turns)), strict=True)
+            ]
+        notes += _watermark_notes(parameters, has_watermark=engine.has_watermark)
+        notes += cut_off_notes(request, speeches, parameters.max_new_tokens)
+        return spoken_output(request, spoken_parts(turns, speakers, speeches), engine.sample_rate, notes)
 
     def check_engine(self, engine: ChatterboxEngine) -> None:
-        """One pass of the language model."""
+        """Run one pass of the language model."""
         engine.check()
 
 
-def _cast(
-    engine: ChatterboxEngine, turns: Sequence[Turn], context: RunContext
-) -> tuple[dict[str | None, str], dict[str | None, Any]]:
-    """What the voices of the turns are called, and what the engine heard of them."""
-    names: dict[str | None, str] = {None: DEFAULT_VOICE}
-    voices: dict[str | None, Any] = {None: engine.default_voice}
-    for voice in voices_of(turns):
-        recording = recorded(voice, "Chatterbox", engine.sample_rate, context)
-        names[voice], voices[voice] = recording.name, engine.hear(recording.samples)
-    return names, voices
-
-
-def _spoken(
-    engine: ChatterboxEngine,
-    turns: Sequence[Turn],
-    voices: dict[str | None, Any],
-    parameters: ChatterboxParameters,
-    context: RunContext,
-) -> Iterator[Speech]:
-    for turn, span in zip(turns, spans(context, len(turns)), strict=True):
-        yield engine.speak(turn.text, voices[turn.voice], parameters, span.progress)
-
-
-def _notes(
-    request: SpeakRequest | DialogueRequest,
-    parameters: ChatterboxParameters,
-    speeches: Sequence[Speech],
-    *,
-    has_watermark: bool,
-) -> Iterator[str]:
+def _watermark_notes(parameters: ChatterboxParameters, *, has_watermark: bool) -> Iterator[str]:
     if parameters.disable_watermark:
         yield "The audio has no watermark: disable_watermark is set."
     elif not has_watermark:
@@ -145,15 +124,13 @@ def _notes(
             "The audio has NO watermark: it is unavailable on this server, where the package resemble-perth "
             "lacks pkg_resources (setuptools older than 81); `make envs` installs both."
         )
-    yield from cut_off(request, speeches, parameters.max_new_tokens)
 
 
-def _check_text(text: str, field: str) -> None:
-    check_spoken(text, field)
-    if len(text) > MOST_LETTERS:
+def _check_length(text: str, field: str) -> None:
+    if len(text) > MAX_CHARACTERS:
         raise InvalidRequest(
-            f"{field} has {len(text)} characters; Chatterbox speaks at most {MOST_LETTERS} at a time: make "
-            "several turns or requests of it",
+            f"{field} has {len(text)} characters; Chatterbox speaks at most {MAX_CHARACTERS} at a time: "
+            "split it into several turns or requests",
             field=field,
-            details={"value": len(text), "maximum": MOST_LETTERS},
+            details={"value": len(text), "maximum": MAX_CHARACTERS},
         )

@@ -3,56 +3,68 @@
 import importlib.util
 import random
 from contextlib import closing
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from audiograph.errors import InvalidRequest, ModelUnavailable
-from audiograph.schemas import Request, SeparateRequest, TaskName
+from audiograph.schemas import SeparateRequest, TaskName
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext
 from deployments.models.demucs.passes import Settings
 from deployments.models.demucs.separator import separate
 from deployments.models.demucs.tiny import build_repository
 from deployments.models.demucs.weights import pretrained_repository
 from deployments.models.kit.separation import StemWriter, check_stems, decode_mixture, stems_asked
-from deployments.models.kit.weights import by_policy
+from deployments.models.kit.weights import load_by_policy
+
+if TYPE_CHECKING:
+    from demucs.apply import BagOfModels
 
 FOUR_STEMS = ("drums", "bass", "other", "vocals")
 SIX_STEMS = (*FOUR_STEMS, "guitar", "piano")
 CHANNELS = 2
 
-LONGEST_SEGMENTS = {"htdemucs": 7.8, "htdemucs_ft": 7.8, "htdemucs_6s": 7.8}
-"""Seconds: a transformer hears no more at a time than it was trained on."""
-SHORTEST_SEGMENT = 0.5
-MOST_OVERLAP = 0.99
+MAX_SEGMENTS = {"htdemucs": 7.8, "htdemucs_ft": 7.8, "htdemucs_6s": 7.8}
+"""Seconds, by variant: a transformer cannot separate longer segments than it was trained on."""
+MIN_SEGMENT = 0.5
+"""Seconds."""
+MAX_OVERLAP = 0.99
 QUANTIZED = frozenset({"mdx_q", "mdx_extra_q"})
 
 BATCH_SIZES = {"cpu": 1, "cuda": 8}
-"""Chunks in a batch, by device, unless the options say otherwise. A processor is busy with one, and somewhat
-slower with more, which no longer fit its caches."""
+"""Default number of chunks in a batch, by device. One chunk keeps a processor busy; more no longer fit its
+caches and are slightly slower."""
 BATCHES = {"cpu": 2, "cuda": 1}
-"""Batches at a time, likewise, but no more than there are processors. On main memory, each of a model of the
-published size takes 0.6 GB (htdemucs) or 2.6 GB (mdx)."""
+"""Default number of batches at the same time, by device, but at most one per processor. With published
+weights, each takes 0.6 GB (htdemucs) or 2.6 GB (mdx) of main memory."""
 
-DECODED, SEPARATED = 0.02, 0.98
-"""Fractions of the whole work."""
+DECODED = 0.02
+"""Progress when the file is decoded."""
+SEPARATED = 0.98
+"""Progress when all chunks are separated."""
 
 
 class DemucsOptions(Options):
-    """What the configuration may set."""
+    """Options of the model in the configuration."""
 
-    batch_size: int | None = Field(None, ge=1, le=256, description="Chunks in a batch; by device if null.")
+    batch_size: int | None = Field(
+        None, ge=1, le=256, description="Chunks in a batch; the default depends on the device."
+    )
     batches: int | None = Field(
-        None, ge=1, le=16, description="Batches at a time, which share the processors; by device if null."
+        None,
+        ge=1,
+        le=16,
+        description="Batches at the same time, sharing the processors; the default depends on the device.",
     )
 
 
-class Demucs(Model[Any]):
-    """``separate`` with Demucs; the engine is a `demucs.apply.BagOfModels`, on its device.
+class Demucs(Model["BagOfModels", SeparateRequest]):
+    """``separate`` with Demucs; the engine is a bag of models on its device.
 
-    Stems are stereo, like those of demucs' own command, at the file's sample rate and of exactly its length.
-    Of more than two channels a stereo downmix is separated. One that passes full scale is turned down. The
-    random shifts are the same in every run, so the same request gives the same stems.
+    Stems are stereo, like those of the demucs command, at the file's sample rate and of exactly its length.
+    Files with more than two channels are first mixed down to stereo. A stem that exceeds full scale is scaled
+    down. The random shifts are equal in every run, so that equal requests produce equal stems.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("separate",)
@@ -60,47 +72,52 @@ class Demucs(Model[Any]):
     default_variant = "htdemucs"
     options_class = DemucsOptions
 
+    options: DemucsOptions
+
     @classmethod
     def missing(cls) -> str | None:
-        """The package demucs, if it is not installed."""
+        """Return a sentence about the package demucs if it is not installed."""
         if importlib.util.find_spec("demucs") is None:
             return "The package demucs is not installed."
         return None
 
-    def check_request(self, request: Request, variant: str) -> None:
-        """Refuse unknown stems, segments beyond what a variant was trained on, and variants without diffq.
+    def check_request(self, request: SeparateRequest, variant: str) -> None:
+        """Refuse unknown stems, unsuitable segments and overlaps, and quantized variants without diffq.
 
         Raises:
-            InvalidRequest: with the field, the value and what would be right.
+            InvalidRequest: with the field, its value and a valid one.
             ModelUnavailable: the variant needs a package that is not installed.
         """
-        assert isinstance(request, SeparateRequest)
         _check_quantized(variant)
         check_stems(request, SIX_STEMS if variant == "htdemucs_6s" else FOUR_STEMS)
         _check_segment(request.segment, variant)
-        if request.overlap > MOST_OVERLAP:
+        if request.overlap > MAX_OVERLAP:
             raise InvalidRequest(
-                f"overlap is {request.overlap:g}: at most {MOST_OVERLAP:g}, where all is heard 100 times",
+                f"overlap is {request.overlap:g}: it must be at most {MAX_OVERLAP:g}, at which each part of "
+                "the file is separated 100 times",
                 field="overlap",
             )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[Any]:
-        """Load the published checkpoints, or tiny random ones, as the policy says.
+    def load(self, variant: str, context: LoadContext) -> Loaded["BagOfModels"]:
+        """Load the published checkpoints, or tiny random ones, according to the policy.
 
         Raises:
             ModelUnavailable: the variant needs a package that is not installed.
-            WeightsMissing: the policy is ``pretrained`` and the checkpoints are neither here nor to be had.
+            WeightsMissing: the policy is ``pretrained``, and the checkpoints cannot be found or fetched.
         """
         _check_quantized(variant)
-        return by_policy(
+        return load_by_policy(
             context,
             lambda: _load(variant, pretrained_repository(variant, context.work_dir), context.device),
             lambda: _load(variant, build_repository(variant, context.work_dir / "tiny"), context.device),
         )
 
-    def run(self, engine: Any, request: SeparateRequest, context: RunContext) -> Output:
-        """Separate a file of any length, chunk by chunk, from disk to disk."""
-        assert isinstance(self.options, DemucsOptions)
+    def run(self, engine: "BagOfModels", request: SeparateRequest, context: RunContext) -> Output:
+        """Separate a file of any length, chunk by chunk, from disk to disk.
+
+        Raises:
+            NotFound, InvalidAudio: like `RunContext.stream`.
+        """
         mixture = decode_mixture(context, request.file, engine.samplerate)
         stems = stems_asked(request, engine.sources)
         writer = StemWriter(context, mixture, stems, CHANNELS)
@@ -111,22 +128,22 @@ class Demucs(Model[Any]):
             batch_size=self.options.batch_size or BATCH_SIZES[context.device],
             batches=self.options.batches or _batches(context.device),
         )
-        wanted = {source for sources in stems.values() for source in sources}
+        needed = {source for sources in stems.values() for source in sources}
         context.progress(DECODED, "separating")
-        with closing(separate(engine, mixture.recording, settings, wanted, random.Random(0))) as parts:
-            for part in parts:
-                writer.write(part.sources)
-                context.progress(DECODED + (SEPARATED - DECODED) * part.progress, "separating")
+        with closing(separate(engine, mixture.recording, settings, needed, random.Random(0))) as blocks:
+            for block in blocks:
+                writer.write(block.sources)
+                context.progress(DECODED + (SEPARATED - DECODED) * block.progress, "separating")
         return writer.output(request)
 
-    def check_engine(self, engine: Any) -> None:
-        """Every weight must still be a number."""
+    def check_engine(self, engine: "BagOfModels") -> None:
+        """Test that all weights are finite."""
         if not all(parameter.isfinite().all() for parameter in engine.parameters()):
             raise RuntimeError("some weights are not finite")
 
 
-def _load(variant: str, repository: Any, device: str) -> Any:
-    """Unlike `demucs.apply.apply_model`, which moves each model there and back for every file."""
+def _load(variant: str, repository: Path, device: str) -> "BagOfModels":
+    """Load a bag and keep it on its device; `demucs.apply.apply_model` moves the models for every file."""
     from demucs.pretrained import get_model
 
     return get_model(variant, repository).to(device).eval()
@@ -143,22 +160,22 @@ def _check_quantized(variant: str) -> None:
         raise ModelUnavailable(
             f"variant {variant!r} has quantized weights, and the package diffq that reads them is not "
             "installed. Install it with `pip install diffq` if its licence suits you (CC BY-NC 4.0: no "
-            f"commercial use), or take {variant.removesuffix('_q')!r}, which is the same model unquantized.",
+            f"commercial use), or use {variant.removesuffix('_q')!r}, the same model without quantization.",
             field="variant",
         )
 
 
 def _check_segment(segment: float | None, variant: str) -> None:
-    longest = LONGEST_SEGMENTS.get(variant)
+    maximum = MAX_SEGMENTS.get(variant)
     if segment is None:
         return
-    if segment < SHORTEST_SEGMENT:
+    if segment < MIN_SEGMENT:
         raise InvalidRequest(
-            f"segment is {segment:g} s: at least {SHORTEST_SEGMENT:g} s are needed", field="segment"
+            f"segment is {segment:g} s: it must be at least {MIN_SEGMENT:g} s", field="segment"
         )
-    if longest is not None and segment > longest:
+    if maximum is not None and segment > maximum:
         raise InvalidRequest(
-            f"segment is {segment:g} s: variant {variant!r} is a transformer, and takes no more than the "
-            f"{longest:g} s that it was trained on; the mdx variants take more",
+            f"segment is {segment:g} s: variant {variant!r} is a transformer and accepts at most the "
+            f"{maximum:g} s that it was trained on; the mdx variants accept more",
             field="segment",
         )

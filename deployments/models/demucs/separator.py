@@ -1,9 +1,10 @@
-"""`demucs.apply.apply_model` in batches of chunks, for recordings that are longer than memory.
+"""Demucs separation in batches of chunks, for recordings that are longer than memory.
 
-As there, each model of a bag hears the whole mixture in overlapping chunks, once for every random shift, and
-weighted sums of all that are the sources. Here these passes advance side by side through time, so that of
-the sums no more than a window is in memory, chunks of a pass that have one length share a batch, some batches
-run at a time, and what adds nothing to the sources asked for is not computed.
+The result is that of `demucs.apply.apply_model`: each model of a bag separates the whole mixture in
+overlapping chunks, once per random shift, and the sources are the weighted sum of all these passes. Here the
+passes advance side by side, so that memory holds only a window of the sum. Chunks of equal length share a
+batch, several batches run at the same time, and models that contribute nothing to the needed sources are
+skipped.
 """
 
 import logging
@@ -12,40 +13,45 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from deployments.audio.recording import Recording
 from deployments.models.base import Samples
 from deployments.models.demucs.passes import (
     Batch,
     NormalizedMixture,
-    Pass,
     RollingSum,
     Settings,
+    ShiftedPass,
     device_of,
-    passes_of,
+    shifted_passes,
 )
-from deployments.replica.memory import is_out_of_memory
-from deployments.replica.processors import limit_thread
+from deployments.models.kit.resources import is_out_of_memory, limit_thread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from demucs.apply import BagOfModels
+    from demucs.apply import Model as DemucsModel
 
 logger = logging.getLogger("audiograph.models")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of separated sources."""
+class SeparatedBlock:
+    """Consecutive frames of all sources."""
 
     sources: Samples
-    """``[sources, frames, channels]``; those that were not asked for are zeros or incomplete."""
+    """``[sources, frames, channels]``; sources that were not requested are zeros or incomplete."""
     progress: float
-    """The fraction of all chunks that are done."""
+    """Fraction of all chunks that are done."""
 
 
-class Ensemble:
-    """Runs batches at a time, each in a thread with its share of the processors; a lone one in the caller's.
+class BatchRunner:
+    """Runs batches in threads that share the processors evenly; a single one in the caller's thread.
 
-    A network's many operations are too small to keep several processors busy, each one on its own: two
-    batches on two processors, one on each, take 0.7 to 0.9 of the time that both take in turn.
+    A network's many operations are each too small to keep several processors busy: two batches at the same
+    time, one per processor, take 0.7 to 0.9 of the time that both take in turn on both processors.
     """
 
     def __init__(self, settings: Settings, mixture: NormalizedMixture) -> None:
@@ -53,110 +59,124 @@ class Ensemble:
 
         self._settings = settings
         self._mixture = mixture
-        self._share = max(1, torch.get_num_threads() // settings.batches)
+        self._processors = max(1, torch.get_num_threads() // settings.batches)
         self._threads = ThreadPoolExecutor(
-            settings.batches, "demucs", initializer=limit_thread, initargs=(self._share,)
+            settings.batches, "demucs", initializer=limit_thread, initargs=(self._processors,)
         )
 
-    def __enter__(self) -> "Ensemble":
-        self._limit = limit_thread(self._share)  # the caller's, who adds up meanwhile
+    def __enter__(self) -> "BatchRunner":
+        self._limit = limit_thread(self._processors)  # the caller's thread, which sums up meanwhile
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
         self._limit.restore_original_limits()
 
-    def play(self, passes: Sequence[Pass]) -> Iterator[tuple[Batch, Callable[[], Any]]]:
-        """Batches, from the pass that is furthest behind, and what waits for ``[chunks, sources, 2, heard]``.
+    def run(self, passes: Sequence[ShiftedPass]) -> Iterator[tuple[Batch, "Callable[[], Tensor]"]]:
+        """Run all batches, always taking the next one from the pass that is furthest behind.
 
-        They come in the order in which they were taken: sums are then the same whichever ends first.
+        Yields each batch with a function that waits for the model's output ``[chunks, sources, 2, frames]``.
+        They come in the order in which they were taken, so that sums do not depend on which ends first.
         """
-        running: deque[tuple[Batch, Callable[[], Any]]] = deque()
-        most = self._settings.batches + 1  # one waits, so that no thread does while a batch is added
+        running: deque[tuple[Batch, Callable[[], Tensor]]] = deque()
+        limit = self._settings.batches + 1  # one in reserve, so that no thread idles while a batch is added
         while True:
-            while len(running) < most and (batch := _furthest_behind(passes).take(self._settings.batch_size)):
+            while len(running) < limit and (
+                batch := _furthest_behind(passes).take(self._settings.batch_size)
+            ):
                 running.append((batch, self._start(batch)))
             if not running:
                 return
-            yield running.popleft()  # kept nowhere else: what came of it would stay in memory
+            yield running.popleft()  # kept nowhere else: its output would stay in memory
 
-    def _start(self, batch: Batch) -> Callable[[], Any]:
+    def _start(self, batch: Batch) -> "Callable[[], Tensor]":
+        model = batch.shifted_pass.model
         if self._settings.batches == 1:
-            return lambda: _infer(batch.source.model, batch.read(self._mixture))
-        return self._threads.submit(_infer, batch.source.model, batch.read(self._mixture)).result
+            return lambda: _infer(model, batch.read(self._mixture))
+        return self._threads.submit(_infer, model, batch.read(self._mixture)).result
 
 
 def separate(
-    bag: Any, recording: Recording, settings: Settings, wanted: Collection[int], shifter: random.Random
-) -> Generator[Part]:
-    """Separate a recording at the bag's sample rate into the bag's sources, from its beginning to its end.
+    bag: "BagOfModels",
+    recording: Recording,
+    settings: Settings,
+    sources: Collection[int],
+    rng: random.Random,
+) -> Generator[SeparatedBlock]:
+    """Separate a recording into the bag's sources, block by block from its beginning to its end.
 
     Args:
-        bag: a `demucs.apply.BagOfModels`, on the device where it runs.
-        recording: one or two channels.
-        settings: how.
-        wanted: indices of the sources that matter.
-        shifter: draws the shifts, in the order of `apply_model`.
+        bag: the models, on the device where they run.
+        recording: one or two channels, at the bag's sample rate.
+        settings: of the separation.
+        sources: indices of the sources that are needed; the others may be incomplete.
+        rng: draws the shifts, in the order of `demucs.apply.apply_model`.
 
     Raises:
-        RuntimeError: out of memory with a single chunk at a time.
+        RuntimeError: out of memory, even with a single chunk at a time.
     """
     import torch
 
     mixture = NormalizedMixture(recording)
-    passes = passes_of(bag, mixture.frames, settings, wanted, shifter)
-    settings = replace(settings, batches=min(settings.batches, sum(one.chunks for one in passes)))
+    passes = shifted_passes(bag, mixture.frames, settings, sources, rng)
+    settings = replace(settings, batches=min(settings.batches, _chunks(passes)))
     total = RollingSum(len(bag.sources), device_of(bag))
     with torch.inference_mode():
         while True:
             try:
-                yield from _parts(passes, mixture, total, settings)
+                yield from _separate_remaining(passes, mixture, total, settings)
             except Exception as error:
-                if _least(settings) or not is_out_of_memory(error):
+                if _is_smallest(settings) or not is_out_of_memory(error):
                     raise
-                logger.warning("out of memory with %s; going on with less", settings)
+                logger.warning("out of memory with %s; continuing with less at a time", settings)
             else:
                 return
-            _empty_cache()  # here the exception is gone, and with it what its frames held
+            _empty_cache()  # only now: the exception's frames held tensors
             settings = _smaller(settings)
 
 
-def _parts(
-    passes: Sequence[Pass], mixture: NormalizedMixture, total: RollingSum, settings: Settings
-) -> Generator[Part]:
-    """What is not done yet, part by part."""
-    chunks = sum(one.chunks for one in passes)
-    for one in passes:
-        one.rewind()
-    with Ensemble(settings, mixture) as ensemble:
-        for batch, separated in ensemble.play(passes):
+def _separate_remaining(
+    passes: Sequence[ShiftedPass], mixture: NormalizedMixture, total: RollingSum, settings: Settings
+) -> Generator[SeparatedBlock]:
+    """Separate all chunks that are not done yet."""
+    chunks = _chunks(passes)
+    for shifted_pass in passes:
+        shifted_pass.rewind()
+    with BatchRunner(settings, mixture) as runner:
+        for batch, output in runner.run(passes):
             total.reserve(batch.end)
-            batch.add(separated(), total)
-            end = min(one.position for one in passes)
+            batch.add(output(), total)
+            end = min(shifted_pass.position for shifted_pass in passes)
             sources = total.take(end).permute(0, 2, 1).cpu().numpy()
-            yield Part(mixture.restore(sources), sum(one.done for one in passes) / chunks)
+            done = sum(shifted_pass.done for shifted_pass in passes)
+            yield SeparatedBlock(mixture.restore(sources), done / chunks)
 
 
-def _furthest_behind(passes: Sequence[Pass]) -> Pass:
-    return min(passes, key=lambda one: one.ahead)
+def _chunks(passes: Sequence[ShiftedPass]) -> int:
+    return sum(shifted_pass.chunks for shifted_pass in passes)
 
 
-def _least(settings: Settings) -> bool:
+def _furthest_behind(passes: Sequence[ShiftedPass]) -> ShiftedPass:
+    return min(passes, key=lambda shifted_pass: shifted_pass.next_start)
+
+
+def _is_smallest(settings: Settings) -> bool:
     return settings.batches == 1 and settings.batch_size == 1
 
 
 def _smaller(settings: Settings) -> Settings:
-    """One batch at a time, or half of it if it was alone."""
+    """Reduce to one batch at a time, or halve the batch if there was only one."""
     if settings.batches > 1:
         return replace(settings, batches=1)
     return replace(settings, batch_size=settings.batch_size // 2)
 
 
-def _infer(model: Any, heard: Any) -> Any:
+def _infer(model: "DemucsModel", inputs: "Tensor") -> "Tensor":
     import torch
 
-    with torch.inference_mode():  # which is a thread's own
-        return model(heard)
+    with torch.inference_mode():  # the mode is thread-local
+        output: Tensor = model(inputs)
+        return output
 
 
 def _empty_cache() -> None:

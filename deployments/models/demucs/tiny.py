@@ -1,27 +1,31 @@
-"""Tiny Demucs checkpoints of the true classes, with random weights, under the published signatures.
+"""Tiny Demucs checkpoints of the real classes, with random weights, under the published signatures.
 
-They are loaded as the published ones are, hear segments of the same length, and pass them through the same
-kinds of layers. Their stems are the mixture, filtered at random.
+They are loaded like the published ones, take segments of the same length, and have the same kinds of layers.
+Their stems are the mixture, filtered at random.
 """
 
 import hashlib
 import io
 import shutil
-from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.models.kit.checkpoints import built
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from demucs.apply import Model as DemucsModel
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 SIX_SOURCES = [*SOURCES, "guitar", "piano"]
 SEED = 0
 REVISION = 1
-"""Part of the folder's name: raise it with every change of what is built."""
+"""Part of the folder's name: raise it with every change to the content of the checkpoints."""
 
-HYBRID_TRANSFORMER = {
+HYBRID_TRANSFORMER: dict[str, Any] = {
     "channels": 4,
     "growth": 1,
     "nfft": 4096,
@@ -33,38 +37,42 @@ HYBRID_TRANSFORMER = {
     "t_hidden_scale": 1.0,
     "segment": Fraction(39, 5),
 }
-HYBRID: Mapping[str, Any] = {"channels": 4, "dconv_depth": 1}
-WAVEFORM: Mapping[str, Any] = {"channels": 4, "depth": 3, "dconv_depth": 1}
+HYBRID: dict[str, Any] = {"channels": 4, "dconv_depth": 1}
+WAVEFORM: dict[str, Any] = {"channels": 4, "depth": 3, "dconv_depth": 1}
 
 
 def build_repository(variant: str, folder: Path) -> Path:
-    """A folder with the checkpoints of a variant, for ``demucs.pretrained.get_model``, built if need be."""
-    return built(folder / f"demucs-{variant}-{REVISION}", partial(_write, variant))
+    """Return a folder with a variant's tiny checkpoints, for ``demucs.pretrained.get_model``.
+
+    It is a folder inside ``folder``, and is built if it does not exist yet.
+    """
+    return built(folder / f"demucs-{variant}-{REVISION}", partial(_write_repository, variant))
 
 
-def _write(variant: str, folder: Path) -> None:
+def _write_repository(variant: str, folder: Path) -> None:
     from demucs.pretrained import REMOTE_ROOT
     from deployments.models.demucs.weights import signatures
 
     folder.mkdir()
     shutil.copyfile(REMOTE_ROOT / f"{variant}.yaml", folder / f"{variant}.yaml")
     for index, signature in enumerate(signatures(variant)):
-        content = _packaged(_model(variant, index))
+        content = _serialize(_build_model(variant, index))
         digest = hashlib.sha256(content).hexdigest()[:8]
         (folder / f"{signature}-{digest}.th").write_bytes(content)
 
 
-def _model(variant: str, index: int) -> Any:
-    """The published bags ``mdx`` and ``mdx_q`` too are of waveform and hybrid models by turns."""
+def _build_model(variant: str, index: int) -> "DemucsModel":
+    """Build one model of a bag: the published mdx bags, too, alternate waveform and hybrid models."""
     import torch
 
     from demucs.demucs import Demucs
     from demucs.hdemucs import HDemucs
     from demucs.htdemucs import HTDemucs
 
+    model: DemucsModel
     if variant.startswith("htdemucs"):
         sources = SIX_SOURCES if variant == "htdemucs_6s" else SOURCES
-        model: Any = HTDemucs(sources=sources, **HYBRID_TRANSFORMER)
+        model = HTDemucs(sources=sources, **HYBRID_TRANSFORMER)
     elif index % 2:
         model = HDemucs(sources=SOURCES, **HYBRID)
     else:
@@ -74,8 +82,8 @@ def _model(variant: str, index: int) -> Any:
     return model
 
 
-def _randomize(model: Any, seed: int) -> None:
-    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+def _randomize(model: "nn.Module", seed: int) -> None:
+    """Draw every matrix from a separate generator, since other threads may draw from torch's own."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -86,8 +94,8 @@ def _randomize(model: Any, seed: int) -> None:
             parameter.zero_()
 
 
-def _packaged(model: Any) -> bytes:
-    """The file, as demucs writes it: how to make the model, and its weights in half precision."""
+def _serialize(model: "DemucsModel") -> bytes:
+    """Return a checkpoint for `demucs.states.load_model`: class, arguments and half-precision state."""
     import torch
 
     from demucs.states import get_state

@@ -1,9 +1,8 @@
-"""The few functions of libespeak-ng that speaking needs, bound with ctypes.
+"""A ctypes binding of the functions of libespeak-ng that speech needs, which is also a program: see `main`.
 
-Run as a program it speaks one text and ends: see `main`. The library keeps its state in C globals and a
-few texts crash it, so speech is always made that way, in a process of its own (`deployments.models.
-espeak_process`); listing the voices is safe anywhere. Standard library only, so that a process starts in
-milliseconds.
+The library keeps its state in C globals and a few texts crash it, so the server only uses it in separate
+processes, which run this file: see `deployments.models.espeak.process`. The file imports nothing but the
+standard library, so that a process starts in milliseconds.
 """
 
 import ctypes
@@ -17,19 +16,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 HEADER = struct.Struct("<fI")
-"""Before each chunk on standard output: how far through the text it reaches, 0..1, and its bytes."""
+"""Precedes each chunk on standard output: the fraction of the text that is spoken, 0..1, and the chunk's size
+in bytes."""
 
 OnChunk: TypeAlias = Callable[[bytes, float], None]
-"""Takes 16-bit samples, and how far through the text they reach, 0..1."""
+"""Receives mono 16-bit samples, and the fraction of the text that is spoken, 0..1."""
 
-CPU_SECONDS = 600
-"""A process that loops for ever is ended by the system after this; an hour of speech takes some 10 s."""
+MAX_CPU_SECONDS = 600
+"""The system kills a process after this, in case it loops forever; an hour of speech takes about 10 s."""
 
 # From espeak-ng/speak_lib.h.
 _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "range": 4, "word_gap": 7}
 _GENDERS = {1: "male", 2: "female"}
 _SYNCHRONOUS = 2
-_DO_NOT_EXIT = 0x8000  # else the library ends the process where its data is missing
+_DO_NOT_EXIT = 0x8000  # otherwise the library exits the process if its data is missing
 _UTF8 = 1  # alone: neither SSML (0x10) nor phonemes in [[brackets]] (0x100) are interpreted
 _BY_CHARACTER = 1
 _CHUNK_MS = 200
@@ -72,20 +72,21 @@ _Callback = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True, slots=True)
 class EspeakVoice:
-    """A voice file of the library: ``path`` is what it is opened by, such as ``"gmw/en-US"``."""
+    """A voice file of the library."""
 
     path: str
+    """Relative to the folder of voices, such as ``"gmw/en-US"``; the library opens the voice by it."""
     name: str
     language: str
     gender: str | None
 
     @property
     def id(self) -> str:
-        """The last part of the path in lower case, such as ``"en-us"``; unique."""
+        """The last part of the path in lower case, such as ``"en-us"``. It is unique."""
         return self.path.rpartition("/")[2].lower()
 
     def is_complete(self, data: Path) -> bool:
-        """Whether its dictionary is there as well; without one it is silent."""
+        """Report whether the voice's dictionary exists; without one it is silent."""
         lines = (data / "lang" / self.path).read_text("utf-8").splitlines()
         named = [line.split()[1] for line in lines if line.startswith("dictionary ")]
         dictionary = named[0] if named else self.language.partition("-")[0]
@@ -93,14 +94,14 @@ class EspeakVoice:
 
 
 class Espeak:
-    """libespeak-ng, started. One in a process, used by one thread at a time.
+    """The initialized library; at most one per process, used by one thread at a time.
 
     Args:
         library: path of the shared library.
         data: path of the folder ``espeak-ng-data``.
 
     Raises:
-        OSError: it does not load, or does not start with that data.
+        OSError: the library cannot be loaded, or does not start with this data.
     """
 
     def __init__(self, library: str, data: str) -> None:
@@ -114,40 +115,40 @@ class Espeak:
             raise OSError(f"espeak-ng does not start with its data in {data}")
 
     def voices(self) -> list[EspeakVoice]:
-        """Every voice that can speak, by id."""
+        """Return all complete voices, sorted by id."""
         found = [_read_voice(voice) for voice in _until_null(self._library.espeak_ListVoices(None))]
         return sorted((voice for voice in found if voice.is_complete(self._data)), key=lambda v: v.id)
 
     def speak(self, text: str, voice_path: str, parameters: Mapping[str, int], on_chunk: OnChunk) -> None:
-        """Speak ``text``, handing each chunk of mono samples at `sample_rate` to ``on_chunk``.
+        """Speak ``text``, passing each chunk of mono samples at `sample_rate` to ``on_chunk``.
 
-        What ``on_chunk`` raises ends the speech at once and is raised from here.
+        An exception of ``on_chunk`` ends the speech at once and is raised again here.
 
         Raises:
-            OSError: the library does not know the voice, or gives up.
+            OSError: the library cannot open the voice, or fails to speak.
         """
-        listener = _Listener(len(text), on_chunk)
-        callback = _Callback(listener)  # held here: the library does not keep it alive
+        receiver = _ChunkReceiver(len(text), on_chunk)
+        callback = _Callback(receiver)  # referenced here, since the library does not keep it alive
         self._library.espeak_SetSynthCallback(callback)
         self._set_up(voice_path, parameters)
         content = text.encode() + b"\0"
         status = self._library.espeak_Synth(
             content, ctypes.c_size_t(len(content)), 0, _BY_CHARACTER, 0, _UTF8, None, None
         )
-        if listener.error is not None:
-            raise listener.error
+        if receiver.error is not None:
+            raise receiver.error
         if status != 0:
             raise OSError(f"espeak-ng failed to speak (status {status})")
 
     def _set_up(self, voice_path: str, parameters: Mapping[str, int]) -> None:
         if self._library.espeak_SetVoiceByName(voice_path.encode()) != 0:
-            raise OSError(f"espeak-ng does not open its voice {voice_path!r}")
+            raise OSError(f"espeak-ng cannot open its voice {voice_path!r}")
         for name, value in parameters.items():
             self._library.espeak_SetParameter(_PARAMETERS[name], value, 0)
 
 
-class _Listener:
-    """Receives what the library speaks. An exception must not cross C code: it is kept for the caller."""
+class _ChunkReceiver:
+    """The library's callback. An exception must not cross C code, so it is stored for the caller."""
 
     def __init__(self, characters: int, on_chunk: OnChunk) -> None:
         self.error: BaseException | None = None
@@ -156,9 +157,9 @@ class _Listener:
         self._reached = 0
 
     def __call__(self, samples: _Samples, count: int, events: _Events) -> int:
-        """Answer 0 to go on, 1 to end the speech."""
+        """Pass on a chunk; return 0 to continue, 1 to end the speech."""
         try:
-            self._follow(events)
+            self._track_position(events)
             if samples and count > 0:
                 fraction = min(self._reached / self._characters, 1.0)
                 self._on_chunk(ctypes.string_at(samples, 2 * count), fraction)
@@ -166,7 +167,7 @@ class _Listener:
             self.error = error
         return int(self.error is not None)
 
-    def _follow(self, events: _Events) -> None:
+    def _track_position(self, events: _Events) -> None:
         index = 0
         while (event := events[index]).type != 0:
             if event.type in (_WORD, _SENTENCE):
@@ -182,7 +183,7 @@ def _until_null(voices: "ctypes._Pointer[ctypes._Pointer[_Voice]]") -> Iterator[
 
 
 def _read_voice(voice: _Voice) -> EspeakVoice:
-    # Languages are a list of (priority byte, zero-terminated name); the first is the voice's own.
+    # Languages are a list of (priority byte, zero-terminated name); the first one is the voice's main one.
     return EspeakVoice(
         path=voice.identifier.decode(),
         name=voice.name.decode().strip(),
@@ -192,8 +193,8 @@ def _read_voice(voice: _Voice) -> EspeakVoice:
 
 
 def main(library: str, data: str, task: str) -> None:
-    """Do a task: ``voices`` or ``speak``."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    """Run a task: ``voices`` writes the sample rate and the voices as JSON, ``speak`` speaks one text."""
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     engine = Espeak(library, data)
     if task == "voices":
         print(json.dumps({"sample_rate": engine.sample_rate, "voices": [asdict(v) for v in engine.voices()]}))
@@ -202,11 +203,11 @@ def main(library: str, data: str, task: str) -> None:
 
 
 def _speak(engine: Espeak) -> None:
-    """Speak what standard input says, the arguments of `Espeak.speak` as JSON, to standard output."""
+    """Read the arguments of `Espeak.speak`, as JSON, from standard input; write chunks to standard output."""
 
     def write(samples: bytes, fraction: float) -> None:
         sys.stdout.buffer.write(HEADER.pack(fraction, len(samples)) + samples)
-        sys.stdout.buffer.flush()  # each chunk at once: the reader shows progress, and may cancel
+        sys.stdout.buffer.flush()  # the reader reports progress at each chunk, and may cancel
 
     engine.speak(**json.load(sys.stdin), on_chunk=write)
 

@@ -1,4 +1,5 @@
-"""Speech by eSpeak NG: some 140 voices in a hundred languages, no weights, hundreds of times real time."""
+"""Speech by eSpeak NG: about 140 voices in 100 languages, without weights, hundreds of times faster than real
+time."""
 
 import importlib.util
 import unicodedata
@@ -10,212 +11,191 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from audiograph.errors import InternalError, InvalidRequest
-from audiograph.schemas import (
-    DialogueRequest,
-    Request,
-    SpeakRequest,
-    TaskName,
-    Turn,
-    Voice,
-)
-from deployments.models.base import (
-    LoadContext,
-    Loaded,
-    Model,
-    Options,
-    Output,
-    RunContext,
-    Samples,
-)
-from deployments.models.espeak.process import Chunk, EspeakProcesses, espeak
-from deployments.models.kit.dialogue import Span, SpokenPart, dialogue_output, spans, speech_output
+from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
+from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
+from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.parameters import Parameters
+from deployments.models.kit.speaking import texts_of, turns_of, unspeakable
+from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
 
-SLOWEST, FASTEST = 80, 450
-"""Words a minute that the library takes."""
+MIN_WORDS_PER_MINUTE = 80
+MAX_WORDS_PER_MINUTE = 450
+"""The library's own range of speeds."""
 
 
 class EspeakParameters(Parameters):
-    """How the voice speaks."""
+    """Parameters of the voice."""
 
     pitch: int = Field(50, ge=0, le=99)
-    range: int = Field(50, ge=0, le=99, description="Of the pitch: 0 is monotone.")
+    range: int = Field(50, ge=0, le=99, description="Range of the pitch: 0 is monotone.")
     volume: int = Field(100, ge=0, le=200)
-    word_gap: int = Field(0, ge=0, le=100, description="An added pause between words, in some 10 ms.")
+    word_gap: int = Field(0, ge=0, le=100, description="Extra pause between words, in units of about 10 ms.")
 
 
 class EspeakOptions(Options):
-    """How speech sounds where a request does not say."""
+    """Options of the model in the configuration."""
 
     voice: str = "en-us"
-    words_per_minute: int = Field(170, ge=SLOWEST, le=FASTEST, description="The pace of speed 1.")
-    max_seconds: float = Field(7200, gt=0, description="The longest recording, which is held in memory.")
+    words_per_minute: int = Field(
+        170, ge=MIN_WORDS_PER_MINUTE, le=MAX_WORDS_PER_MINUTE, description="The pace at speed 1."
+    )
+    max_seconds: float = Field(
+        7200, gt=0, description="Maximum duration of the speech, which is held in memory."
+    )
 
     @field_validator("voice")
     @classmethod
     def _exists(cls, voice: str) -> str:
-        if EspeakSpeech.missing() is None and voice not in espeak().voices:
-            raise ValueError(f"no voice {voice!r}; known: {', '.join(espeak().voices)}")
+        if EspeakSpeech.missing() is None and voice not in installed_espeak().voices:
+            raise ValueError(f"no voice {voice!r}; known: {', '.join(installed_espeak().voices)}")
         return voice
 
 
-class EspeakSpeech(Model[EspeakProcesses]):
-    """``speak`` and ``dialogue`` with eSpeak NG (GPL-3.0, so an optional package). Mono at 22,050 Hz."""
+class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProcesses, SpeechRequest]):
+    """``speak`` and ``dialogue`` with eSpeak NG (GPL-3.0, hence an optional package): mono at 22,050 Hz."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("espeak-ng",)
     default_variant = "espeak-ng"
     needs_weights = False
     options_class = EspeakOptions
-    concurrency = 2  # every run is a process of its own
+    concurrency = 2  # each run is a separate process
 
     options: EspeakOptions
 
     @classmethod
     def missing(cls) -> str | None:
-        """What must be installed."""
+        """Return a sentence about the package espeakng-loader if it is not installed."""
         if importlib.util.find_spec("espeakng_loader") is None:
             return "espeak needs the package espeakng-loader (GPL-3.0): pip install espeakng-loader"
         return None
 
     @classmethod
     def voices(cls) -> list[Voice]:
-        """The library's voices; none where the package is missing. Read once a process."""
+        """Return the library's voices, read once per process; none if the package is not installed."""
         if cls.missing() is not None:
             return []
         return [
             Voice(id=voice.id, name=voice.name, language=voice.language, gender=voice.gender)
-            for voice in espeak().voices.values()
+            for voice in installed_espeak().voices.values()
         ]
 
-    def own_speed(self, speed: float) -> float:
-        """As far as the library's range reaches."""
-        natural = self.options.words_per_minute
-        return min(max(speed, SLOWEST / natural), FASTEST / natural)
+    def native_speed(self, speed: float) -> float:
+        """Clamp a requested speed to the library's range."""
+        normal = self.options.words_per_minute
+        return min(max(speed, MIN_WORDS_PER_MINUTE / normal), MAX_WORDS_PER_MINUTE / normal)
 
-    def check_request(self, request: Request, variant: str) -> None:
-        """Refuse parameters that are unknown or out of range, and text of nothing but blanks.
+    def check_request(self, request: SpeechRequest, variant: str) -> None:
+        """Refuse parameters that are unknown or out of range, and text without anything to speak.
 
         Raises:
-            InvalidRequest: naming the field, its value and what would be right.
+            InvalidRequest: with the field, its value and a valid one.
         """
-        assert isinstance(request, SpeakRequest | DialogueRequest)
         EspeakParameters.checked(request.parameters, "espeak")
-        for field, text in _texts(request).items():
+        for field, text in texts_of(request).items():
             if not any(unicodedata.category(character)[0] in "LMNPS" for character in text):
-                raise _unspeakable(text, field)
+                raise unspeakable(text, field)
 
     def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
-        """Start the library (some 10 ms).
+        """Look up the installed library, which takes about 10 ms.
 
         Raises:
-            ModelUnavailable: it is missing or does not start.
+            ModelUnavailable: the library is not installed or does not start.
         """
-        return Loaded(espeak())
+        return Loaded(installed_espeak())
 
-    def run(
-        self, engine: EspeakProcesses, request: SpeakRequest | DialogueRequest, context: RunContext
-    ) -> Output:
-        """Speak the text, or each turn's, the same way each time. A cancel ends it within 0.2 s.
+    def run(self, engine: EspeakProcesses, request: SpeechRequest, context: RunContext) -> Output:
+        """Speak a text or the turns of a dialogue; equal requests produce equal samples.
+
+        A cancel takes effect within 0.2 s.
 
         Raises:
-            InvalidRequest: the voice finds nothing to say in the text, or it would take more than the
-                option ``max_seconds``, or the library crashed on it.
+            InvalidRequest: the text produces no sound, or more than the option ``max_seconds``, or it crashes
+                the library.
         """
-        if isinstance(request, DialogueRequest):
-            return self._dialogue(engine, request, context)
-        pace = self.options.words_per_minute * self.own_speed(request.speed)
-        parameters = _parameters(request.parameters, round(pace))
-        turn = Turn(text=request.text, voice=request.voice)
-        part = self._spoken(engine, turn, parameters, self.options.max_seconds, Span(context))
-        return speech_output(part, engine.sample_rate, request.format, _notes([request.text], request.seed))
-
-    def _dialogue(self, engine: EspeakProcesses, request: DialogueRequest, context: RunContext) -> Output:
-        parameters = _parameters(request.parameters, self.options.words_per_minute)
+        turns = turns_of(request)
+        parameters = _parameters(request.parameters, self._words_per_minute(request))
         parts: list[SpokenPart] = []
-        left = self.options.max_seconds
-        for turn, span in zip(request.turns, spans(context, len(request.turns)), strict=True):
-            parts.append(self._spoken(engine, turn, parameters, left, span))
-            left -= len(parts[-1].samples) / engine.sample_rate
-        notes = _notes([turn.text for turn in request.turns], request.seed)
-        return dialogue_output(parts, engine.sample_rate, request.format, notes)
+        remaining = self.options.max_seconds
+        for turn, progress in zip(turns, progress_slices(context, len(turns)), strict=True):
+            parts.append(self._speak(engine, turn, parameters, remaining, progress))
+            remaining -= len(parts[-1].samples) / engine.sample_rate
+        return spoken_output(request, parts, engine.sample_rate, _notes(turns, request.seed))
 
-    def _spoken(
+    def _words_per_minute(self, request: SpeechRequest) -> int:
+        speed = request.speed if isinstance(request, SpeakRequest) else 1.0
+        return round(self.options.words_per_minute * self.native_speed(speed))
+
+    def _speak(
         self,
         engine: EspeakProcesses,
         turn: Turn,
         parameters: Mapping[str, int],
         max_seconds: float,
-        span: Span,
+        progress: ProgressSlice,
     ) -> SpokenPart:
-        voice = _known(engine, turn.voice or self.options.voice)
-        speech = engine.speak(_clean(turn.text), voice=voice, parameters=parameters, check=span.check)
+        voice = _checked_voice(engine, turn.voice or self.options.voice)
+        speech = engine.speak(
+            _without_control_characters(turn.text), voice=voice, parameters=parameters, check=progress.check
+        )
         with closing(speech):
-            samples = _record(speech, engine.sample_rate, max_seconds, span)
+            samples = _collect(speech, engine.sample_rate, max_seconds, progress)
         if parameters["volume"] > 0 and not samples.any():
-            raise _unspeakable(turn.text, "text")
+            raise unspeakable(turn.text, "text")
         return SpokenPart(voice, turn.text, samples)
 
     def check_engine(self, engine: EspeakProcesses) -> None:
-        """Speak a word."""
+        """Test that a word can be spoken and is not silent."""
         parameters = _parameters({}, self.options.words_per_minute)
         word = engine.speak("one", voice=self.options.voice, parameters=parameters, check=lambda: None)
         if not any(any(chunk.samples) for chunk in word):
             raise InternalError("espeak-ng is silent")
 
 
-def _record(speech: Iterable[Chunk], sample_rate: int, max_seconds: float, span: Span) -> Samples:
-    """Collect chunks, reporting progress, into float32 ``[frames]`` within -1..1."""
-    recording = bytearray()
+def _collect(
+    speech: Iterable[Chunk], sample_rate: int, max_seconds: float, progress: ProgressSlice
+) -> Samples:
+    """Collect chunks as float32 ``[frames]`` within -1..1, and report progress."""
+    content = bytearray()
     for chunk, fraction in speech:
-        recording += chunk
-        span.progress(fraction)
-        if len(recording) > 2 * sample_rate * max_seconds:
+        content += chunk
+        progress.report(fraction)
+        if len(content) > 2 * sample_rate * max_seconds:
             raise InvalidRequest(
                 f"text takes more than {max_seconds:.0f} s to speak: that was reached {fraction:.0%} of the "
-                "way through; speak it in parts",
+                "way through; split it into several requests",
                 field="text",
             )
-    samples: Samples = np.frombuffer(recording, "<i2").astype(np.float32)
+    samples: Samples = np.frombuffer(content, "<i2").astype(np.float32)
     samples /= 32768
     return samples
 
 
-def _known(engine: EspeakProcesses, voice: str) -> str:
+def _checked_voice(engine: EspeakProcesses, voice: str) -> str:
     if voice not in engine.voices:
         raise InvalidRequest(f"no voice {voice!r}; known: {', '.join(engine.voices)}", field="voice")
     return voice
 
 
 def _parameters(given: Mapping[str, Any], words_per_minute: int) -> dict[str, int]:
-    """As the library takes them."""
+    """Return the library's parameters: checked, complete, and with the rate."""
     return EspeakParameters.checked(given, "espeak").model_dump() | {"rate": words_per_minute}
 
 
-def _texts(request: SpeakRequest | DialogueRequest) -> dict[str, str]:
-    """What is to be said, by field."""
-    if isinstance(request, SpeakRequest):
-        return {"text": request.text}
-    return {f"turns.{index}.text": turn.text for index, turn in enumerate(request.turns)}
-
-
-def _notes(texts: Iterable[str], seed: int | None) -> list[str]:
+def _notes(turns: Iterable[Turn], seed: int | None) -> list[str]:
     notes = []
-    if any(_clean(text) != text for text in texts):
+    if any(_without_control_characters(turn.text) != turn.text for turn in turns):
         notes.append("control characters in text were left out")
     if seed is not None:
         notes.append("seed has no effect: the same request is always spoken the same way")
     return notes
 
 
-def _clean(text: str) -> str:
-    """Control characters become blanks: the library would take some as commands, and NUL as the end."""
+def _without_control_characters(text: str) -> str:
+    """Replace control characters by spaces: some are commands of the library, and NUL ends the text."""
     return "".join(" " if _is_control(character) else character for character in text)
 
 
 def _is_control(character: str) -> bool:
     return character not in "\t\n\r" and unicodedata.category(character) in ("Cc", "Cs")
-
-
-def _unspeakable(text: str, field: str) -> InvalidRequest:
-    return InvalidRequest(f"{field} has nothing that can be spoken: {text[:40]!r}", field=field)

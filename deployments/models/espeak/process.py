@@ -1,6 +1,6 @@
-"""Speech of eSpeak NG made in a process of its own: a text that crashes the library harms no one else.
+"""Speech of eSpeak NG, one process per text: a text that crashes the library affects no other request.
 
-Each text starts the library afresh, so the same text, voice and parameters give the same samples.
+Each process initializes the library, so that equal text, voice and parameters produce equal samples.
 """
 
 import json
@@ -20,23 +20,28 @@ from deployments.models.espeak import library as espeak_library
 from deployments.models.espeak.library import HEADER, EspeakVoice
 
 _START_SECONDS = 30.0
-_LOOK_SECONDS = 0.2  # how often a silent process is left to look for a cancel
+_CHECK_SECONDS = 0.2  # while a process is silent, a cancel is checked for this often
 
 
 class Chunk(NamedTuple):
-    """Mono 16-bit samples, and how far through the text they reach, 0..1."""
+    """A part of a speech."""
 
     samples: bytes
+    """Mono, 16-bit, little-endian."""
     fraction: float
+    """The fraction of the text that is spoken, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
 class EspeakProcesses:
-    """Where the library lies, and what it can do; take it from `espeak`."""
+    """Starts processes that speak; see `installed_espeak`."""
 
     library: str
+    """Path of the shared library."""
     data: str
+    """Path of the folder ``espeak-ng-data``."""
     sample_rate: int
+    """Hz."""
     voices: Mapping[str, EspeakVoice]
     """By id, such as ``"en-us"``."""
 
@@ -48,17 +53,21 @@ class EspeakProcesses:
         parameters: Mapping[str, int],
         check: Callable[[], None],
     ) -> Generator[Chunk, None, None]:
-        """Speak ``text``, yielding chunks as they are made. Closing the iterator ends the process.
+        """Speak a text, yielding chunks as soon as they are spoken. Closing the generator kills the process.
 
-        ``check`` is called while waiting, and may raise.
+        Args:
+            text: without control characters.
+            voice: id of one of `voices`.
+            parameters: of the library: rate, volume, pitch, range and word_gap.
+            check: called while waiting for a chunk; may raise to end the speech.
 
         Raises:
             InvalidRequest: the library crashed on this text.
-            InternalError: it failed in any other way.
+            InternalError: the process failed for another reason.
         """
         path = self.voices[voice].path
         call = {"text": text, "voice_path": path, "parameters": dict(parameters)}
-        with tempfile.TemporaryFile() as complaints, self._start(complaints) as process:
+        with tempfile.TemporaryFile() as stderr, self._start(stderr) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
@@ -68,21 +77,21 @@ class EspeakProcesses:
             except BaseException:
                 process.kill()
                 raise
-            _judge(process.wait(), complaints)
+            _check_status(process.wait(), stderr)
 
-    def _start(self, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         program = [*_program(self.library, self.data), "speak"]
-        return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
+        return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
 
 
 def _program(library: str, data: str) -> list[str]:
-    # -I -S: neither this process's environment nor installed packages are needed; it starts in 20 ms.
+    # -I -S: without environment variables and installed packages, Python starts in 20 ms.
     return [sys.executable, "-I", "-S", str(espeak_library.__file__), library, data]
 
 
 @cache
-def espeak() -> EspeakProcesses:
-    """Look for the library once in this process.
+def installed_espeak() -> EspeakProcesses:
+    """Return the installed library. It is looked up once per process.
 
     Raises:
         ModelUnavailable: the package espeakng-loader is missing or does not work on this machine.
@@ -91,25 +100,28 @@ def espeak() -> EspeakProcesses:
         import espeakng_loader
 
         library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
-        told = _ask_for_voices(library, data)
+        description = _describe(library, data)
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         raise ModelUnavailable(f"espeak-ng cannot be loaded: {error}") from error
-    voices = [EspeakVoice(**voice) for voice in told["voices"]]
-    return EspeakProcesses(library, data, told["sample_rate"], {voice.id: voice for voice in voices})
+    voices = [EspeakVoice(**voice) for voice in description["voices"]]
+    return EspeakProcesses(library, data, description["sample_rate"], {voice.id: voice for voice in voices})
 
 
-def _ask_for_voices(library: str, data: str) -> dict[str, Any]:
-    """The sample rate and the voices. In a process as well: requests are checked in many threads at once."""
+def _describe(library: str, data: str) -> dict[str, Any]:
+    """Return the library's sample rate and voices.
+
+    This runs in a process as well, since many threads may check requests at the same time.
+    """
     program = [*_program(library, data), "voices"]
     done = subprocess.run(program, capture_output=True, timeout=_START_SECONDS, check=True)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    description: dict[str, Any] = json.loads(done.stdout)
+    return description
 
 
 def _chunks(pipe: IO[bytes], check: Callable[[], None]) -> Iterator[Chunk]:
     buffer = bytearray()
-    for arrived in _arriving(pipe, check):
-        buffer += arrived
+    for content in _contents(pipe, check):
+        buffer += content
         while len(buffer) >= HEADER.size:
             fraction, size = HEADER.unpack_from(buffer)
             end = HEADER.size + size
@@ -119,11 +131,12 @@ def _chunks(pipe: IO[bytes], check: Callable[[], None]) -> Iterator[Chunk]:
             del buffer[:end]
 
 
-def _arriving(pipe: IO[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+def _contents(pipe: IO[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    """Yield the bytes of a pipe as they arrive, calling ``check`` while there are none."""
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            if not selector.select(_LOOK_SECONDS):
+            if not selector.select(_CHECK_SECONDS):
                 check()
             elif content := os.read(pipe.fileno(), 1 << 16):
                 yield content
@@ -131,12 +144,12 @@ def _arriving(pipe: IO[bytes], check: Callable[[], None]) -> Iterator[bytes]:
                 return
 
 
-def _judge(status: int, complaints: IO[bytes]) -> None:
+def _check_status(status: int, stderr: IO[bytes]) -> None:
     if status < 0:
         name = signal.Signals(-status).name
         raise InvalidRequest(
-            f"espeak-ng broke down on this text ({name}); leave out what is not language", field="text"
+            f"espeak-ng crashed on this text ({name}); remove characters that are not language", field="text"
         )
     if status > 0:
-        complaints.seek(0)
-        raise InternalError(f"espeak-ng failed: {complaints.read()[-500:].decode(errors='replace').strip()}")
+        stderr.seek(0)
+        raise InternalError(f"espeak-ng failed: {stderr.read()[-500:].decode(errors='replace').strip()}")

@@ -1,55 +1,45 @@
-"""Who speaks with Higgs Audio: recorded voices and what they say, or whoever the model comes up with."""
+"""Speakers of Higgs Audio: recorded voices with their transcripts, or a voice that the model chooses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
 from deployments.models.base import RunContext
 from deployments.models.higgs.engine import Reference
 from deployments.models.higgs.text import plain
-from deployments.models.kit.speaking import DEFAULT_VOICE, recorded, voices_of
+from deployments.models.kit.speaking import Speaker, load_voice, speakers_of
+
+HiggsSpeaker = Speaker[Reference | None]
+"""Its reference is None as long as the model may choose the voice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """The voice of a turn."""
-
-    name: str
-    reference: Reference | None
-    """How it sounds; None as long as that is up to the model."""
-
-
-def cast(
+def resolve_speakers(
     turns: Sequence[Turn], transcripts: Mapping[str, str | None], sample_rate: int, context: RunContext
-) -> dict[str | None, Speaker]:
-    """The speakers of a dialogue by what its turns call them.
+) -> dict[str | None, HiggsSpeaker]:
+    """Return the speakers of turns, by the voice that a turn names.
 
     Args:
-        turns: what is spoken.
-        transcripts: what voices say in their recordings, where the request tells it.
-        sample_rate: of the engine.
-        context: knows the recordings.
+        turns: of the request.
+        transcripts: by voice, where the request gives one; it takes precedence over the stored one.
+        sample_rate: of the engine, in Hz.
+        context: loads the recordings.
 
     Raises:
-        NotFound: there is no such voice.
-        InvalidAudio: its recording is too short or too long.
-        InvalidRequest: what is said in it is neither known nor told.
+        NotFound: a recording does not exist any more.
+        InvalidAudio: a recording is too short or too long.
+        InvalidRequest: a voice has no transcript.
     """
-    speakers: dict[str | None, Speaker] = {None: Speaker(DEFAULT_VOICE, None)}
-    for voice in voices_of(turns):
-        speakers[voice] = _speaker(voice, transcripts.get(voice), sample_rate, context)
-    return speakers
 
+    def clone(voice: str) -> HiggsSpeaker:
+        sample = load_voice(voice, "Higgs Audio", sample_rate, context)
+        transcript = plain(transcripts.get(voice) or sample.transcript or "")
+        if not transcript:
+            raise InvalidRequest(
+                f"voice {sample.name!r} has no transcript, which Higgs Audio needs to clone it: give "
+                "parameters.transcription (for a dialogue, parameters.audio_transcriptions), or store the "
+                "voice again with its transcript",
+                field="voice",
+            )
+        return Speaker(sample.name, Reference(sample.samples, transcript))
 
-def _speaker(voice: str, transcript: str | None, sample_rate: int, context: RunContext) -> Speaker:
-    heard = recorded(voice, "Higgs Audio", sample_rate, context)
-    said = plain(transcript or heard.transcript or "")
-    if not said:
-        raise InvalidRequest(
-            f"voice {heard.name!r} has no transcript, which Higgs Audio needs to speak like it: give "
-            "parameters.transcription (for a dialogue, parameters.audio_transcriptions), or store the voice "
-            "again with its transcript",
-            field="voice",
-        )
-    return Speaker(heard.name, Reference(heard.samples, said))
+    return speakers_of(turns, None, clone)

@@ -1,4 +1,4 @@
-"""Filtering a recording in the frequency domain, a few seconds at a time, without a seam."""
+"""Filtering a recording in the frequency domain, in blocks of a few seconds that join without a seam."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,54 +14,54 @@ Spectra = NDArray[np.complex64]
 """``[frames, channels, bins]``."""
 
 OVERLAP = 4
-"""Windows that hear each sample."""
-GROUP = 512
-"""Frames that are filtered at a time: about six seconds of music."""
-_GAIN = 1.5  # what squared Hann windows at a quarter of their length add up to
+"""Windows that cover each sample."""
+BLOCK_FRAMES = 512
+"""Spectra in a block: about six seconds of music."""
+_GAIN = 1.5  # the sum of squared Hann windows that are a quarter of their length apart
 
 
-def filtered(
-    recording: Recording, window: int, reach: int, change: Callable[[Spectra], Spectra]
+def filter_spectra(
+    recording: Recording, window: int, reach: int, transform: Callable[[Spectra], Spectra]
 ) -> Iterator[Samples]:
-    """The recording with its spectra changed, as blocks ``[frames, channels]`` from beginning to end.
+    """Transform a recording's spectra and yield the result as consecutive blocks ``[frames, channels]``.
 
-    The result is the same as if `change` saw all spectra at once, provided that what it makes of one depends
-    on no more than `reach` others before and after it.
+    The result is the same as if `transform` were given all spectra at once, provided that each spectrum it
+    returns depends on at most `reach` spectra before and after it.
 
     Args:
         recording: of any length.
-        window: samples that a spectrum is taken from, a multiple of four.
-        reach: spectra on either side that `change` takes into account.
-        change: from spectra to as many others.
+        window: samples per spectrum, a multiple of four.
+        reach: spectra on either side that `transform` takes into account.
+        transform: returns as many spectra as it is given.
     """
     hop = window // OVERLAP
     hann = np.hanning(window + 1)[:-1].astype(np.float32)
-    before = window - hop  # the first spectrum starts so long before the recording
+    before = window - hop  # samples by which the first window starts before the recording
     count = -(-(recording.frames + before) // hop)
     tail = np.zeros((before, recording.channels), np.float32)
-    for start in range(0, count, GROUP):
-        stop = min(start + GROUP, count)
+    for start in range(0, count, BLOCK_FRAMES):
+        stop = min(start + BLOCK_FRAMES, count)
         first, last = max(0, start - reach), min(count, stop + reach)
-        heard = recording.read(first * hop - before, (last - 1) * hop + hop)
-        spectra = change(_spectra(heard, window, hop, hann))[start - first : stop - first]
-        sound = _overlapped(spectra, window, hop, hann)
-        sound[:before] += tail
-        done, tail = sound[:-before], sound[-before:]
+        samples = recording.read(first * hop - before, (last - 1) * hop + hop)
+        spectra = transform(_stft(samples, window, hop, hann))[start - first : stop - first]
+        block = _inverse_stft(spectra, window, hop, hann)
+        block[:before] += tail
+        done, tail = block[:-before], block[-before:]
         at = start * hop - before
         yield done[max(0, -at) : recording.frames - at]
 
 
-def _spectra(samples: Samples, window: int, hop: int, hann: Samples) -> Spectra:
+def _stft(samples: Samples, window: int, hop: int, hann: Samples) -> Spectra:
     frames = sliding_window_view(samples, window, axis=0)[::hop]
     spectra: Spectra = scipy.fft.rfft(frames * hann)
     return spectra
 
 
-def _overlapped(spectra: Spectra, window: int, hop: int, hann: Samples) -> Samples:
-    """Samples ``[frames, channels]`` from the first spectrum's beginning to the last one's end."""
+def _inverse_stft(spectra: Spectra, window: int, hop: int, hann: Samples) -> Samples:
+    """Overlap-add all windows to samples ``[frames, channels]``, from the first one's start."""
     count, channels, _ = spectra.shape
     frames = (scipy.fft.irfft(spectra, n=window) * (hann / _GAIN)).transpose(0, 2, 1)
-    sound = np.zeros(((count - 1) * hop + window, channels), np.float32)
-    for at in range(0, window, hop):  # each quarter of all windows lies seamlessly side by side
-        sound[at : at + count * hop] += frames[:, at : at + hop].reshape(count * hop, channels)
-    return sound
+    samples = np.zeros(((count - 1) * hop + window, channels), np.float32)
+    for at in range(0, window, hop):  # the same quarter of consecutive windows is contiguous
+        samples[at : at + count * hop] += frames[:, at : at + hop].reshape(count * hop, channels)
+    return samples

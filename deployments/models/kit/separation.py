@@ -7,7 +7,7 @@ import numpy as np
 
 from audiograph.errors import InvalidAudio, InvalidRequest
 from audiograph.schemas import SeparateRequest, SeparateResult
-from deployments.audio.downmix import stereo
+from deployments.audio.downmix import to_stereo
 from deployments.audio.recording import Recording
 from deployments.audio.resample import Resampler
 from deployments.models.base import AudioOutput, Output, RunContext, Samples
@@ -52,7 +52,7 @@ def decode_mixture(context: RunContext, file_id: str, sample_rate: int | None = 
         frames = 0
         for block in source.blocks:
             context.progress(0.0, "decoding")
-            recording.append(resampler(stereo(block)))
+            recording.append(resampler(to_stereo(block)))
             frames += len(block)
         recording.append(resampler.finish())
         if not recording.frames:

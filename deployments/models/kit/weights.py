@@ -37,11 +37,11 @@ _answers: dict[str, tuple[bool, float]] = {}
 """By URL: whether it was reached, and when that was found out (seconds since the epoch)."""
 
 
-class Unfetched(Exception):
+class DownloadFailed(Exception):
     """Why a published file could not be had, as a clause."""
 
 
-def by_policy(
+def load_by_policy(
     context: LoadContext, pretrained: Callable[[], Engine], tiny: Callable[[], Engine]
 ) -> Loaded[Engine]:
     """An engine with published weights, or with tiny random ones, as the context's policy says.
@@ -85,10 +85,10 @@ def fetch(url: str, target: Path, is_whole: Callable[[Path], bool], work_dir: Pa
         work_dir: where it is remembered whether the hub can be reached.
 
     Raises:
-        Unfetched: the hub cannot be reached, or the download failed.
+        DownloadFailed: the hub cannot be reached, or the download failed.
     """
     if not hub_reachable(urljoin(url, "/"), work_dir):  # the same answer for every file
-        raise Unfetched("the server that publishes it cannot be reached")
+        raise DownloadFailed("the server that publishes it cannot be reached")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -96,14 +96,14 @@ def fetch(url: str, target: Path, is_whole: Callable[[Path], bool], work_dir: Pa
             with urlopen(url, timeout=SILENCE_SECONDS) as source, part.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
             if not is_whole(part):
-                raise Unfetched("its download failed (what came does not have the published SHA-256)")
+                raise DownloadFailed("its download failed (what came does not have the published SHA-256)")
             part.replace(target)
     except (OSError, HTTPException) as error:
-        raise Unfetched(f"its download failed ({error})") from error
+        raise DownloadFailed(f"its download failed ({error})") from error
 
 
 def missing_weights(
-    model: str, variant: str, url: str, places: Sequence[Path], reason: Unfetched
+    model: str, variant: str, url: str, places: Sequence[Path], reason: DownloadFailed
 ) -> WeightsMissing:
     """The error for a published file that is in none of these places; it belongs into the first."""
     looked = " and ".join(f"{path} ({'damaged' if path.exists() else 'not there'})" for path in places)

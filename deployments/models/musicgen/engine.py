@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from deployments.models.base import Samples
-from deployments.models.musicgen.composer import Composer
 from deployments.models.musicgen.decoder import Conditions, Decoder
+from deployments.models.musicgen.generator import Generator
 from deployments.models.musicgen.melody import SAMPLE_RATE as MELODY_RATE
 from deployments.models.musicgen.melody import pitch_classes
 
@@ -35,12 +35,12 @@ class MusicEngine:
         self.tokenizer = tokenizer
         self._device = model.device
 
-    def composer(self, rows: int) -> Composer:
-        """A composer of up to so many pieces at a time."""
+    def generator(self, rows: int) -> Generator:
+        """Build a generator of up to `rows` sequences at a time."""
         decoder = self.model.decoder
         # In stereo the codebooks of left and right alternate, and those of a pair share their delay.
         delays = [codebook // self.channels for codebook in range(decoder.num_codebooks)]
-        return Composer(Decoder(decoder, rows), delays, padding=int(decoder.config.vocab_size))
+        return Generator(Decoder(decoder, rows), delays, padding=int(decoder.config.vocab_size))
 
     def text_tokens(self, text: str) -> list[int]:
         """The tokens of a text, however many."""

@@ -1,4 +1,4 @@
-"""The key, pitches and chroma of a recording, by signal processing alone."""
+"""Key, pitches and chroma of a recording, by signal processing alone."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ from deployments.models.pitch_analysis.chroma import (
     SAMPLE_RATE,
     Array,
     BasicChroma,
-    ChromaMaker,
+    ChromaExtractor,
     EnhancedChroma,
     LibrosaChroma,
     blocks,
@@ -39,29 +39,29 @@ from deployments.models.pitch_analysis.key_profiles import (
     KRUMHANSL_KESSLER,
     PITCHES,
     KeyEstimate,
-    Templates,
+    Profiles,
     contrast,
     estimate_key,
 )
 from deployments.models.pitch_analysis.picture import draw_chroma
 
-_SILENCE = 1e-4  # of full scale: -80 dB
-_DOMINANT = 0.5  # of the strongest pitch class
+_SILENCE = 1e-4  # -80 dB relative to full scale
+_DOMINANT = 0.5  # relative to the strongest pitch class
 _SHORT_SECONDS = 1.0
-_END_FRAMES = 20  # the first and last two seconds, or less of a short recording
+_MAX_END_FRAMES = 20  # two seconds
 _END_FRACTION = 0.12
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A variant: how it hears chroma, and what it makes of it."""
+    """A variant: its extractor of chroma, and its settings for the estimation of the key."""
 
     name: str
-    listen: Callable[[Samples], ChromaMaker]
-    profiles: tuple[Templates, ...] = (KRUMHANSL_KESSLER,)
-    hears_ends: bool = False
-    atonal: float = 0.3
-    """The contrast of mean chroma that all music exceeds, and noise and speech do not."""
+    extractor: Callable[[Samples], ChromaExtractor]
+    profiles: tuple[Profiles, ...] = (KRUMHANSL_KESSLER,)
+    uses_ends: bool = False
+    min_contrast: float = 0.3
+    """Contrast of the mean chroma that music exceeds, but noise and speech do not."""
 
 
 METHODS = {
@@ -71,21 +71,22 @@ METHODS = {
             "enhanced_chroma",
             EnhancedChroma,
             profiles=(KRUMHANSL_KESSLER, ALBRECHT_SHANAHAN),
-            hears_ends=True,
+            uses_ends=True,
         ),
         Method("basic_chroma", lambda samples: BasicChroma()),
-        Method("librosa_chroma", LibrosaChroma, atonal=0.2),
+        Method("librosa_chroma", LibrosaChroma, min_contrast=0.2),
     )
 }
 
 
-class PitchAnalysis(Model[Method]):
+class PitchAnalysis(Model[Method, AnalyzePitchRequest]):
     """``analyze_pitch`` by chroma and key profiles.
 
-    ``confidence`` says how likely the key is the right one. For ``enhanced_chroma`` that was measured on
-    hundreds of synthetic songs: of those with about 0.5, half were right; with about 0.7, eight in ten; over
-    0.8, nearly all. Keys of the same notes (C major, A minor) share it in doubtful cases, and sound without
-    pitch, such as noise, gets next to none. Candidates are in the order of likelihood.
+    ``confidence`` estimates the probability that the key is correct. It was measured for ``enhanced_chroma``
+    on hundreds of synthetic songs: with a confidence of about 0.5, half of the keys were correct; with about
+    0.7, eight in ten; above 0.8, nearly all. In doubtful cases keys of the same notes, such as C major and
+    A minor, share the confidence. Sound without pitch, such as noise, has almost none. Candidates are sorted
+    by likelihood.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("analyze_pitch",)
@@ -94,7 +95,7 @@ class PitchAnalysis(Model[Method]):
     needs_weights = False
 
     def load(self, variant: str, context: LoadContext) -> Loaded[Method]:
-        """Nothing to load, but for ``librosa_chroma``: its code is compiled at first, which takes a while."""
+        """Return the method. For ``librosa_chroma``, compile librosa's functions first, which takes a while."""
         if variant == "librosa_chroma":
             _compile_librosa(context.work_dir / "numba")
         return Loaded(METHODS[variant])
@@ -103,22 +104,23 @@ class PitchAnalysis(Model[Method]):
         """Analyze the whole recording, a minute at a time.
 
         Raises:
-            InvalidAudio: there is no pitch to be heard: the recording is empty or silent.
+            NotFound: the file does not exist any more.
+            InvalidAudio: the file cannot be decoded, or is empty, silent or without any pitch.
         """
         context.progress(0.0, "decoding")
         samples, _ = context.audio(request.file, sample_rate=SAMPLE_RATE, mono=True)
         _refuse_silence(samples)
         context.progress(0.1, "listening")
-        maker = engine.listen(samples)
-        chroma = _even_out(_chroma(maker, samples, context))
+        extractor = engine.extractor(samples)
+        chroma = _normalize(_chroma(extractor, samples, context))
         mean = chroma.mean(axis=1)
         context.progress(0.9, "drawing")
-        ends = _ends(chroma) if engine.hears_ends else ()
+        ends = _ends(chroma) if engine.uses_ends else ()
         duration = len(samples) / SAMPLE_RATE
         trust = min(1.0, duration / _SHORT_SECONDS)
         estimate = estimate_key(mean, engine.profiles, ends=ends, trust=trust)
-        notes = _notes(contrast(mean) < engine.atonal, duration)
-        result = _result(estimate, mean, maker.tuning, duration, notes)
+        notes = _notes(contrast(mean) < engine.min_contrast, duration)
+        result = _result(estimate, mean, extractor.tuning, duration, notes)
         name = f"pitch_analysis_{engine.name}"
         files = (
             FileOutput(f"{name}.json", _json(result, chroma), "application/json"),
@@ -135,39 +137,40 @@ def _refuse_silence(samples: Samples) -> None:
         raise InvalidAudio("no pitched sound: the file is silent", field="file")
 
 
-def _chroma(maker: ChromaMaker, samples: Samples, context: RunContext) -> Array:
-    """Chroma ``[12, frames]`` of the whole recording."""
+def _chroma(extractor: ChromaExtractor, samples: Samples, context: RunContext) -> Array:
+    """Return the chroma ``[12, frames]`` of the whole recording, and report progress."""
     parts = []
     total = frame_count(samples)
     for block in blocks(samples):
-        parts.append(maker(block))
+        parts.append(extractor(block))
         context.progress(0.1 + 0.8 * min(len(parts) * BLOCK_FRAMES / total, 1.0), "listening")
     return np.concatenate(parts, axis=1)
 
 
-def _even_out(chroma: Array) -> Array:
-    """Give loud and soft frames the same say, but nearly silent ones less; the largest value is 1.
+def _normalize(chroma: Array) -> Array:
+    """Normalize chroma ``[12, frames]`` so that loud and soft frames, but not nearly silent ones, count alike.
+
+    The largest value is 1.
 
     Raises:
-        InvalidAudio: nothing is left of it, as of a hum below all notes.
+        InvalidAudio: the chroma is zero, as that of a hum below the lowest note.
     """
     level = np.linalg.norm(chroma, axis=0)
     if not level.any():
         raise InvalidAudio("no pitched sound was found in the file", field="file")
-    even: Array = chroma / (level + 0.1 * np.percentile(level, 95) + 1e-12)
-    even /= even.max()
-    return even
+    normalized: Array = chroma / (level + 0.1 * np.percentile(level, 95) + 1e-12)
+    normalized /= normalized.max()
+    return normalized
 
 
 def _ends(chroma: Array) -> tuple[Array, Array]:
-    """Mean chroma of the first and last sounds."""
+    """Return the mean chroma ``[12]`` of the first and the last sounds: two seconds, or less if it is short."""
     level = chroma.sum(axis=0)
     sounding = np.flatnonzero(level > 0.2 * np.percentile(level, 95))
-    frames = max(3, min(int(chroma.shape[1] * _END_FRACTION), _END_FRAMES))
+    frames = max(3, min(int(chroma.shape[1] * _END_FRACTION), _MAX_END_FRAMES))
     first, last = sounding[0], sounding[-1] + 1
-    return chroma[:, first : first + frames].mean(axis=1), chroma[:, max(last - frames, 0) : last].mean(
-        axis=1
-    )
+    beginning, end = chroma[:, first : first + frames], chroma[:, max(last - frames, 0) : last]
+    return beginning.mean(axis=1), end.mean(axis=1)
 
 
 def _result(
@@ -191,12 +194,12 @@ def _notes(atonal: bool, duration: float) -> list[str]:
     if atonal:
         notes.append("hardly any pitched sound was found: the key is a guess")
     if duration < _SHORT_SECONDS:
-        notes.append(f"the file is very short for a key: {duration:.2f} s")
+        notes.append(f"the file is very short for estimating a key: {duration:.2f} s")
     return notes
 
 
 def _json(result: PitchResult, chroma: Array) -> bytes:
-    """The result, and the chroma over time: a list of twelve values a frame."""
+    """Return the result and the chroma over time, a list of twelve values per frame, as JSON."""
     frames = [[round(value, 3) for value in frame] for frame in chroma.T.tolist()]
     over_time = {"sample_rate": SAMPLE_RATE, "hop": HOP, "pitches": PITCHES, "frames": frames}
     return json.dumps(result.model_dump() | {"chroma": over_time}).encode()
@@ -207,13 +210,13 @@ def _title(estimate: KeyEstimate) -> str:
 
 
 def _compile_librosa(folder: Path) -> None:
-    """Let numba compile what librosa needs into a folder of ours, one process at a time.
+    """Compile librosa's numba functions into a cache folder, one process at a time.
 
-    Two that compile at once can leave a cache that crashes every process after them
+    Two processes that compile at the same time can leave a cache that crashes every later process
     (https://github.com/numba/numba/issues/10128).
     """
     with _locked(folder):
-        # It compiles in a fourth less time, and costs a tenth of the time of listening, at most.
+        # Saves a fourth of the time to compile, and costs at most a tenth of the time to compute chroma.
         os.environ.setdefault("NUMBA_OPT", "1")
         import numba
 
@@ -227,5 +230,5 @@ def _compile_librosa(folder: Path) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when closed, also by a process that dies
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, even if the process dies
         yield

@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from audiograph.errors import InvalidRequest
-from audiograph.schemas import Request, TaskName, TranscribeRequest
-from deployments.models.base import Intake, LoadContext, Loaded, Model, Options
-from deployments.models.kit.weights import by_policy
+from audiograph.schemas import TaskName, TranscribeRequest
+from deployments.models.base import ContinuousModel, Intake, LoadContext, Loaded, Options
+from deployments.models.kit.weights import load_by_policy
 from deployments.models.whisper.languages import LANGUAGES, language_code
-from deployments.models.whisper.scheduler import Flight
+from deployments.models.whisper.scheduler import Scheduler
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.weights import pretrained_checkpoint
 
-ROWS_ON_CPU, ROWS_ON_GPU = 8, 16
-ENCODED_ON_GPU = 8
-"""Windows in the decoder, and in the encoder; a CPU gains nothing by more than one in the latter."""
+MAX_ROWS_ON_CPU, MAX_ROWS_ON_GPU = 8, 16
+"""Windows in the decoder, unless the options say otherwise."""
+MAX_ENCODED_ON_GPU = 8
+"""Windows in one pass of the encoder; a CPU is not faster with more than one."""
 
 KNOWS_CANTONESE = frozenset({"large-v3", "turbo"})
 CONTROL_TOKEN = re.compile(r"<\|.*?\|>")
@@ -31,7 +32,7 @@ class WhisperOptions(Options):
     )
 
 
-class Whisper(Model[Any]):
+class Whisper(ContinuousModel[Any, TranscribeRequest]):
     """``transcribe`` with OpenAI's Whisper; the engine is a `whisper.model.Whisper`."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("transcribe",)
@@ -48,9 +49,8 @@ class Whisper(Model[Any]):
             return "The package openai-whisper is not installed."
         return None
 
-    def check_request(self, request: Request, variant: str) -> None:
+    def check_request(self, request: TranscribeRequest, variant: str) -> None:
         """Refuse unknown languages, what a variant was not trained for, and control tokens in the prompt."""
-        assert isinstance(request, TranscribeRequest)
         if request.language is not None:
             _check_language(request.language, variant)
         if request.translate and variant == "turbo":
@@ -66,20 +66,24 @@ class Whisper(Model[Any]):
 
     def load(self, variant: str, context: LoadContext) -> Loaded[Any]:
         """Load the published checkpoint, or a tiny random one, as the policy says."""
-        return by_policy(
+        return load_by_policy(
             context, lambda: _load_pretrained(variant, context), lambda: _load_tiny(variant, context)
         )
 
-    def run_in_flight(self, engine: Any, intake: Intake) -> None:
-        """Transcribe what comes, windows of all requests together.
+    def run_continuous(self, engine: Any, intake: Intake[TranscribeRequest]) -> None:
+        """Transcribe the windows of all requests together.
 
-        Unlike `whisper.transcribe`, no window knows the text of the one before it, and the prompt goes before
-        each: so windows of one recording can be decoded at once. Where they are cut, see `whisper_windows`.
-        A language that is not given is detected from the first window.
+        Unlike in `whisper.transcribe`, no window is conditioned on the text of the one before it, and the
+        prompt precedes every window. So windows of one recording can be decoded at the same time. A language
+        that is not given is detected from the first window.
         """
+        import torch
+
         on_gpu = engine.device.type == "cuda"
-        rows = self.options.batch_size or (ROWS_ON_GPU if on_gpu else ROWS_ON_CPU)
-        Flight(engine, intake, rows=rows, encoded_at_once=ENCODED_ON_GPU if on_gpu else 1).run()
+        max_rows = self.options.batch_size or (MAX_ROWS_ON_GPU if on_gpu else MAX_ROWS_ON_CPU)
+        max_encoded = MAX_ENCODED_ON_GPU if on_gpu else 1
+        with torch.inference_mode():
+            Scheduler(engine, intake, max_rows=max_rows, max_encoded=max_encoded).run()
 
     def check_engine(self, engine: Any) -> None:
         """One decoder step over a single frame of audio features."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from deployments.models.whisper.timing import Part, add_words, parts_of
 from deployments.models.whisper.token_rules import MAX_TOKENS, Text
-from deployments.models.whisper.transcription import Job
+from deployments.models.whisper.transcription import Transcription
 from deployments.models.whisper.windows import FRAMES_PER_SECOND, Window
 
 MOST_COMPRESSION, LEAST_LOGPROB, MOST_NO_SPEECH = 2.4, -1.0, 0.6
@@ -13,15 +13,15 @@ window that probably holds no speech, and whose text is improbable, is left out.
 
 
 class Row:
-    """A window of a job in the decoder.
+    """A window of a transcription in the decoder.
 
     Args:
-        job: whose it is.
-        window: which of its windows.
+        transcription: the request of the window.
+        window: one of the request's windows.
     """
 
-    def __init__(self, job: Job, window: Window) -> None:
-        self.job = job
+    def __init__(self, transcription: Transcription, window: Window) -> None:
+        self.transcription = transcription
         self.window = window
         self.features: Any = None
         """What the encoder made of it, ``[1500, state]``, where words need it again."""
@@ -31,7 +31,7 @@ class Row:
     @property
     def length(self) -> int:
         """Tokens in its place of the decoder: prompt, start of transcript, text."""
-        return self.job.initial_length + len(self.text.tokens)
+        return self.transcription.initial_length + len(self.text.tokens)
 
     @property
     def frames_done(self) -> float:
@@ -40,7 +40,7 @@ class Row:
 
     def begin(self, device: Any) -> None:
         """Start an empty text, at the first temperature or the next one."""
-        temperature = self.job.temperatures[self._tries]
+        temperature = self.transcription.temperatures[self._tries]
         self._tries += 1
         self.text = Text(temperature, _chances(self.window, self._tries, device) if temperature else None)
 
@@ -49,8 +49,8 @@ class Row:
         from whisper.utils import compression_ratio
 
         text = self.text
-        text.compression_ratio = compression_ratio(self.job.tokenizer.decode(text.tokens).strip())
-        if self._tries == len(self.job.temperatures) or self._is_silence():
+        text.compression_ratio = compression_ratio(self.transcription.tokenizer.decode(text.tokens).strip())
+        if self._tries == len(self.transcription.temperatures) or self._is_silence():
             return False
         return text.compression_ratio > MOST_COMPRESSION or text.avg_logprob < LEAST_LOGPROB
 
@@ -58,9 +58,9 @@ class Row:
         """Sentences of a complete text, and the frame of the recording up to which it heard."""
         if self._is_silence():
             return [], self.window.end
-        parts, heard = parts_of(self.text, self.window, self.job.tokenizer)
-        if self.job.request.word_timestamps:
-            add_words(parts, model, self.job.tokenizer, self.features, self.window)
+        parts, heard = parts_of(self.text, self.window, self.transcription.tokenizer)
+        if self.transcription.request.word_timestamps:
+            add_words(parts, model, self.transcription.tokenizer, self.features, self.window)
             if heard < self.window.end:
                 heard = _end_of_words(parts, self.window) or heard
         return [part for part in parts if part["start"] != part["end"] and part["text"].strip()], heard

@@ -1,136 +1,121 @@
-"""Many requests through one Whisper: windows of all of them share the decoder, each in a row of its own."""
+"""Continuous batching of Whisper: windows of all requests share the decoder, each in a row of its own."""
 
-from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiograph.errors import Canceled
-from deployments.models.base import Intake, Output
+from audiograph.schemas import TranscribeRequest
+from deployments.models.base import Intake, Ticket
+from deployments.models.kit.continuous import ContinuousScheduler
 from deployments.models.whisper.decoder import Decoder
 from deployments.models.whisper.rows import Row
 from deployments.models.whisper.token_rules import TokenRules
-from deployments.models.whisper.transcription import Job
+from deployments.models.whisper.transcription import Transcription
 from deployments.models.whisper.windows import mel_of
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class Flight:
-    """The jobs and rows of one run.
 
-    Free rows are given to the jobs in turn, so that an hour of audio holds up nobody; a job that is canceled
-    gives its rows back within a step, or within a layer of the encoder.
+class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
+    """Assigns the decoder's rows to the windows of all requests.
+
+    Free rows go to the requests in turn, so that an hour of audio does not delay a short recording. A
+    canceled request releases its rows within a step, or within a layer of the encoder.
 
     Args:
-        model: a `whisper.model.Whisper`, used by nobody else meanwhile.
-        intake: where requests come from.
-        rows: the most windows in the decoder.
-        encoded_at_once: the most in the encoder.
+        model: a `whisper.model.Whisper`, used by this scheduler alone meanwhile.
+        intake: the source of requests.
+        max_rows: maximum number of windows in the decoder.
+        max_encoded: maximum number of windows in one pass of the encoder.
     """
 
-    def __init__(self, model: Any, intake: Intake, *, rows: int, encoded_at_once: int) -> None:
+    def __init__(
+        self, model: Any, intake: Intake[TranscribeRequest], *, max_rows: int, max_encoded: int
+    ) -> None:
         from whisper.tokenizer import get_tokenizer
 
+        super().__init__(intake)
         self._model = model
-        self._intake = intake
-        self._most_rows = rows
-        self._encoded_at_once = encoded_at_once
+        self._max_rows = max_rows
+        self._max_encoded = max_encoded
         self._tokenizer = get_tokenizer(True, num_languages=model.num_languages)
         self._rules = TokenRules(self._tokenizer, model.device)
         self._decoder = Decoder(model)
-        self._jobs: deque[Job] = deque()
-        self._rows: list[Row] = []  # in the order of the decoder's
+        self._rows: list[Row] = []  # in the order of the decoder's rows
 
-    def run(self) -> None:
-        """Serve all there is, and all that comes meanwhile."""
-        import torch
+    def admit(self, ticket: Ticket[TranscribeRequest]) -> Transcription:
+        """Admit a request; its recording is decoded when it is its turn."""
+        return Transcription(ticket, self._model)
 
-        with torch.inference_mode():
-            while self._admitted():
-                self._sweep()
-                self._fill()
-                if self._rows:
-                    self._step()
+    def step(self) -> None:
+        """Fill free rows with windows, and decode one token of every row."""
+        self._fill()
+        if self._rows:
+            self._decode()
 
-    def _admitted(self) -> bool:
-        """Whether there is any job, with those that wait outside."""
-        self._jobs.extend(Job(ticket, self._model) for ticket in self._intake.take())
-        return bool(self._jobs)
+    def report(self, request: Transcription) -> None:
+        """Report a transcription's progress, with the frames that its rows have decoded so far."""
+        request.report(sum(row.frames_done for row in self._rows if row.transcription is request))
 
-    def _sweep(self) -> None:
-        """Tell every job how far it is, and let go of the canceled ones."""
-        running = dict.fromkeys(self._jobs, 0.0)
-        for row in self._rows:
-            running[row.job] += row.frames_done
-        for job, frames in running.items():
-            try:
-                job.report(frames)
-            except Canceled as canceled:
-                self._close(job, canceled)
-
-    def _close(self, job: Job, outcome: Output | Exception) -> None:
-        job.is_closed = True
-        self._jobs.remove(job)
-        for row in [row for row in self._rows if row.job is job]:
+    def release(self, request: Transcription) -> None:
+        """Free a transcription's rows."""
+        for row in [row for row in self._rows if row.transcription is request]:
             self._leave(row)
-        job.ticket.finish(outcome)
 
-    # Windows become rows
+    # From windows to rows
 
     def _fill(self) -> None:
-        """Give free rows to the jobs in turn, and to those of like prompts together."""
-        while new := self._picked(self._most_rows - len(self._rows)):
-            new.sort(key=lambda row: row.job.initial_length)
-            for _, alike in groupby(new, key=lambda row: row.job.initial_length):
+        """Assign free rows to the requests in turn; rows with equally long prompts join together."""
+        while new := self._next_rows(self._max_rows - len(self._rows)):
+            new.sort(key=_prompt_length)
+            for _, alike in groupby(new, key=_prompt_length):
                 self._join(self._encoded(list(alike)))
 
-    def _picked(self, free: int) -> list[Row]:
+    def _next_rows(self, free: int) -> list[Row]:
         new: list[Row] = []
-        while len(new) < free and (job := self._next_job()):
-            new.append(Row(job, job.queue.popleft()))
+        while len(new) < free and (transcription := self._next_transcription()):
+            new.append(Row(transcription, transcription.queue.popleft()))
         return new
 
-    def _next_job(self) -> Job | None:
-        """The next one in turn that has windows waiting; recordings are decoded when it is their turn."""
-        for job in list(self._jobs):
-            self._jobs.rotate(-1)
-            if not job.is_open:
-                self._open(job)
-            if job.queue:
-                return job
+    def _next_transcription(self) -> Transcription | None:
+        """Return the next transcription in turn that has waiting windows."""
+        for transcription in list(self.admitted):
+            self.admitted.rotate(-1)
+            if not transcription.is_open:
+                with self.isolated(transcription):
+                    transcription.open()
+                    self._finish_if_done(transcription)
+            if transcription.queue:
+                return transcription
         return None
 
-    def _open(self, job: Job) -> None:
-        try:
-            job.open()
-        except Exception as error:  # its recording alone is at fault
-            self._close(job, error)
-        else:
-            self._close_if_done(job)
-
-    def _encoded(self, rows: list[Row]) -> list[tuple[Row, Any]]:
-        """Rows and what the encoder made of them, but for those whose jobs were canceled meanwhile."""
-        done: list[tuple[Row, Any]] = []
-        for start in range(0, len(rows), self._encoded_at_once):
-            if some := _open_ones(rows[start : start + self._encoded_at_once]):
+    def _encoded(self, rows: list[Row]) -> "list[tuple[Row, Tensor]]":
+        """Encode the windows of rows; rows whose request is canceled meanwhile are left out."""
+        done: list[tuple[Row, Tensor]] = []
+        for start in range(0, len(rows), self._max_encoded):
+            if some := self._unfinished(rows[start : start + self._max_encoded]):
                 with suppress(Canceled):
                     done += zip(some, self._encode(some), strict=True)
-        return [(row, features) for row, features in done if not row.job.is_closed]
+        return [(row, features) for row, features in done if row.transcription in self.admitted]
 
-    def _encode(self, rows: list[Row]) -> Any:
-        """``[rows, 1500, state]``; raises Canceled if all of their jobs were."""
+    def _encode(self, rows: list[Row]) -> "Tensor":
+        """Return audio features ``[rows, 1500, state]``; raise Canceled if all requests were canceled."""
         import torch
 
         bands, device = self._model.dims.n_mels, self._model.device
-        mels = [mel_of(row.window, row.job.samples, bands=bands, device=device) for row in rows]
+        mels = [mel_of(row.window, row.transcription.samples, bands=bands, device=device) for row in rows]
 
         def check() -> None:
-            self._sweep()
-            if not _open_ones(rows):
-                raise Canceled("nobody waits for these windows")
+            self.report_all()
+            if not self._unfinished(rows):
+                raise Canceled("all requests of these windows were canceled")
 
         return self._decoder.encode(torch.stack(mels), check)
 
-    def _join(self, encoded: list[tuple[Row, Any]]) -> None:
+    def _join(self, encoded: "list[tuple[Row, Tensor]]") -> None:
         import torch
 
         if not encoded:
@@ -139,68 +124,71 @@ class Flight:
         numbers = self._decoder.join(torch.stack([features for _, features in encoded]))
         self._rows += rows
         for row, features in encoded:
-            row.features = features if row.job.request.word_timestamps else None
-        if any(row.job.language is None for row in rows):
+            row.features = features if row.transcription.request.word_timestamps else None
+        if any(row.transcription.language is None for row in rows):
             self._detect_languages(rows, numbers)
         self._begin(rows, numbers)
 
     def _detect_languages(self, rows: list[Row], numbers: range) -> None:
-        """Of the jobs whose language is not known; a job's first window comes first."""
+        """Detect the languages that are not known; the first window of a transcription comes first."""
         logits, _ = self._decoder.start(numbers, [[self._tokenizer.sot]] * len(rows))
         found = logits[:, list(self._tokenizer.all_language_tokens)].argmax(-1).tolist()
         for row, index in zip(rows, found, strict=True):
-            row.job.language = row.job.language or self._tokenizer.all_language_codes[index]
+            language = row.transcription.language
+            row.transcription.language = language or self._tokenizer.all_language_codes[index]
 
     def _begin(self, rows: list[Row], numbers: range) -> None:
-        """Start the rows' texts, or start them again; their first token is a timestamp."""
+        """Begin the rows' texts, or begin them again; the first token of a text is a timestamp."""
         for row in rows:
             row.begin(self._model.device)
-        initial = [row.job.initial_tokens for row in rows]
-        behind_sot, behind_all = self._decoder.start(
+        initial = [row.transcription.initial_tokens for row in rows]
+        sot_logits, last_logits = self._decoder.start(
             numbers, initial, at=initial[0].index(self._tokenizer.sot)
         )
-        for row, probability in zip(rows, self._rules.no_speech_probs(behind_sot), strict=True):
+        for row, probability in zip(rows, self._rules.no_speech_probs(sot_logits), strict=True):
             row.text.no_speech_prob = probability
-        self._rules.extend([row.text for row in rows], behind_all)
+        self._rules.extend([row.text for row in rows], last_logits)
 
-    # Rows become text
+    # From rows to text
 
-    def _step(self) -> None:
+    def _decode(self) -> None:
         logits = self._decoder.step(
             [row.text.tokens[-1] for row in self._rows], [row.length - 1 for row in self._rows]
         )
         ended = self._rules.extend([row.text for row in self._rows], logits)
-        room = self._model.dims.n_text_ctx
-        for row in [row for row, end in zip(self._rows, ended, strict=True) if end or row.length > room]:
-            if not row.job.is_closed:  # by the end of another of its rows
+        context_length = self._model.dims.n_text_ctx
+        pairs = list(zip(self._rows, ended, strict=True))
+        for row in [row for row, end in pairs if end or row.length > context_length]:
+            if row.transcription in self.admitted:  # else another of its rows has finished it
                 self._end(row)
 
     def _end(self, row: Row) -> None:
+        """End a row's text: accept it, or begin it again at the next temperature."""
         if row.must_begin_again():
             number = self._rows.index(row)
             self._begin([row], range(number, number + 1))
             return
-        parts, heard = row.parts(self._model)
+        parts, end_frame = row.parts(self._model)
         self._leave(row)
-        try:
-            row.job.hear(row.window, parts, heard)
-        except Canceled as canceled:
-            self._close(row.job, canceled)
-        else:
-            self._close_if_done(row.job)
+        with self.isolated(row.transcription):
+            row.transcription.accept(row.window, parts, end_frame)
+            self._finish_if_done(row.transcription)
 
-    def _close_if_done(self, job: Job) -> None:
-        if job.is_done:
-            self._close(job, job.output())
+    def _finish_if_done(self, transcription: Transcription) -> None:
+        if transcription.is_done:
+            self.finish(transcription, transcription.output())
 
     def _leave(self, row: Row) -> None:
-        """The last row moves into its place, as it does in the decoder."""
+        """Remove a row; the last row moves into its place, as it does in the decoder."""
         number = self._rows.index(row)
         self._decoder.leave(number)
         last = self._rows.pop()
         if last is not row:
             self._rows[number] = last
 
+    def _unfinished(self, rows: Sequence[Row]) -> list[Row]:
+        return [row for row in rows if row.transcription in self.admitted]
 
-def _open_ones(rows: list[Row]) -> list[Row]:
-    return [row for row in rows if not row.job.is_closed]
+
+def _prompt_length(row: Row) -> int:
+    return row.transcription.initial_length

@@ -1,4 +1,4 @@
-"""One request to transcribe: its windows, what was heard in them so far, and what comes of it."""
+"""State of one request to transcribe: its windows, their sentences so far, and its output."""
 
 from bisect import insort
 from collections import deque
@@ -15,53 +15,53 @@ from deployments.models.whisper.vad import SAMPLE_RATE
 from deployments.models.whisper.windows import Window, windows
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Whisper's own: the next one is tried where a window's text repeats itself or is improbable."""
+"""Whisper's own temperature fallback: the next one is tried if a text repeats itself or is improbable."""
 
 UNDETERMINED = "und"
-"""The language of a recording without speech, as ISO 639 has it."""
+"""The language of a recording without speech, by its ISO 639 code."""
 
 STAGE = "transcribing"
 SOT_TOKENS = 3
-"""Start of transcript, language, task."""
+"""Number of tokens of the start sequence: start of transcript, language and task."""
 
 
-class Job:
+class Transcription:
     """A ticket, its recording and its text.
 
     Args:
-        ticket: one request in flight.
+        ticket: of an admitted request.
         model: the `whisper.model.Whisper` that serves it.
     """
 
-    def __init__(self, ticket: Ticket, model: Any) -> None:
+    def __init__(self, ticket: Ticket[TranscribeRequest], model: Any) -> None:
         self.ticket = ticket
-        self.request: TranscribeRequest = ticket.request
+        self.request = ticket.request
         self.language = None if self.request.language is None else language_code(self.request.language)
-        """Its code; None until the first window tells."""
+        """Its code; None until it is detected in the first window."""
         self.temperatures: Sequence[float] = TEMPERATURE_LADDER
         if self.request.temperature is not None:
             self.temperatures = (self.request.temperature,)
-        self.is_open = self.is_closed = False
-        """Whether its recording is decoded; whether its ticket is finished."""
+        self.is_open = False
+        """Whether its recording is decoded."""
         self.queue: deque[Window] = deque()
-        """Windows that nobody works on yet, in order."""
+        """Windows that have no row yet, in order."""
         self._model = model
         self._context: RunContext = ticket.context
         self._samples: Samples | None = None
         self._order: list[int] = []  # starts of the windows that are not sent yet
-        self._heard: dict[int, list[Part]] = {}  # by the start of their window, while an earlier one is not
+        self._accepted: dict[int, list[Part]] = {}  # by the start of their window, until they can be sent
         self._segments: list[Segment] = []
         self._text = ""
         self._frames = self._frames_done = 0
         self._fraction = 0.0
 
     def open(self) -> None:
-        """Decode the recording and share it out in windows.
+        """Decode the recording and divide it into windows.
 
         Raises:
             Canceled: the job was canceled.
-            NotFound: the file is gone.
-            InvalidAudio: it cannot be decoded.
+            NotFound: the file does not exist any more.
+            InvalidAudio: the file cannot be decoded.
         """
         self._context.progress(0.0, "decoding audio")
         self._samples, _ = self._context.audio(self.request.file, sample_rate=SAMPLE_RATE, mono=True)
@@ -76,28 +76,28 @@ class Job:
 
     @property
     def samples(self) -> Samples:
-        """Float32 ``[frames]`` at 16 kHz."""
+        """The recording: float32 ``[frames]`` at 16 kHz."""
         assert self._samples is not None
         return self._samples
 
     @property
     def is_done(self) -> bool:
-        """Whether all of its windows are heard."""
+        """Whether all of its windows are transcribed."""
         return self.is_open and not self._order
 
     @property
     def initial_length(self) -> int:
-        """How many `initial_tokens` there are."""
+        """Number of `initial_tokens`."""
         return len(self._prompt) + SOT_TOKENS
 
     @property
     def initial_tokens(self) -> list[int]:
-        """What every window starts with: the prompt, and start of transcript in its language and task."""
+        """The first tokens of every window: the prompt, and the start sequence of its language and task."""
         return [*self._prompt, *self.tokenizer.sot_sequence]
 
     @cached_property
     def tokenizer(self) -> Any:
-        """For its language and task, once the former is known."""
+        """Whisper's tokenizer for the language, which must be known, and the task."""
         from whisper.tokenizer import get_tokenizer
 
         assert self.language is not None
@@ -108,8 +108,8 @@ class Job:
             task="translate" if self.request.translate else "transcribe",
         )
 
-    def report(self, frames_running: float = 0.0) -> None:
-        """Tell how far it is, with what its windows in the decoder have done.
+    def report(self, running_frames: float = 0.0) -> None:
+        """Report progress: the frames of accepted windows, and `running_frames` of windows in the decoder.
 
         Raises:
             Canceled: the job was canceled.
@@ -117,35 +117,35 @@ class Job:
         if not self.is_open:
             self._context.check()
             return
-        done = (self._frames_done + frames_running) / self._frames if self._frames else 1.0
-        # A higher temperature starts its window again; the bar must not go back with it.
+        done = (self._frames_done + running_frames) / self._frames if self._frames else 1.0
+        # A higher temperature starts its window again; the progress must not go back with it.
         self._fraction = max(self._fraction, min(1.0, done))
         self._context.progress(self._fraction, STAGE)
 
-    def hear(self, window: Window, parts: list[Part], heard: int) -> None:
-        """Take a window's sentences, and send those that no earlier window can come before.
+    def accept(self, window: Window, parts: list[Part], end_frame: int) -> None:
+        """Store a window's sentences, and send all sentences that no unfinished window precedes.
 
         Args:
-            window: one of its own.
-            parts: what was heard in it.
-            heard: up to which frame of the recording; the rest is another window.
+            window: of this recording.
+            parts: the sentences of the window.
+            end_frame: the frame of the recording up to which they reach; the rest becomes another window.
 
         Raises:
             Canceled: the job was canceled.
         """
-        self._heard[window.start] = parts
-        if heard < window.end:
-            rest = window.behind(heard)
+        self._accepted[window.start] = parts
+        if end_frame < window.end:
+            rest = window.behind(end_frame)
             insort(self._order, rest.start)
             self.queue.appendleft(rest)
-        self._frames_done += min(heard, window.end) - window.start
-        while self._order and self._order[0] in self._heard:
-            for part in self._heard.pop(self._order.pop(0)):
+        self._frames_done += min(end_frame, window.end) - window.start
+        while self._order and self._order[0] in self._accepted:
+            for part in self._accepted.pop(self._order.pop(0)):
                 self._send(part)
         self.report()
 
     def output(self) -> Output:
-        """The whole transcription, once it is done."""
+        """Return the result and its files, once the transcription is done."""
         result = TranscribeResult(
             text=self._text.strip(),
             language=self.language or UNDETERMINED,
@@ -161,7 +161,7 @@ class Job:
 
     @cached_property
     def _prompt(self) -> list[int]:
-        """What fits of the given text, behind the token that says so."""
+        """The last tokens of the given prompt that fit, behind the token that marks them as a prompt."""
         tokens = self._prompt_tokens
         return [int(self._plain_tokenizer.sot_prev), *tokens[-self._prompt_room :]] if tokens else []
 
@@ -183,7 +183,7 @@ class Job:
     def _send(self, part: Part) -> None:
         segment = _segment(len(self._segments), part, self._seconds)
         self._segments.append(segment)
-        self._text += part["text"]  # with the space that it begins with, in languages that have spaces
+        self._text += part["text"]  # begins with a space, in languages that have spaces
         self._context.partial({"segment": segment.model_dump(exclude_none=True)})
 
     def _notes(self) -> Iterator[str]:
@@ -199,24 +199,24 @@ class Job:
 
 
 def _segment(index: int, part: Part, duration: float) -> Segment:
-    """Within the recording: whisper's windows reach beyond its end."""
+    """Build a segment, clipped to the recording: whisper's windows reach beyond its end."""
 
-    def within(seconds: float) -> float:
+    def clipped(seconds: float) -> float:
         return round(min(max(float(seconds), 0.0), duration), 3)
 
     words = [
         Word(
             word=word["word"].strip(),
-            start=within(word["start"]),
-            end=within(word["end"]),
+            start=clipped(word["start"]),
+            end=clipped(word["end"]),
             probability=float(word["probability"]),
         )
         for word in part.get("words", ())
     ]
     return Segment(
         id=index,
-        start=within(part["start"]),
-        end=within(part["end"]),
+        start=clipped(part["start"]),
+        end=clipped(part["end"]),
         text=part["text"].strip(),
         temperature=part["temperature"],
         avg_logprob=part["avg_logprob"],

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from deployments.models.kit.weights import Unfetched, fetch, missing_weights, sha256
+from deployments.models.kit.weights import DownloadFailed, fetch, missing_weights, sha256
 
 
 def pretrained_checkpoint(variant: str, work_dir: Path) -> Path:
@@ -24,7 +24,7 @@ def pretrained_checkpoint(variant: str, work_dir: Path) -> Path:
             return path
     try:
         fetch(url, places[0], lambda path: sha256(path) == digest, work_dir)
-    except Unfetched as reason:
+    except DownloadFailed as reason:
         raise missing_weights("whisper", variant, url, places, reason) from reason
     return places[0]
 

@@ -1,7 +1,7 @@
-"""Alembic's entry point. `Database.migrate` runs it with a connection of its own, inside its lock.
+"""Alembic's entry point, which `Database.migrate` runs with its own connection, under its lock.
 
-To make a new revision after a change of ``tables.py``, against a database at the newest one:
-``alembic -x url=sqlite:///state/audiograph.db revision --autogenerate -m "what changes"``
+To create a revision after a change of ``tables.py``, against a database at the newest one:
+``alembic -x url=sqlite:///state/audiograph.db revision --autogenerate -m "summary of the change"``
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from deployments.storage.tables import Base
 
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Leave everything alone that others (the durable job library) keep in the same database."""
+    """Exclude the tables of others in the same database, such as those of the durable job library."""
     return kind != "table" or name in Base.metadata.tables
 
 
@@ -31,9 +31,9 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    run(given)
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
 else:
     database = Database(context.get_x_argument(as_dictionary=True)["url"])
     with database.engine.begin() as own:

@@ -1,4 +1,4 @@
-"""Streams: each format decodes again, and its bytes come while samples go in."""
+"""Streams: every format can be decoded, and its bytes are available while samples are encoded."""
 
 from pathlib import Path
 from typing import get_args
@@ -8,18 +8,18 @@ import pytest
 
 from audiograph.schemas import AudioFormat
 from deployments.audio.encoder import CODECS, SoundFormat, StreamEncoder
-from deployments.audio.files import decode, media_type
+from deployments.audio.files import decode, probe
 from deployments.config import LimitsConfig
-from tests.support.sounds import level_db, peak_frequency, tone
+from tests.support.sounds import Samples, level_db, peak_frequency, tone
 
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 RATE = 22_050
 LAG = {"wav": 0.0, "flac": 0.0, "mp3": 0.1, "opus": 0.001, "aac": 0.15}
-"""Seconds that a decoder hears beyond the sound, where the stream cannot say what is padding."""
+"""Seconds of padding that are decoded as audio, since the stream cannot state its padding."""
 
 
-def streamed(sound_format: SoundFormat, samples: np.ndarray, rate: int = RATE) -> list[bytes]:
-    """The bytes that came of each tenth of a second, and the last ones."""
+def streamed(sound_format: SoundFormat, samples: Samples, rate: int = RATE) -> list[bytes]:
+    """Return the bytes of each tenth of a second, and the last ones."""
     encoder = StreamEncoder(sound_format, rate)
     blocks = [samples[start : start + rate // 10] for start in range(0, len(samples), rate // 10)]
     return [*(encoder.encode(block) for block in blocks), encoder.finish()]
@@ -31,7 +31,7 @@ def test_a_stream_decodes_to_what_went_in(format_: AudioFormat, rate: int, tmp_p
     sound = tone(440, seconds=2, sample_rate=rate)[0]
     path = tmp_path / "stream"
     path.write_bytes(b"".join(streamed(format_, sound, rate)))
-    assert media_type(path) == CODECS[format_].media_type
+    assert probe(path, LimitsConfig()).media_type == CODECS[format_].media_type
     samples, found = decode(path, mono=True, limits=LimitsConfig())
     assert found == (48_000 if format_ == "opus" else rate)
     assert len(samples) / found == pytest.approx(2, abs=LAG[format_] + 1e-3)
@@ -53,7 +53,7 @@ def test_pcm_is_16_bits_at_24_khz(rate: int) -> None:
 def test_bytes_come_while_samples_go_in(sound_format: SoundFormat) -> None:
     *parts, last = streamed(sound_format, tone(440, seconds=5, sample_rate=RATE)[0])
     whole = sum(map(len, parts)) + len(last)
-    assert sum(map(len, parts[:25])) > 0.3 * whole  # half of the sound is in
+    assert sum(map(len, parts[:25])) > 0.3 * whole  # half of the audio has been encoded
     assert len(last) < 0.2 * whole
 
 

@@ -1,4 +1,4 @@
-"""Sound in and out: every container, files that are odd but honest, and encoding by measurable qualities."""
+"""Whole files: decoding every container, unusual but valid files, and measuring encoded audio."""
 
 import subprocess
 import sys
@@ -10,11 +10,13 @@ import pytest
 
 from audiograph.errors import InvalidAudio, PayloadTooLarge
 from audiograph.schemas import AudioFormat
-from deployments.audio.files import MEDIA_TYPES, AudioInfo, decode, encode, media_type, probe
+from deployments.audio.encoder import CODECS
+from deployments.audio.files import AudioInfo, decode, encode, probe
 from deployments.config import LimitsConfig
 from tests.support.sounds import (
     CONTAINERS,
     OPUS_ONLY_AT_48K,
+    Samples,
     file_bytes,
     level_db,
     peak_frequency,
@@ -27,7 +29,7 @@ LIMITS = LimitsConfig()
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
 CODEC_FRAME = {"wav": 0, "flac": 0, "mp3": 0, "opus": 0.001, "aac": 3 * 1024}
-"""How much longer or shorter a file may be: seconds for opus, which has its own rate, else samples."""
+"""Tolerance of a file's duration: seconds for opus, which has its own sample rate, otherwise samples."""
 
 
 def stored(folder: Path, content: bytes, name: str = "sound") -> Path:
@@ -75,17 +77,21 @@ def test_reads_every_container(kind: str, channels: int, sample_rate: int, tmp_p
 )
 def test_media_type_is_told_by_content(kind: str, expected: str, tmp_path: Path) -> None:
     path = stored(tmp_path, CONTAINERS[kind](tone(sample_rate=48_000), 48_000), "misleading.txt")
-    assert media_type(path) == expected
+    assert probe(path, LIMITS).media_type == expected
 
 
-def test_media_type_of_what_is_no_audio(tmp_path: Path) -> None:
-    assert media_type(stored(tmp_path, b"%PDF-1.7")) == "application/octet-stream"
-    assert media_type(stored(tmp_path, b"ID3\4\0\0\x7f\x7f\x7f\x7f")) == "application/octet-stream"
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"%PDF-1.7", "PDF"), (b"ID3\4\0\0\x7f\x7f\x7f\x7f", "ID3 tag that claims 268435455")],
+)
+def test_media_type_of_what_is_no_audio(content: bytes, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidAudio, match=words):
+        probe(stored(tmp_path, content), LIMITS)
 
 
 @pytest.mark.parametrize("name", ["sound.mp3", "sound.raw", "sound.txt", "sound"])
 def test_a_wrong_extension_does_not_matter(name: str, tmp_path: Path) -> None:
-    assert probe(stored(tmp_path, wav_bytes(), name), LIMITS) == AudioInfo(1.0, 44_100, 1)
+    assert probe(stored(tmp_path, wav_bytes(), name), LIMITS) == AudioInfo(1.0, 44_100, 1, "audio/wav")
 
 
 @pytest.mark.parametrize("kind", ["wav", "float.wav", "aiff", "flac", "w64", "caf"])
@@ -174,7 +180,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, info.duration
 def test_an_hour_is_measured_in_constant_memory(kind: str, tmp_path: Path) -> None:
     rate, write = 8_000, CONTAINERS[kind]
     short = stored(tmp_path, write(np.zeros((1, rate), np.float32), rate), "short")
-    part, parts = (100, 36) if kind == "mp3" else (3600, 1)  # MP3s may be joined, which saves encoding them
+    part, parts = (100, 36) if kind == "mp3" else (3600, 1)  # MP3s may be joined, which saves the encoding
     long = stored(tmp_path, write(np.zeros((1, rate * part), np.float32), rate) * parts, "long")
     command = [sys.executable, "-c", MEASURE, str(short), str(long)]
     done = subprocess.run(
@@ -232,12 +238,12 @@ def test_round_trip(format_: AudioFormat, sample_rate: int, channels: int, tmp_p
         return
     info = encode(sound, sample_rate, format_, path)
     samples, rate = decode(path, limits=LIMITS)
-    assert media_type(path) == MEDIA_TYPES[format_]
-    assert info == AudioInfo(samples.shape[1] / rate, rate, channels)
+    assert info == probe(path, LIMITS)
+    assert info == AudioInfo(samples.shape[1] / rate, rate, channels, CODECS[format_].media_type)
     assert rate == {"opus": 48_000, "mp3": min(sample_rate, 48_000)}.get(format_, sample_rate)
     slack = CODEC_FRAME[format_] / (1 if format_ == "opus" else rate)
     assert info.duration == pytest.approx(1.5, abs=slack + 1 / rate)
-    for channel in samples[:3]:  # the fourth of six is for low frequencies alone
+    for channel in samples[:3]:  # the fourth of six has low frequencies only
         middle = channel[rate // 4 : rate * 5 // 4]
         assert peak_frequency(middle, rate) == pytest.approx(440, abs=1)
         assert level_db(middle) == pytest.approx(level_db(sound), abs=1)
@@ -251,17 +257,17 @@ def test_what_is_told_of_any_length_is_what_is_decoded(
     path = tmp_path / "written"
     info = encode(np.zeros((2, frames), np.float32), 22_050, format_, path)
     samples, rate = decode(path, limits=LIMITS)
-    assert info == AudioInfo(samples.shape[1] / rate, rate, 2)
+    assert info == AudioInfo(samples.shape[1] / rate, rate, 2, CODECS[format_].media_type)
 
 
 @pytest.mark.parametrize("format_", ["wav", "flac", "opus", "aac"])
 def test_six_channels_stay_in_order(format_: AudioFormat, tmp_path: Path) -> None:
     path = tmp_path / "written"
-    hertz = [300, 600, 900, 60, 1200, 1500]  # front left, right, centre, low, back left, right
+    hertz = [300, 600, 900, 60, 1200, 1500]  # front left, right, center, low, back left, right
     encode(np.concatenate([tone(hz, sample_rate=48_000) for hz in hertz]), 48_000, format_, path)
     samples, rate = decode(path, limits=LIMITS)
-    heard = [peak_frequency(channel[rate // 4 : rate * 3 // 4], rate) for channel in samples]
-    assert heard == pytest.approx(hertz, abs=3)
+    frequencies = [peak_frequency(channel[rate // 4 : rate * 3 // 4], rate) for channel in samples]
+    assert frequencies == pytest.approx(hertz, abs=3)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -271,13 +277,15 @@ def test_what_passes_one_is_scaled_down_not_clipped(format_: AudioFormat, tmp_pa
     samples, rate = decode(path, limits=LIMITS)
     middle = samples[0, rate // 4 : rate * 3 // 4]
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
-    third_harmonic = spectrum[round(1320 * len(middle) / rate)] / spectrum.max()  # what clipping adds first
+    third_harmonic = (
+        spectrum[round(1320 * len(middle) / rate)] / spectrum.max()
+    )  # the first harmonic that clipping adds
     assert 20 * np.log10(third_harmonic) < -50
     assert level_db(middle) == pytest.approx(level_db(tone(level=1.0)), abs=1)
 
 
 def test_one_dimension_is_one_channel(tmp_path: Path) -> None:
-    assert encode(tone()[0], 44_100, "wav", tmp_path / "a") == AudioInfo(1.0, 44_100, 1)
+    assert encode(tone()[0], 44_100, "wav", tmp_path / "a") == AudioInfo(1.0, 44_100, 1, "audio/wav")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +298,7 @@ def test_one_dimension_is_one_channel(tmp_path: Path) -> None:
         (np.zeros((1, 40), np.float32), "at least 10 ms"),
     ],
 )
-def test_what_cannot_be_encoded_leaves_nothing(samples: np.ndarray, words: str, tmp_path: Path) -> None:
+def test_what_cannot_be_encoded_leaves_nothing(samples: Samples, words: str, tmp_path: Path) -> None:
     path = tmp_path / "nothing"
     with pytest.raises(InvalidAudio, match=words):
         encode(samples, 44_100, "wav", path)

@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from audiograph.schemas import Artifact
 from deployments.config import AppConfig, HttpConfig
 from deployments.ingress.app import create_app
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.database import Database
@@ -71,7 +71,7 @@ def _empty_database() -> bytes:
         return path.read_bytes()
 
 
-def make_services(config: AppConfig, max_queued: int = 100) -> Services:
+def make_backend(config: AppConfig, max_queued: int = 100) -> Backend:
     """Real storage and registry, fake queue and models."""
     path = Path(config.storage.database_url.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def make_services(config: AppConfig, max_queued: int = 100) -> Services:
     registry = Registry.from_config(config)
     voices = VoiceStore(store, config.voices, config.limits)
     queue: Any = FakeQueue(registry, store, voices, max_queued)
-    return Services(config, registry, store, voices, queue, FakeModels(), FakeDirect())
+    return Backend(config, registry, store, voices, queue, FakeModels(), FakeDirect())
 
 
 def stored_files(folder: Path) -> list[Path]:
@@ -95,28 +95,28 @@ def sections() -> dict[str, Any]:
 
 
 @pytest.fixture
-def services(tmp_path: Path, sections: dict[str, Any]) -> Services:
-    return make_services(app_config(tmp_path, **sections))
+def backend(tmp_path: Path, sections: dict[str, Any]) -> Backend:
+    return make_backend(app_config(tmp_path, **sections))
 
 
 @pytest.fixture
-def queue(services: Services) -> Any:
-    return services.queue
+def queue(backend: Backend) -> Any:
+    return backend.queue
 
 
 @cache
 def _shared_app() -> FastAPI:
     with tempfile.TemporaryDirectory() as folder:
-        return create_app(make_services(app_config(Path(folder))))
+        return create_app(make_backend(app_config(Path(folder))))
 
 
 @pytest.fixture
-def app(services: Services) -> FastAPI:
+def app(backend: Backend) -> FastAPI:
     """The application, one for all tests that do not configure it: to make its routes takes long."""
-    if services.config.auth.required or services.config.http != HttpConfig():
-        return create_app(services)
+    if backend.config.auth.required or backend.config.http != HttpConfig():
+        return create_app(backend)
     app = _shared_app()
-    app.state.services = services
+    app.state.backend = backend
     return app
 
 
@@ -127,19 +127,19 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def uploaded(services: Services) -> str:
+def uploaded(backend: Backend) -> str:
     """Id of a stored file."""
-    with services.store.writer() as writer:
+    with backend.store.writer() as writer:
         writer.write(wav())
         return writer.commit_file("talk.wav", "audio/wav", None).id
 
 
 @pytest.fixture
-def put(services: Services) -> Callable[..., Artifact]:
+def put(backend: Backend) -> Callable[..., Artifact]:
     """Stores an artifact."""
 
     def put_artifact(name: str, content: bytes, media_type: str = "audio/wav", **provenance: Any) -> Artifact:
-        return services.store.put_artifact(name, content, media_type, provenance=Provenance(**provenance))
+        return backend.store.put_artifact(name, content, media_type, provenance=Provenance(**provenance))
 
     return put_artifact
 

@@ -23,16 +23,18 @@ from audiograph.schemas import (
     Voice,
     file_references,
 )
-from deployments.ingress.direct import Spoken
+from deployments.ingress.direct import Speech
 from deployments.jobs.binding import bind_voices
 from deployments.models.base import LoadContext, Loaded, Model, Output
+from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.registry import Registry
+from deployments.replica.protocol import task_of
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from tests.support.sounds import tone
 
 
-class NoEngine(Model[None]):
+class NoEngine(Model[None, Any]):
     """A model that is never run here."""
 
     def load(self, variant: str, context: LoadContext) -> Loaded[None]:
@@ -48,7 +50,7 @@ class Listener(NoEngine):
     default_variant = "tiny"
 
 
-class Speaker(NoEngine):
+class Speaker(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
@@ -59,7 +61,7 @@ class Speaker(NoEngine):
         return [Voice(id="en-us", name="American"), Voice(id="en-gb", name="British")]
 
 
-class Cloner(NoEngine):
+class Cloner(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
@@ -68,7 +70,7 @@ class Cloner(NoEngine):
     needs_transcripts = True
 
 
-class Drawer(NoEngine):
+class Drawer(SpeechModel[None, Any], NoEngine):
     tasks = ("speak",)
     variants = ("default",)
     default_variant = "default"
@@ -101,23 +103,30 @@ class FakeQueue:
         self.log: dict[str, list[JobEvent]] = {}
         self.readers = 0
 
-    async def submit(self, request: Request, *, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    async def submit(
+        self, request: Request, *, idempotency_key: str | None = None, replace_invalid_voices: bool = False
+    ) -> tuple[Job, bool]:
         if idempotency_key in self._keys:
             job_id, earlier = self._keys[idempotency_key]
             if earlier != request:
                 raise IdempotencyConflict("this Idempotency-Key was used for another request")
             return self.jobs[job_id], False
-        binding = bind_voices(self._registry.resolve(request), self._registry, self._voices)
+        binding = bind_voices(
+            self._registry.resolve(request),
+            self._registry,
+            self._voices,
+            replace_invalid=replace_invalid_voices,
+        )
         resolved = binding.request
         if sum(job.status == "queued" for job in self.jobs.values()) >= self._max_queued:
-            raise QueueFull(f"{self._max_queued} jobs wait already", retry_after=2.5)
+            raise QueueFull(f"{self._max_queued} jobs are queued", retry_after=2.5)
         job_id = str(uuid.uuid4())
         self.requests[job_id], self.notes[job_id] = resolved, [*binding.notes]
         self._store.pin(job_id, file_references(resolved))
         path = f"/v1/jobs/{job_id}"
         job = Job(
             id=job_id,
-            task=resolved.task,
+            task=task_of(resolved),
             model=resolved.model,
             variant=resolved.variant,
             status="queued",
@@ -148,7 +157,7 @@ class FakeQueue:
     async def cancel(self, job_id: str) -> Job:
         job = await self.get(job_id)
         if job.status in ("succeeded", "failed"):
-            raise Conflict(f"job {job_id} has {job.status} already", field="id")
+            raise Conflict(f"job {job_id} has already {job.status}", field="id")
         if not job.finished:
             self.finish(job_id, "canceled")
         return self.jobs[job_id]
@@ -235,31 +244,31 @@ class FakeModels:
 class FakeDirect:
     """Speaks tones: a tenth of a second for each word.
 
-    ``places``: answers at a time. By the first word of a piece: ``gates`` has the event that it waits for,
+    ``slots``: responses at a time. By the first word of a piece: ``gates`` has the event that it waits for,
     and ``breaks`` what it raises.
     """
 
     rate = 24_000
 
     def __init__(self) -> None:
-        self.places = 4
-        self.taken = 0
+        self.slots = 4
+        self.active = 0
         self.asked: list[SpeakRequest] = []
         self.canceled: list[str] = []
         self.gates: dict[str, threading.Event] = {}
         self.breaks: dict[str, Exception] = {}
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        if self.taken >= self.places:
-            raise QueueFull("all places are taken", retry_after=2)
-        self.taken += 1
+    def slot(self) -> Iterator[None]:
+        if self.active >= self.slots:
+            raise QueueFull("all slots are taken", retry_after=2)
+        self.active += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self.active -= 1
 
-    async def speak(self, request: SpeakRequest) -> Spoken:
+    async def speak(self, request: SpeakRequest) -> Speech:
         self.asked.append(request)
         word = request.text.split()[0].strip(".")
         try:
@@ -278,7 +287,7 @@ class FakeDirect:
             voice="tone",
             notes=["hummed ♪"],
         )
-        return Spoken(samples, self.rate, result, "random")
+        return Speech(samples, self.rate, result, "random")
 
 
 def stored_id(record: File | dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ often as the request says.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from deployments.config import AppConfig
 from deployments.jobs.graph import Models, Outcome
 from deployments.jobs.runner import Runner
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.kit.speech_model import SpeechModel
+from deployments.replica.protocol import Call, Message, Result
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from graphs.registry import GRAPHS
 
 
-class Echo(Model[None]):
+class Echo(SpeechModel[None, SpeakRequest], Model[None, SpeakRequest]):
     """Named by the configuration; its runs are `EchoHandle`'s."""
 
     tasks = ("speak",)
@@ -44,7 +46,7 @@ class EchoHandle:
         self._store = store
         self._journal = journal
 
-    async def stream(self, call: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, call: Call) -> AsyncGenerator[Message, None]:
         request, parameters = call["request"], call["request"]["parameters"]
         self._note("start", call)
         try:
@@ -53,10 +55,11 @@ class EchoHandle:
             steps = parameters.get("steps", 2)
             for step in range(steps):
                 await asyncio.sleep(parameters.get("delay", 0.0))
-                yield {"type": "progress", "progress": (step + 1) / steps, "stage": f"step {step}"}
+                progress = (step + 1) / steps
+                yield {"type": "progress", "progress": progress, "stage": f"step {step}", "eta_seconds": None}
             if "fail" in parameters:
                 error = InvalidAudio(parameters["fail"], field="file", details={"why": "told to"})
-                yield {"type": "error", "error": error.to_wire()}
+                yield {"type": "failure", "error": error.to_wire()}
                 return
             yield await asyncio.to_thread(self._result, call, request)
             self._note("end", call)
@@ -64,22 +67,29 @@ class EchoHandle:
             self._note("cut", call)
             raise
 
-    def _result(self, call: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    def _result(self, call: Call, request: dict[str, Any]) -> Result:
         made = Provenance(job_id=call["job_id"], task="speak", model="echo", variant="plain", weights="none")
         artifact = self._store.put_artifact(
             "echo.txt", request["text"].encode(), "text/plain", provenance=made
         )
-        result = {"task": "speak", "voice": "echo", "duration": 1.0, "sample_rate": 8000, "channels": 1}
-        result["notes"] = ["the model's own"]
+        result = {
+            "task": "speak",
+            "voice": "echo",
+            "duration": 1.0,
+            "sample_rate": 8000,
+            "channels": 1,
+            "notes": ["the model's own"],
+        }
         return {
             "type": "result",
             "result": result,
             "artifacts": [artifact.id],
+            "audio": None,
             "weights": "none",
             "timings": {"queue": 0.0, "load": 0.0, "run": 1.0, "audio_seconds": 1.0},
         }
 
-    def _note(self, what: str, call: dict[str, Any]) -> None:
+    def _note(self, what: str, call: Call) -> None:
         with self._journal.open("a") as journal:
             journal.write(f"{what} {call['job_id']} {call['request']['text']}\n")
 
@@ -99,8 +109,7 @@ def run(config_path: Path, ready: Event) -> None:
 
 
 async def _run(config: AppConfig, journal: Path, ready: Event) -> None:
-    GRAPHS["speak"] = repeated
     store = ArtifactStore.open(config.storage)
-    await Runner(config, {"echo": EchoHandle(store, journal)}).start()
+    await Runner(config, {"echo": EchoHandle(store, journal)}, {**GRAPHS, "speak": repeated}).start()
     ready.set()
     await asyncio.Event().wait()

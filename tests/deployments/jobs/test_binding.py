@@ -78,7 +78,7 @@ def test_the_default_voice_speaks_for_one_that_is_not_there(house: House, voice:
     binding = house.speak(voice, model)
     assert isinstance(binding.request, SpeakRequest)
     assert binding.request.voice is None
-    assert binding.notes == [f"voice {voice!r} is not there: the default voice speaks instead"]
+    assert binding.notes == [f"voice {voice!r} not found; using the default voice"]
 
 
 def test_a_model_that_clones_none_has_only_its_own(house: House) -> None:
@@ -91,8 +91,8 @@ def test_the_note_tells_the_turns(house: House) -> None:
     binding = house.dialogue("bert", "anna.wav", "bert", None, "cleo")
     assert voices_of(binding) == [None, house.voices.get("anna.wav").artifact.id, None, None, None]  # type: ignore[union-attr]
     assert binding.notes == [
-        "voice 'bert' is not there: the default voice speaks instead, in turns 1, 3",
-        "voice 'cleo' is not there: the default voice speaks instead, in turn 5",
+        "voice 'bert' not found; using the default voice in turns 1, 3",
+        "voice 'cleo' not found; using the default voice in turn 5",
     ]
 
 
@@ -101,14 +101,14 @@ def test_a_recording_that_is_named_twice_is_one_voice(house: House) -> None:
     binding = house.dialogue(file, "anna.wav", file)
     first, second, third = voices_of(binding)
     assert first == third != second
-    assert binding.made == [first]
+    assert binding.created == [first]
 
 
 def test_an_artifact_that_is_a_voice_keeps_what_it_says(house: House) -> None:
     anna = house.voices.get("anna.wav").artifact
     assert anna is not None
     binding = house.dialogue(anna.id, None, model="dia")
-    assert (voices_of(binding), binding.made) == ([anna.id, None], [])
+    assert (voices_of(binding), binding.created) == ([anna.id, None], [])
 
 
 @pytest.mark.parametrize("model", ["dia", "higgs"])
@@ -119,7 +119,7 @@ def test_a_voice_whose_words_must_be_known_is_refused_and_leaves_nothing(
     voice = house.upload() if mute == "an upload" else mute
     house.voices.list()  # the folder has been read
     items = house.store.usage().items
-    with pytest.raises(InvalidRequest, match=r"has no transcript.*POST /v1/voices") as refused:
+    with pytest.raises(InvalidRequest, match=r"needs the transcript of voice .*, which has none.*POST /v1/voices") as refused:
         house.dialogue("anna.wav", voice, model=model)
     assert refused.value.field == "turns.1.voice"
     assert house.store.usage().items == items

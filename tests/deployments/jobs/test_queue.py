@@ -35,6 +35,8 @@ async def test_a_job_goes_from_queued_to_its_artifact(farm: Farm) -> None:
     farm.start_runner()
     done = await farm.queue.wait(job.id, 20)
     assert (done.status, done.progress, done.attempts, done.weights) == ("succeeded", 1.0, 1, "none")
+    assert done.started_at is not None
+    assert done.finished_at is not None
     assert done.created_at <= done.started_at <= done.finished_at
     [artifact] = done.artifacts
     assert b"".join(farm.store.read(artifact.id)) == b"hello"
@@ -130,7 +132,7 @@ async def test_a_canceled_running_job_gives_its_slot_to_the_next(make_farm: Make
     assert (await farm.queue.wait(second.id, 20)).status == "succeeded"
     assert ("cut", first.id, "first") in farm.journal()
     assert (await farm.queue.get(first.id)).status == "canceled"
-    with pytest.raises(Conflict, match="has succeeded already"):
+    with pytest.raises(Conflict, match="has already succeeded"):
         await farm.queue.cancel(second.id)
 
 
@@ -142,7 +144,7 @@ async def test_a_fallback_is_told_with_the_result_through_any_crash(farm: Farm) 
     farm.start_runner()
     done = await farm.queue.wait(job.id, 20)
     assert (done.status, done.attempts) == ("succeeded", 2)
-    told = "voice 'nobody' is not there: the default voice speaks instead"
+    told = "voice 'nobody' not found; using the default voice"
     assert done.result.notes == [told, "the model's own"]
     assert (await farm.submit(voice="nobody", delay=0.5, key="k")).id == job.id
 
@@ -167,8 +169,9 @@ async def test_many_at_once_with_one_key_make_one_job(farm: Farm) -> None:
 async def test_a_full_queue_refuses_and_says_when_to_come_back(make_farm: MakeFarm) -> None:
     farm = make_farm(max_queued=3)
     kept = [await farm.submit(str(n), key=str(n)) for n in range(3)]
-    with pytest.raises(QueueFull, match="3 jobs wait already") as refused:
+    with pytest.raises(QueueFull, match="3 jobs are queued and the limit is 3") as refused:
         await farm.submit()
+    assert refused.value.retry_after is not None
     assert refused.value.retry_after > 0
     assert (await farm.submit("0", key="0")).id == kept[0].id
 

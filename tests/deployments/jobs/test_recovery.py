@@ -52,6 +52,7 @@ async def test_a_runner_that_only_seemed_dead_does_no_harm(make_farm: MakeFarm) 
     first, _ = farm.start_runner(), farm.start_runner()
     ids = [(await farm.submit(f"job {n}", steps=5, delay=0.4)).id for n in range(20)]
     await farm.until_started(ids[-1])
+    assert first.pid is not None
     os.kill(first.pid, signal.SIGSTOP)
     await asyncio.sleep(4)  # twice the silence after which it is taken for dead
     os.kill(first.pid, signal.SIGCONT)

@@ -1,25 +1,25 @@
-"""Run contexts, tickets and an intake without a cluster, for the unit tests of models."""
+"""Run contexts, tickets and an intake for unit tests of models, without a cluster."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import soxr
 
 from audiograph.errors import Canceled, NotFound
 from deployments.audio.recording import AudioStream, Recording
-from deployments.models.base import Intake, Model, Output, Samples, VoiceSample
+from deployments.models.base import ContinuousModel, Output, RequestT, Samples, VoiceSample
 
 
 class FakeContext:
-    """`RunContext` over audio in memory; it records what the model reports.
+    """`RunContext` over audio in memory; it records the reports of the model.
 
     Args:
         audio: samples ``[channels, frames]`` and their rate in Hz, by file id.
         voices: mono recordings by voice id.
-        cancel_after: how many calls of `progress` and `check` pass before they raise `Canceled`.
+        cancel_after: number of calls of `progress` and `check` before they raise `Canceled`.
     """
 
     device = "cpu"
@@ -83,20 +83,20 @@ class FakeContext:
 
     @property
     def fractions(self) -> list[float]:
-        """The progress reported, in order."""
+        """The reported progress, in order."""
         return [fraction for fraction, _ in self.reports]
 
     @property
     def stages(self) -> list[str]:
-        """The stages named, in order, each once per change."""
+        """The reported stages, in order, without repetitions."""
         names = [stage for _, stage in self.reports if stage is not None]
         return [name for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
 
 
-class FakeTicket:
-    """One request in flight, and what came of it."""
+class FakeTicket(Generic[RequestT]):
+    """One request of a continuous batch, and its outcome."""
 
-    def __init__(self, request: Any, context: FakeContext | None = None) -> None:
+    def __init__(self, request: RequestT, context: FakeContext | None = None) -> None:
         self.request = request
         self.context = context or FakeContext()
         self.outcome: Output | Exception | None = None
@@ -107,43 +107,45 @@ class FakeTicket:
 
     @property
     def output(self) -> Output:
-        """What was made; raises what was told instead."""
+        """The output; raises the exception if there is one instead."""
         assert self.outcome is not None, "never finished"
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
 
 
-class FakeIntake:
-    """`Intake` that lets a ticket join at a given call of `take`, as soon as there is a seat.
+class FakeIntake(Generic[RequestT]):
+    """`Intake` that lets a ticket join at a given call of `take`, or at the first later one with capacity.
 
     Args:
         tickets: with the number of the call from which on each may join.
-        seats: the most that may be unfinished at a time.
+        capacity: maximum number of unfinished requests.
     """
 
-    def __init__(self, tickets: Sequence[tuple[int, FakeTicket]], seats: int = 4) -> None:
-        self.seats = seats
+    def __init__(self, tickets: Sequence[tuple[int, FakeTicket[RequestT]]], capacity: int = 4) -> None:
+        self.capacity = capacity
         self.calls = 0
-        self.most = 0
+        self.max_unfinished = 0
         self._waiting = list(tickets)
-        self._taken: list[FakeTicket] = []
+        self._taken: list[FakeTicket[RequestT]] = []
 
-    def take(self) -> list[FakeTicket]:
+    def take(self) -> list[FakeTicket[RequestT]]:
         unfinished = [ticket for ticket in self._taken if ticket.outcome is None]
-        free = self.seats - len(unfinished)
+        free = self.capacity - len(unfinished)
         joining = [pair for pair in self._waiting if pair[0] <= self.calls][:free]
         if not unfinished and not joining and self._waiting:
-            joining = self._waiting[:1]  # nobody is left to make the calls that it waits for
+            joining = self._waiting[:1]  # no other request is left to make the calls that it waits for
         self._waiting = [pair for pair in self._waiting if pair not in joining]
         self._taken += [ticket for _, ticket in joining]
-        self.most = max(self.most, len(unfinished) + len(joining))
+        self.max_unfinished = max(self.max_unfinished, len(unfinished) + len(joining))
         self.calls += 1
         return [ticket for _, ticket in joining]
 
 
-def fly(model: Model[Any], engine: Any, *tickets: FakeTicket, seats: int = 4) -> Intake:
-    """Serve tickets that are all there from the start."""
-    intake = FakeIntake([(0, ticket) for ticket in tickets], seats)
-    model.run_in_flight(engine, intake)
+def serve(
+    model: ContinuousModel[Any, RequestT], engine: Any, *tickets: FakeTicket[RequestT], capacity: int = 4
+) -> FakeIntake[RequestT]:
+    """Serve tickets that all wait from the start."""
+    intake = FakeIntake([(0, ticket) for ticket in tickets], capacity)
+    model.run_continuous(engine, intake)
     return intake

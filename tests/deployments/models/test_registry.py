@@ -34,7 +34,10 @@ def entry(toy="Toy", **fields):
         ),
         (entry("Nobody"), r"models.toy.class: module '.*' has no class 'Nobody'"),
         (entry("NOT_A_MODEL"), r"models.toy.class: .* is not a subclass of"),
-        (entry("Idle"), r"models.toy.class: .*:Idle defines none of run, run_batch and run_in_flight"),
+        (entry("Idle"), r"models.toy.class: .*:Idle does not define run$"),
+        (entry("Baseless"), r"models.toy.class: .*:Baseless is not a subclass of one of Model, BatchedModel and"),
+        (entry("Undecided"), r"models.toy.class: .*:Undecided is not a subclass of one of Model, BatchedModel"),
+        (entry("Voiceless"), r"models.toy.class: .*:Voiceless speaks, but is not a subclass of .*SpeechModel"),
         (entry("Repeating"), r"models.toy.class: Repeating.variants is empty or repeats itself"),
         (entry(options={"greting": "hi"}), r"models.toy.options.greting: Extra inputs.*options: greeting"),
         (entry(options={"greeting": 3}), r"models.toy.options.greeting: Input should be a valid string"),
@@ -43,7 +46,7 @@ def entry(toy="Toy", **fields):
             r"models.toy.default_variant: no variant 'huge'; variants: small, medium",
         ),
         (entry(preload=["small", "huge"]), r"models.toy.preload: no variant 'huge'"),
-        ({"a/b": {"class": f"{TOYS}:Toy"}}, r"models.a/b: a name is made of"),
+        ({"a/b": {"class": f"{TOYS}:Toy"}}, r"models.a/b: a name has only letters, digits"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_its_path(models, message):
@@ -86,7 +89,7 @@ def test_a_model_with_its_own_environment_is_not_missed_here():
 
 def test_what_an_environment_lacks_is_missed_and_nothing_else(environments):
     registry = registry_of(entry("Unready", environment="toys"))
-    fault = "its environment 'toys' is not here; run `make envs`"
+    fault = "its environment 'toys' does not exist; run `make envs`"
     assert registry.card("toy").missing == fault
     assert registry.voices("toy") == []
     with pytest.raises(ModelUnavailable, match=f"model 'toy' cannot run here: {fault}"):

@@ -150,7 +150,7 @@ async def test_a_model_that_does_not_batch_runs_as_many_as_its_concurrency(tmp_p
     assert stage.model.running == together
     stage.model.gate.set()
     await asyncio.gather(*tasks)
-    assert stage.model.most_running == together
+    assert stage.model.max_running == together
 
 
 async def test_a_canceled_run_keeps_its_slot_until_the_thread_has_ended(tmp_path):
@@ -169,7 +169,7 @@ async def test_a_canceled_run_keeps_its_slot_until_the_thread_has_ended(tmp_path
     with pytest.raises(asyncio.CancelledError):
         await first
     assert (await second).output.result.voice == "toy"
-    assert stage.model.most_running == 1
+    assert stage.model.max_running == 1
 
 
 async def test_a_model_that_looks_is_canceled_within_a_step(tmp_path):

@@ -110,7 +110,7 @@ async def test_what_fails_is_told_before_its_variant_goes(tmp_path):
 
 async def test_an_error_before_anybody_was_taken_reaches_its_callers(tmp_path):
     class Stillborn(Treadmill):
-        def run_in_flight(self, engine, intake):
+        def run_continuous(self, engine, intake):
             raise RuntimeError("no cache")
 
     stage = Stage(Stillborn(), tmp_path)

@@ -12,7 +12,7 @@ from deployments.config import AppConfig
 from deployments.replica import replica as replica_module
 from deployments.replica.context import PROGRESS_SECONDS
 from deployments.storage.artifacts import ArtifactStore
-from deployments.storage.wanted import WantedVariants
+from deployments.storage.desired import DesiredVariants
 from tests.deployments.replica.toy_models import ENGINES, OutOfMemoryError
 from tests.deployments.replica.toy_replicas import Reader, call, events_of, stored, until
 
@@ -193,7 +193,7 @@ async def test_an_unknown_variant_is_refused_with_those_there_are(replica_of, me
 
 async def test_a_new_replica_loads_what_is_wanted(replica_of):
     replica = replica_of(preload=["small", "medium"])
-    wishes = WantedVariants(replica._store.database)
+    wishes = DesiredVariants(replica._store.database)
     for variant, wanted in [("medium", False), ("large", True), ("gone", True)]:
         wishes.set("toy", variant, wanted)
     await replica.check_health()
@@ -244,7 +244,7 @@ async def test_an_engine_whose_test_does_not_end_fails_the_health_check(replica_
     replica._model.gate.clear()
     replica._model.check_engine = lambda engine: replica._model.gate.wait(30)
     for _ in range(2):
-        with pytest.raises(ModelUnavailable, match="no sign of life"):
+        with pytest.raises(ModelUnavailable, match="did not answer its health test"):
             await replica.check_health()
     replica._model.gate.set()
     await replica._check

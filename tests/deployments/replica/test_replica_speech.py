@@ -73,6 +73,6 @@ async def test_speed_holds_for_what_is_stored(replica_of):
 
 async def test_a_model_with_a_speed_of_its_own_is_left_alone(replica_of, monkeypatch):
     replica = replica_of()
-    monkeypatch.setattr(replica._model, "own_speed", lambda speed: min(speed, 2.0))
+    monkeypatch.setattr(replica._model, "native_speed", lambda speed: min(speed, 2.0))
     assert (await spoken(replica, speed=2.0))["result"]["duration"] == 1.0
     assert (await spoken(replica, speed=4.0))["result"]["duration"] == 0.5

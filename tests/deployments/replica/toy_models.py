@@ -1,4 +1,4 @@
-"""Small models for the tests of what runs models. Requests steer them by `parameters`; tests by `gate`."""
+"""Small models for the tests of the replica. Requests steer them by `parameters`, tests by `gate`."""
 
 import threading
 import time
@@ -9,9 +9,11 @@ from weakref import WeakSet
 import numpy as np
 
 from audiograph.errors import Canceled, InvalidRequest
-from audiograph.schemas import Request, SpeakRequest, SpeakResult, TaskName, Voice
+from audiograph.schemas import SpeakRequest, SpeakResult, TaskName, Voice
 from deployments.models.base import (
     AudioOutput,
+    BatchedModel,
+    ContinuousModel,
     FileOutput,
     Intake,
     LoadContext,
@@ -22,9 +24,10 @@ from deployments.models.base import (
     RunContext,
     Ticket,
 )
+from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
 
 ENGINES: "WeakSet[ToyEngine]" = WeakSet()
-"""Engines that something still refers to."""
+"""Engines that are still referred to."""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -57,8 +60,7 @@ class ToyOptions(Options):
     greeting: str = "hello"
 
 
-def output(request: Request, **fields: Any) -> Output:
-    assert isinstance(request, SpeakRequest)
+def output(request: SpeakRequest, **fields: Any) -> Output:
     samples = np.sin(np.linspace(0, 300, 8000, dtype=np.float32))
     files: list[AudioOutput | FileOutput] = [
         AudioOutput("speech", samples, 8000),
@@ -68,8 +70,12 @@ def output(request: Request, **fields: Any) -> Output:
     return Output(result, files if request.parameters.get("files") else [], audio_seconds=1.0)
 
 
-class Toy(Model[ToyEngine]):
-    """Takes as many steps as asked; sizes of the variants are 100, 200 and 400 bytes."""
+def text(request: SpeechRequest) -> str:
+    return request.text if isinstance(request, SpeakRequest) else "dialogue"
+
+
+class ToyFamily(SpeechModel[ToyEngine, SpeechRequest]):
+    """Loads engines of 100, 200 and 400 bytes, and records each load, unload and check."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
     variants = ("small", "medium", "large")
@@ -82,7 +88,7 @@ class Toy(Model[ToyEngine]):
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.gate = threading.Event()
-        """Runs that hold, and those of models that never look, wait for it."""
+        """Runs with the parameter ``hold`` wait for it, and all runs of models that never check."""
         self.gate.set()
         self.started = threading.Event()
         self.load_gate = threading.Event()
@@ -91,17 +97,13 @@ class Toy(Model[ToyEngine]):
         self.load_error: BaseException | None = None
         self.check_error: Exception | None = None
         self.checks = 0
-        self.steps_done = 0
-        self.running = 0
-        self.most_running = 0
-        self._lock = threading.Lock()
 
     @classmethod
     def voices(cls) -> list[Voice]:
         return [Voice(id="anna", name="Anna"), Voice(id="ben", name="Ben")]
 
-    def check_request(self, request: Request, variant: str) -> None:
-        if getattr(request, "text", None) == variant:
+    def check_request(self, request: SpeechRequest, variant: str) -> None:
+        if text(request) == variant:
             raise InvalidRequest("text must not be the variant", field="text")
 
     def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
@@ -120,10 +122,22 @@ class Toy(Model[ToyEngine]):
         if self.check_error:
             raise self.check_error
 
-    def run(self, engine: ToyEngine, request: SpeakRequest, context: RunContext) -> Output:
+
+class Toy(ToyFamily, Model[ToyEngine, SpeechRequest]):
+    """Takes as many steps as the request says."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.steps_done = 0
+        self.running = 0
+        self.max_running = 0
+        self._lock = threading.Lock()
+
+    def run(self, engine: ToyEngine, request: SpeechRequest, context: RunContext) -> Output:
+        assert isinstance(request, SpeakRequest)
         with self._lock:
             self.running += 1
-            self.most_running = max(self.most_running, self.running)
+            self.max_running = max(self.max_running, self.running)
         try:
             return self.work(request, context)
         finally:
@@ -146,14 +160,14 @@ class Toy(Model[ToyEngine]):
         return output(request)
 
     def hold(self, context: RunContext) -> None:
-        """Until the gate opens, looking whether the job was canceled."""
+        """Wait until the gate opens, or the job is canceled."""
         self.started.set()
         while not self.gate.wait(0.01):
             context.check()
 
 
 class Stubborn(Toy):
-    """Never looks whether the job was canceled."""
+    """Never checks for cancellation."""
 
     def work(self, request: SpeakRequest, context: RunContext) -> Output:
         self.started.set()
@@ -167,8 +181,8 @@ class Pair(Stubborn):
     concurrency = 2
 
 
-class Choir(Toy):
-    """Serves requests in batches; refuses more than `fits` at once for want of memory."""
+class Choir(ToyFamily, BatchedModel[ToyEngine, SpeechRequest]):
+    """Serves requests in batches; more than `fits` at once run out of memory."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     fits = 1000
@@ -178,9 +192,9 @@ class Choir(Toy):
         self.batches_run: list[list[str]] = []
 
     def run_batch(
-        self, engine: ToyEngine, requests: Sequence[Any], contexts: Sequence[RunContext]
+        self, engine: ToyEngine, requests: Sequence[SpeechRequest], contexts: Sequence[RunContext]
     ) -> Sequence[Output | Exception]:
-        self.batches_run.append([getattr(request, "text", "dialogue") for request in requests])
+        self.batches_run.append([text(request) for request in requests])
         self.started.set()
         self.gate.wait(30)
         if len(requests) > self.fits or any(self.error(request) == "memory" for request in requests):
@@ -189,9 +203,9 @@ class Choir(Toy):
             raise RuntimeError("one of them is poison")
         return [self.sing(request, context) for request, context in zip(requests, contexts, strict=True)]
 
-    def sing(self, request: Any, context: RunContext) -> Output | Exception:
+    def sing(self, request: SpeechRequest, context: RunContext) -> Output | Exception:
         try:
-            context.progress(0.5, getattr(request, "text", "dialogue"))
+            context.progress(0.5, text(request))
         except Canceled as error:
             return error
         if self.error(request) == "own":
@@ -199,35 +213,35 @@ class Choir(Toy):
         return output(request) if isinstance(request, SpeakRequest) else Output(SPOKEN)
 
     @staticmethod
-    def error(request: Any) -> str | None:
-        return getattr(request, "parameters", {}).get("error")
+    def error(request: SpeechRequest) -> str | None:
+        return request.parameters.get("error")
 
 
 class Miscounting(Choir):
     def run_batch(
-        self, engine: ToyEngine, requests: Sequence[Any], contexts: Sequence[RunContext]
+        self, engine: ToyEngine, requests: Sequence[SpeechRequest], contexts: Sequence[RunContext]
     ) -> Sequence[Output | Exception]:
         return []
 
 
-class Treadmill(Toy):
-    """Serves requests in flight, all of them one step at a time; `steps` says who took each step."""
+class Treadmill(ToyFamily, ContinuousModel[ToyEngine, SpeechRequest]):
+    """Serves requests step by step; `steps` records the texts of the requests in each step."""
 
     fits = 1000
-    """The most that may run together."""
+    """Maximum number of requests that fit into memory together."""
     loses = False
-    """Whether it ends without finishing anybody."""
+    """Whether it ends without finishing its requests."""
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
         self.steps: list[list[str]] = []
 
-    def run_in_flight(self, engine: ToyEngine, intake: Intake) -> None:
-        left: dict[Ticket, int] = {}
+    def run_continuous(self, engine: ToyEngine, intake: Intake[SpeechRequest]) -> None:
+        left: dict[Ticket[SpeechRequest], int] = {}
         while left := left | {ticket: ticket.request.parameters.get("steps", 1) for ticket in intake.take()}:
             if self.loses:
                 return
-            self.steps.append([ticket.request.text for ticket in left])
+            self.steps.append([text(ticket.request) for ticket in left])
             self.started.set()
             self.gate.wait(30)
             time.sleep(0.001)
@@ -235,7 +249,7 @@ class Treadmill(Toy):
                 raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 KiB. GPU 0 has less.")
             left = {ticket: n - 1 for ticket, n in left.items() if not self.ended(ticket, n - 1)}
 
-    def ended(self, ticket: Ticket, steps_left: int) -> bool:
+    def ended(self, ticket: Ticket[SpeechRequest], steps_left: int) -> bool:
         error = ERRORS.get(ticket.request.parameters.get("error", ""))
         if error and not steps_left:
             raise error()
@@ -245,12 +259,13 @@ class Treadmill(Toy):
             ticket.finish(canceled)
             return True
         if not steps_left:
+            assert isinstance(ticket.request, SpeakRequest)
             ticket.finish(output(ticket.request))
         return not steps_left
 
 
 class Weighty(Toy):
-    """Its engines are as big as they say, in real memory, and refer to themselves."""
+    """Its engines take their size in real memory, and refer to themselves."""
 
     sizes: ClassVar[dict[str, int]] = {"small": 64 * 2**20, "medium": 8 * 2**20, "large": 8 * 2**20}
 
@@ -273,8 +288,8 @@ class Unready(Toy):
         raise ImportError("no toys")
 
 
-class Idle(Model[ToyEngine]):
-    """Cannot run anything."""
+class Idle(SpeechModel[ToyEngine, SpeakRequest], Model[ToyEngine, SpeakRequest]):
+    """Does not define its verb."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
     variants = ("small",)
@@ -299,8 +314,35 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
 }
 
 
+class Baseless(SpeechModel[ToyEngine, SpeakRequest]):
+    """Subclasses none of the three bases."""
+
+
+class Undecided(Toy, BatchedModel[ToyEngine, SpeechRequest]):
+    """Subclasses two of the three bases."""
+
+    def run_batch(
+        self, engine: ToyEngine, requests: Sequence[SpeechRequest], contexts: Sequence[RunContext]
+    ) -> Sequence[Output | Exception]:
+        return []
+
+
+class Voiceless(Model[ToyEngine, SpeakRequest]):
+    """Speaks, but is no `SpeechModel`."""
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
+    variants = ("small",)
+    default_variant = "small"
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        return Loaded(ToyEngine(variant, 0))
+
+    def run(self, engine: ToyEngine, request: SpeakRequest, context: RunContext) -> Output:
+        return output(request)
+
+
 class Giant(Toy):
-    """In one size, which no other has."""
+    """Has one variant, which no other model has."""
 
     variants = ("giant",)
     default_variant = "giant"

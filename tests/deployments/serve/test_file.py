@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.config import is_loopback
 from deployments.serve.__main__ import wait_for_port
-from deployments.serve.file import ServeFile, ServeFileError, is_loopback, parse, read
+from deployments.serve.file import ServeFile, ServeFileError, load_file, parse
 
 ROOT = Path(__file__).parents[3]
 MINIMAL = "applications: [{args: {models: {}}}]"
@@ -21,7 +22,7 @@ def mistakes(text: str) -> list[str]:
 
 
 def test_the_embedded_default_is_valid_and_local() -> None:
-    file = read(ROOT / "serve_config.yaml")
+    file = load_file(ROOT / "serve_config.yaml")
     file.check_exposure()
     assert file.url == "http://127.0.0.1:8000"
     signal, speech = {"pitch_analysis", "whisper", "hpss", "demucs"}, {"espeak", "dia", "higgs", "chatterbox"}
@@ -29,7 +30,7 @@ def test_the_embedded_default_is_valid_and_local() -> None:
 
 
 def test_every_model_of_the_embedded_default_scales_to_zero_and_fits_two_cores_at_once() -> None:
-    models = read(ROOT / "serve_config.yaml").application.args.models.values()
+    models = load_file(ROOT / "serve_config.yaml").application.args.models.values()
     assert all(model.deployment["autoscaling_config"]["min_replicas"] == 0 for model in models)
     ingress_and_runner = 0.2
     shares = [
@@ -82,7 +83,7 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ServeFileError, match="cannot be read"):
-        read(tmp_path / "none.yaml")
+        load_file(tmp_path / "none.yaml")
 
 
 def test_a_database_url_takes_its_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

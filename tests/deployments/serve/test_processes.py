@@ -42,16 +42,16 @@ def test_what_ends_by_itself_keeps_nothing_else_alive(start: Start, monkeypatch:
     assert not alive.is_running()
 
 
-def test_ray_is_whole_while_both_of_its_processes_live(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_is_alive_while_both_of_its_processes_live(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     alive, dead = start(), start()
     monkeypatch.setattr(processes, "SYSTEM_PROCESSES", {alive.name()})
     monkeypatch.setattr(psutil.Process, "children", lambda self: [dead, alive])
-    assert processes.ray_is_whole()
+    assert processes.ray_is_alive()
     gone(dead)
-    assert processes.ray_is_whole()
+    assert processes.ray_is_alive()
     alive.kill()
     while alive.status() != psutil.STATUS_ZOMBIE:  # until somebody waits for it
         time.sleep(0.01)
-    assert not processes.ray_is_whole()
+    assert not processes.ray_is_alive()
     gone(alive)
-    assert not processes.ray_is_whole()
+    assert not processes.ray_is_alive()

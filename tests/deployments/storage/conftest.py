@@ -1,4 +1,4 @@
-"""A store on every kind of database and of content, and what its content holds."""
+"""Stores on every kind of database and of content, and their files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,10 @@ import pytest
 from audiograph.schemas import Artifact
 from deployments.config import StorageConfig
 from deployments.storage.artifacts import ArtifactStore, Provenance
-from deployments.storage.database import Database
 from tests.conftest import Migrate, migrated_sqlite, preload
+from tests.support import churn
 
-preload("tests.deployments.storage.churn")  # and all that the processes of these tests run
+preload(churn.__name__)  # imports everything that the processes of these tests run
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,7 +21,7 @@ Put = Callable[..., Artifact]
 
 @pytest.fixture(params=["local", "remote"])
 def artifacts_url(request: pytest.FixtureRequest, scratch: Path, tmp_path: Path) -> str:
-    """A local folder, or one that fsspec hides behind the interface of an object store."""
+    """A local folder, or a folder behind fsspec's interface of an object store."""
     return _artifacts_url(request.param, tmp_path)
 
 
@@ -32,7 +32,7 @@ def _artifacts_url(kind: str, tmp_path: Path) -> str:
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go, for this process and those that it starts."""
+    """Folder of the temporary files of this process and of its children."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -43,21 +43,14 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=["sqlite and a folder", "postgresql and an object store"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> StorageConfig:
-    """Each kind of database, migrated, and each kind of content; they know nothing of each other."""
+    """Each kind of database, migrated, with one kind of content each: the two are independent."""
     if request.param == "sqlite and a folder":
-        database_url, content = migrated_sqlite(tmp_path / "state" / "audiograph.db", migrate), "local"
+        database_url, content = migrated_sqlite(tmp_path / "state" / "audiograph.db", churn.migrate), "local"
     else:
-        made: Callable[[Migrate], str] = request.getfixturevalue("migrated_postgres")
-        database_url, content = made(migrate), "remote"
-    request.getfixturevalue("scratch")  # not before: a PostgreSQL that starts now outlives this test's folder
+        migrated_postgres: Callable[[Migrate], str] = request.getfixturevalue("migrated_postgres")
+        database_url, content = migrated_postgres(churn.migrate), "remote"
+    request.getfixturevalue("scratch")  # not earlier: a PostgreSQL that starts here outlives this folder
     return StorageConfig(database_url=database_url, artifacts_url=_artifacts_url(content, tmp_path))
-
-
-def migrate(url: str) -> None:
-    """Make Audiograph's own tables."""
-    database = Database(url)
-    database.migrate()
-    database.close()
 
 
 @pytest.fixture
@@ -67,8 +60,8 @@ def store(config: StorageConfig) -> ArtifactStore:
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path) -> ArtifactStore:
-    """For what does not depend on the kind of database or content."""
-    database_url = migrated_sqlite(tmp_path / "audiograph.db", migrate)
+    """A store on SQLite and a folder, for tests that are independent of the kinds."""
+    database_url = migrated_sqlite(tmp_path / "audiograph.db", churn.migrate)
     return ArtifactStore.open(
         StorageConfig(database_url=database_url, artifacts_url=str(tmp_path / "artifacts"))
     )
@@ -76,8 +69,8 @@ def sqlite_store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def memory_store(tmp_path: Path) -> ArtifactStore:
-    """Content in fsspec's memory: an object store without folders."""
-    database_url = migrated_sqlite(tmp_path / "audiograph.db", migrate)
+    """A store with its content in fsspec's memory, an object store without folders."""
+    database_url = migrated_sqlite(tmp_path / "audiograph.db", churn.migrate)
     return ArtifactStore.open(
         StorageConfig(database_url=database_url, artifacts_url=f"memory://bucket/{tmp_path.name}")
     )
@@ -85,7 +78,7 @@ def memory_store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def put(store: ArtifactStore) -> Put:
-    """Stores an artifact of some bytes; keywords are its provenance."""
+    """A function that stores bytes as an artifact; its keywords are the provenance."""
 
     def put(content: bytes, name: str = "x.txt", **provenance: Any) -> Artifact:
         return store.put_artifact(name, content, "text/plain", provenance=Provenance(**provenance))
@@ -95,7 +88,7 @@ def put(store: ArtifactStore) -> Put:
 
 @pytest.fixture
 def files_on_disk(tmp_path: Path) -> Callable[[], list[Path]]:
-    """All content and temporary files, wherever the store keeps them."""
+    """A function that lists all content and temporary files of the store."""
 
     def files() -> list[Path]:
         folders = (tmp_path / "artifacts", tmp_path / "scratch")

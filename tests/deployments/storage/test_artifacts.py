@@ -40,7 +40,7 @@ def test_a_file_is_kept_with_what_is_known_of_it(store: ArtifactStore) -> None:
         writer.write(b"bytes")
         assert writer.bytes == 10
         assert writer.path.read_bytes() == b"some bytes"
-        file = writer.commit_file("talk.wav", "audio/wav", AudioInfo(1.5, 44100, 2))
+        file = writer.commit_file("talk.wav", "audio/wav", AudioInfo(1.5, 44100, 2, "audio/wav"))
     assert (file.name, file.media_type, file.bytes) == ("talk.wav", "audio/wav", 10)
     assert (file.duration, file.sample_rate, file.channels) == (1.5, 44100, 2)
     assert file.sha256 == hashlib.sha256(b"some bytes").hexdigest()
@@ -65,12 +65,12 @@ def test_an_artifact_is_kept_with_where_it_came_from(store: ArtifactStore) -> No
         tags=["loud", "b", "loud"],
         parameters={"text": "Grüße\0", "speed": float("nan"), "deep": [{"x": 1}]},
     )
-    audio = AudioInfo(0.5, 16000, 1)
-    made = store.put_artifact("a.wav", b"RIFF", "audio/wav", audio=audio, provenance=provenance)
-    kept = store.get(made.id)
+    audio = AudioInfo(0.5, 16000, 1, "audio/wav")
+    artifact = store.put_artifact("a.wav", b"RIFF", "audio/wav", audio=audio, provenance=provenance)
+    kept = store.get(artifact.id)
     assert isinstance(kept, Artifact)
     assert kept.id.startswith("art_")
-    assert kept.url == f"/v1/artifacts/{made.id}/content"
+    assert kept.url == f"/v1/artifacts/{artifact.id}/content"
     assert kept.tags == ["b", "loud"]
     assert kept.parameters == {"text": "Grüße\0", "speed": None, "deep": [{"x": 1}]}
     same = {"job_id", "task", "model", "variant", "weights", "creator", "parent_id", "variation_set_id"}
@@ -107,9 +107,9 @@ def test_equal_content_is_stored_once(store: ArtifactStore, put: Put, files_on_d
 
 
 def test_empty_content(store: ArtifactStore, put: Put) -> None:
-    made = put(b"")
-    assert b"".join(store.read(made.id)) == b""
-    with store.local(made.id) as path:
+    artifact = put(b"")
+    assert b"".join(store.read(artifact.id)) == b""
+    with store.local(artifact.id) as path:
         assert path.read_bytes() == b""
 
 
@@ -122,15 +122,15 @@ def test_an_id_that_is_not_there(store: ArtifactStore) -> None:
 
 
 def test_many_records_come_in_the_order_asked(store: ArtifactStore, put: Put) -> None:
-    made = [put(b"%d" % number, tags=[f"t{number}"]) for number in range(5)]
-    wanted = [made[3].id, NOWHERE, made[0].id, made[4].id]
-    assert store.get_many(wanted) == [made[3], made[0], made[4]]
+    artifacts = [put(b"%d" % number, tags=[f"t{number}"]) for number in range(5)]
+    wanted = [artifacts[3].id, NOWHERE, artifacts[0].id, artifacts[4].id]
+    assert store.get_many(wanted) == [artifacts[3], artifacts[0], artifacts[4]]
 
 
 def test_local_gives_a_path_to_the_bytes(store: ArtifactStore, put: Put, files_on_disk: Files) -> None:
-    made = put(b"bytes")
+    artifact = put(b"bytes")
     kept = files_on_disk()
-    with store.local(made.id) as path:
+    with store.local(artifact.id) as path:
         assert path.read_bytes() == b"bytes"
     assert files_on_disk() == kept
 
@@ -139,8 +139,8 @@ def test_local_gives_a_path_to_the_bytes(store: ArtifactStore, put: Put, files_o
 @given(start=st.integers(0, 1100), length=st.integers(0, 1100), chunk=st.integers(1, 300))
 def test_any_range_can_be_read(store: ArtifactStore, start: int, length: int, chunk: int) -> None:
     content = bytes(number % 251 for number in range(1000))
-    made = store.put_artifact("x", content, "text/plain", provenance=Provenance())
-    chunks = list(store.read(made.id, start, start + length, chunk_bytes=chunk))
+    artifact = store.put_artifact("x", content, "text/plain", provenance=Provenance())
+    chunks = list(store.read(artifact.id, start, start + length, chunk_bytes=chunk))
     assert b"".join(chunks) == content[start : start + length]
     assert max(map(len, chunks)) <= chunk
 
@@ -161,14 +161,14 @@ def test_parts_of_an_object_store_fit_together(
     monkeypatch.setattr(filesystem, "cat_file", fetch_as_s3_does)
     monkeypatch.setattr("deployments.storage.remote_content.PART_BYTES", 100)
     content = bytes(range(250)) * 2
-    made = memory_store.put_artifact("x", content, "text/plain", provenance=Provenance())
-    assert b"".join(memory_store.read(made.id, chunk_bytes=30)) == content
+    artifact = memory_store.put_artifact("x", content, "text/plain", provenance=Provenance())
+    assert b"".join(memory_store.read(artifact.id, chunk_bytes=30)) == content
     fetched.clear()
-    assert b"".join(memory_store.read(made.id, 99, 301, chunk_bytes=30)) == content[99:301]
+    assert b"".join(memory_store.read(artifact.id, 99, 301, chunk_bytes=30)) == content[99:301]
     assert fetched == [(99, 199), (199, 299), (299, 301)]
-    with memory_store.local(made.id) as path:
+    with memory_store.local(artifact.id) as path:
         assert path.read_bytes() == content
-    memory_store.delete(made.id)
+    memory_store.delete(artifact.id)
     assert filesystem.find(root) == []
 
 
@@ -180,9 +180,9 @@ def spoil(store: ArtifactStore, artifact: Artifact, content: bytes, files: Files
 def test_damaged_content_is_never_handed_out_whole(
     store: ArtifactStore, put: Put, files_on_disk: Files
 ) -> None:
-    made = put(b"0123456789")
-    spoil(store, made, b"012345678X", files_on_disk)
-    chunks = store.read(made.id, chunk_bytes=4)
+    artifact = put(b"0123456789")
+    spoil(store, artifact, b"012345678X", files_on_disk)
+    chunks = store.read(artifact.id, chunk_bytes=4)
     received = b""
     with pytest.raises(InternalError, match="damaged"):
         for chunk in chunks:
@@ -193,20 +193,20 @@ def test_damaged_content_is_never_handed_out_whole(
 def test_content_cut_short_is_noticed_and_mended_by_the_next_put(
     store: ArtifactStore, put: Put, files_on_disk: Files
 ) -> None:
-    made = put(b"0123456789")
-    spoil(store, made, b"01234", files_on_disk)
+    artifact = put(b"0123456789")
+    spoil(store, artifact, b"01234", files_on_disk)
     for act in (store.read, lambda i: store.local(i).__enter__()):
         with pytest.raises(InternalError, match="missing or damaged"):
-            act(made.id)
+            act(artifact.id)
     put(b"0123456789")
-    assert b"".join(store.read(made.id)) == b"0123456789"
+    assert b"".join(store.read(artifact.id)) == b"0123456789"
 
 
 def test_an_open_read_outlives_deletion_in_a_folder(sqlite_store: ArtifactStore) -> None:
     content = b"x" * 3_000_000
-    made = sqlite_store.put_artifact("x", content, "text/plain", provenance=Provenance())
-    chunks = sqlite_store.read(made.id)
-    sqlite_store.delete(made.id)
+    artifact = sqlite_store.put_artifact("x", content, "text/plain", provenance=Provenance())
+    chunks = sqlite_store.read(artifact.id)
+    sqlite_store.delete(artifact.id)
     assert b"".join(chunks) == content
 
 
@@ -235,18 +235,18 @@ def test_a_blob_that_goes_between_announcement_and_item_is_announced_again(
         announce(blobs, sha256, size)
         announced.append(sha256)
         if len(announced) < 3:
-            blobs.drop_unused(sha256)
+            blobs.remove_unused(sha256)
 
     monkeypatch.setattr(Blobs, "_announce", announce_and_lose)
-    made = put(b"content")
-    assert announced == [made.sha256] * 3
-    assert b"".join(store.read(made.id)) == b"content"
+    artifact = put(b"content")
+    assert announced == [artifact.sha256] * 3
+    assert b"".join(store.read(artifact.id)) == b"content"
 
 
 def test_content_deleted_after_staging_is_uploaded_again(
     store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last other item of a content goes just when a new put has seen that it need not upload it."""
+    """The last other item of the content is deleted after a new put has skipped its upload."""
     first = put(b"content")
     stage = content_of(store).stage
 
@@ -260,51 +260,51 @@ def test_content_deleted_after_staging_is_uploaded_again(
 
 
 def test_a_zip_can_be_made_of_what_is_read(store: ArtifactStore, put: Put) -> None:
-    made = put(b"content" * 1000)
+    artifact = put(b"content" * 1000)
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive, archive.open(made.name, "w") as entry:
-        for chunk in store.read(made.id, chunk_bytes=100):
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open(artifact.name, "w") as entry:
+        for chunk in store.read(artifact.id, chunk_bytes=100):
             entry.write(chunk)
     with zipfile.ZipFile(buffer) as archive:
-        assert archive.read(made.name) == b"content" * 1000
+        assert archive.read(artifact.name) == b"content" * 1000
 
 
 def test_a_pinned_item_cannot_be_deleted(store: ArtifactStore, put: Put) -> None:
-    made = put(b"x")
-    store.pin("job-1", [made.id, made.id])
-    store.pin("job-1", [made.id])
-    store.pin("job-2", [made.id])
+    artifact = put(b"x")
+    store.pin("job-1", [artifact.id, artifact.id])
+    store.pin("job-1", [artifact.id])
+    store.pin("job-2", [artifact.id])
     with pytest.raises(Conflict) as refused:
-        store.delete(made.id)
+        store.delete(artifact.id)
     assert refused.value.details["job_id"] in {"job-1", "job-2"}
     assert sorted(job_id for job_id, _ in store.pinned_jobs()) == ["job-1", "job-2"]
     store.unpin("job-1")
     with pytest.raises(Conflict):
-        store.delete(made.id)
+        store.delete(artifact.id)
     store.unpin("job-2")
     store.unpin("job-2")
     assert store.pinned_jobs() == []
-    store.delete(made.id)
+    store.delete(artifact.id)
 
 
 def test_pinning_is_all_or_nothing(store: ArtifactStore, put: Put) -> None:
-    made = put(b"x")
+    artifact = put(b"x")
     for absent in (NOWHERE, "file_\0"):
         with pytest.raises(NotFound) as missing:
-            store.pin("job", [made.id, absent])
+            store.pin("job", [artifact.id, absent])
         assert missing.value.field == "file"
         assert store.pinned_jobs() == []
 
 
 def test_an_artifact_can_be_born_pinned(store: ArtifactStore) -> None:
-    made = store.put_artifact("x", b"x", "text/plain", provenance=Provenance(job_id="job"), pin=True)
+    artifact = store.put_artifact("x", b"x", "text/plain", provenance=Provenance(job_id="job"), pin=True)
     assert [job_id for job_id, _ in store.pinned_jobs()] == ["job"]
     with pytest.raises(Conflict):
-        store.delete(made.id)
+        store.delete(artifact.id)
 
 
 def test_pin_and_delete_at_once_never_lose_a_pinned_item(store: ArtifactStore, put: Put) -> None:
-    """Of each pair one wins: either the item is pinned and there, or deleted and the pin refused."""
+    """One of each pair wins: either the item exists and is pinned, or it is deleted and the pin refused."""
 
     def attempt(act: Callable[[], None], barrier: threading.Barrier) -> bool:
         barrier.wait()
@@ -316,8 +316,8 @@ def test_pin_and_delete_at_once_never_lose_a_pinned_item(store: ArtifactStore, p
 
     with ThreadPoolExecutor(2) as pool:
         for turn in range(15):
-            made, barrier = put(b"x"), threading.Barrier(2)
-            pin = pool.submit(attempt, partial(store.pin, f"job-{turn}", [made.id]), barrier)
-            deletion = pool.submit(attempt, partial(store.delete, made.id), barrier)
+            artifact, barrier = put(b"x"), threading.Barrier(2)
+            pin = pool.submit(attempt, partial(store.pin, f"job-{turn}", [artifact.id]), barrier)
+            deletion = pool.submit(attempt, partial(store.delete, artifact.id), barrier)
             assert pin.result() != deletion.result()
-            assert len(store.get_many([made.id])) == pin.result()
+            assert len(store.get_many([artifact.id])) == pin.result()

@@ -1,4 +1,4 @@
-"""Garbage collection: retention, the budget, and what dead processes left."""
+"""Garbage collection: retention, the budget, and the leftovers of dead processes."""
 
 import threading
 import time
@@ -15,10 +15,10 @@ from audiograph.schemas import Artifact
 from deployments.config import StorageConfig
 from deployments.storage import collect
 from deployments.storage.artifacts import ArtifactStore, Collected, Provenance, Usage
-from deployments.storage.remote_content import ABANDONED_SECONDS
+from deployments.storage.remote_content import STALE_SECONDS
 from deployments.storage.tables import Item
 from tests.conftest import Migrate
-from tests.deployments.storage.conftest import migrate
+from tests.support.churn import migrate
 
 HOUR = 3600.0
 NOTHING = Collected(items=0, blobs=0, bytes=0)
@@ -28,7 +28,7 @@ Files = Callable[[], list[Path]]
 
 
 def age(store: ArtifactStore, artifact: Artifact, seconds: float) -> None:
-    """Let it be that an artifact was last used so long ago."""
+    """Set the last use of an artifact to this long ago."""
     with store.database.session() as session:
         used_at = time.time() - seconds
         session.execute(update(Item).where(Item.id == artifact.id).values(used_at=used_at))
@@ -57,7 +57,7 @@ def test_what_was_not_used_for_long_is_removed(store: ArtifactStore, put: Put, f
 
 
 def test_more_than_one_batch_expires(store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.storage.collect.AT_ONCE", 2)
+    monkeypatch.setattr("deployments.storage.collect.BATCH_SIZE", 2)
     for number in range(5):
         age(store, put(b"%d" % (number % 3)), 2 * HOUR)
     assert store.collect(HOUR, None) == Collected(items=5, blobs=3, bytes=3)
@@ -73,15 +73,15 @@ def test_content_stays_for_its_younger_item(store: ArtifactStore, put: Put) -> N
 
 @pytest.mark.parametrize("use", ["read", "local", "pin"])
 def test_a_use_begins_the_time_again(store: ArtifactStore, put: Put, use: str) -> None:
-    made = put(b"x")
-    age(store, made, 2 * HOUR)
+    artifact = put(b"x")
+    age(store, artifact, 2 * HOUR)
     if use == "read":
-        assert list(store.read(made.id)) == [b"x"]
+        assert list(store.read(artifact.id)) == [b"x"]
     elif use == "local":
-        with store.local(made.id):
+        with store.local(artifact.id):
             pass
     else:
-        store.pin("job", [made.id])
+        store.pin("job", [artifact.id])
         store.unpin("job")
     assert store.collect(HOUR, None) == NOTHING
 
@@ -103,11 +103,11 @@ def test_what_is_pinned_stays(store: ArtifactStore, put: Put) -> None:
 
 
 def test_the_least_recently_used_go_first(store: ArtifactStore, put: Put) -> None:
-    made = [put(b"%d" % number * 100) for number in range(5)]
-    for artifact, hours in zip(made, (1, 5, 3, 4, 2), strict=True):
+    artifacts = [put(b"%d" % number * 100) for number in range(5)]
+    for artifact, hours in zip(artifacts, (1, 5, 3, 4, 2), strict=True):
         age(store, artifact, hours * HOUR)
     assert store.collect(None, 250) == Collected(items=3, blobs=3, bytes=300)
-    assert kept(store, *made) == [True, False, False, False, True]
+    assert kept(store, *artifacts) == [True, False, False, False, True]
     assert store.collect(None, 250) == NOTHING
 
 
@@ -121,7 +121,7 @@ def test_the_budget_passes_over_what_is_pinned(store: ArtifactStore, put: Put) -
 
 
 def test_the_budget_removes_no_item_in_vain(store: ArtifactStore, put: Put) -> None:
-    """An old item of a content that is in use elsewhere would free nothing."""
+    """Removing an old item whose content a younger item shares would free nothing."""
     shared_old, alone, shared_young = put(b"s" * 100), put(b"a" * 100), put(b"s" * 100)
     age(store, shared_old, 3 * HOUR)
     age(store, alone, 2 * HOUR)
@@ -132,7 +132,7 @@ def test_the_budget_removes_no_item_in_vain(store: ArtifactStore, put: Put) -> N
 def test_the_budget_takes_all_items_of_a_content(
     store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.storage.collect.AT_ONCE", 1)
+    monkeypatch.setattr("deployments.storage.collect.BATCH_SIZE", 1)
     for content in (b"a" * 100, b"a" * 100, b"b" * 100):
         age(store, put(content), HOUR)
     assert store.collect(None, 10) == Collected(items=3, blobs=2, bytes=200)
@@ -142,31 +142,31 @@ def test_the_budget_takes_all_items_of_a_content(
 def test_what_is_used_at_the_last_moment_is_spared(
     migrated_postgres: Callable[[Migrate], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:
-    """Between the choice of a blob and the lock on its items. (SQLite has one writer at a time.)"""
+    """The use comes between choosing a blob and locking its items. (SQLite has one writer at a time.)"""
     database_url = migrated_postgres(migrate)
     store = ArtifactStore.open(StorageConfig(database_url=database_url, artifacts_url=str(tmp_path)))
-    made = store.put_artifact("x", b"x" * 100, "text/plain", provenance=Provenance())
-    age(store, made, HOUR)
-    least_used = collect._least_used
+    artifact = store.put_artifact("x", b"x" * 100, "text/plain", provenance=Provenance())
+    age(store, artifact, HOUR)
+    least_recently_used = collect._least_recently_used
 
     def choose_then_use(session: Session, excess: int) -> dict[str, float]:
-        chosen = least_used(session, excess)
+        chosen = least_recently_used(session, excess)
         if use == "read":
-            store.read(made.id)
+            store.read(artifact.id)
         else:
-            store.pin("job", [made.id])
-            age(store, made, 2 * HOUR)
+            store.pin("job", [artifact.id])
+            age(store, artifact, 2 * HOUR)
         return chosen
 
-    monkeypatch.setattr(collect, "_least_used", choose_then_use)
+    monkeypatch.setattr(collect, "_least_recently_used", choose_then_use)
     assert store.collect(None, 10) == NOTHING
-    assert kept(store, made) == [True]
+    assert kept(store, artifact) == [True]
 
 
 def test_blobs_of_writers_that_died_are_cleared(
     store: ArtifactStore, put: Put, files_on_disk: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after its content was placed and before its item was committed."""
+    """The writer is killed after its content was placed and before its item was committed."""
 
     class Killed(BaseException):
         pass
@@ -191,7 +191,7 @@ def test_abandoned_uploads_to_an_object_store_are_cleared(memory_store: Artifact
     content = memory_store._content
     filesystem, root = content._fs, content._root  # type: ignore[attr-defined]
     now = int(time.time())
-    names = {age: f"{root}/incoming/{now - age}-{'0' * 32}" for age in (0, int(ABANDONED_SECONDS) + 60)}
+    names = {age: f"{root}/incoming/{now - age}-{'0' * 32}" for age in (0, int(STALE_SECONDS) + 60)}
     for name in (*names.values(), f"{root}/incoming/README"):
         filesystem.pipe_file(name, b"half")
     memory_store.collect(None, None)
@@ -199,8 +199,8 @@ def test_abandoned_uploads_to_an_object_store_are_cleared(memory_store: Artifact
 
 
 def test_several_may_collect_at_once(store: ArtifactStore, put: Put) -> None:
-    made = [put(b"%d" % number) for number in range(20)]
-    for artifact in made[:15]:
+    artifacts = [put(b"%d" % number) for number in range(20)]
+    for artifact in artifacts[:15]:
         age(store, artifact, 2 * HOUR)
     with ThreadPoolExecutor(4) as pool:
         rounds = list(pool.map(lambda _: store.collect(HOUR, 6), range(4)))
@@ -211,25 +211,25 @@ def test_several_may_collect_at_once(store: ArtifactStore, put: Put) -> None:
 def test_two_collectors_do_not_remove_the_same_excess_twice(
     store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second one begins when the first has just seen how much is too much."""
-    made = [put(b"%d" % number * 100) for number in range(3)]
-    for artifact, hours in zip(made, (3, 2, 1), strict=True):
+    """The second one starts when the first has just computed the excess."""
+    artifacts = [put(b"%d" % number * 100) for number in range(3)]
+    for artifact, hours in zip(artifacts, (3, 2, 1), strict=True):
         age(store, artifact, hours * HOUR)
-    least_used = collect._least_used
+    least_recently_used = collect._least_recently_used
     seconds: list[threading.Thread] = []
 
     def let_another_collect(session: Session, max_bytes: int) -> dict[str, float]:
-        found = least_used(session, max_bytes)
+        found = least_recently_used(session, max_bytes)
         if not seconds:
             seconds.append(threading.Thread(target=store.collect, args=(None, 200)))
             seconds[0].start()
-            seconds[0].join(timeout=0.5)  # it has to wait for us, so this runs out
+            seconds[0].join(timeout=0.5)  # the other collector waits for this one, so this times out
         return found
 
-    monkeypatch.setattr(collect, "_least_used", let_another_collect)
+    monkeypatch.setattr(collect, "_least_recently_used", let_another_collect)
     store.collect(None, 200)
     seconds[0].join()
-    assert kept(store, *made) == [False, True, True]
+    assert kept(store, *artifacts) == [False, True, True]
 
 
 def test_collect_and_pin_at_once_never_lose_a_pinned_item(store: ArtifactStore, put: Put) -> None:
@@ -242,8 +242,8 @@ def test_collect_and_pin_at_once_never_lose_a_pinned_item(store: ArtifactStore, 
 
     with ThreadPoolExecutor(2) as pool:
         for turn in range(15):
-            made = put(b"x")
-            age(store, made, 2 * HOUR)
-            pinned = pool.submit(pin, f"job-{turn}", made.id)
+            artifact = put(b"x")
+            age(store, artifact, 2 * HOUR)
+            pinned = pool.submit(pin, f"job-{turn}", artifact.id)
             pool.submit(store.collect, HOUR, None).result()
-            assert kept(store, made) == [pinned.result()]
+            assert kept(store, artifact) == [pinned.result()]

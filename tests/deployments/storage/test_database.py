@@ -1,4 +1,4 @@
-"""The database: migrations, locks, and the wishes that replicas follow."""
+"""The database: migrations, locks, and the desired state that replicas follow."""
 
 import subprocess
 import sys
@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 
 from deployments.config import AppConfig, ExportsConfig, StorageConfig
 from deployments.storage.database import Database
-from deployments.storage.tables import Base, Runner, Tag, WantedVariant
-from deployments.storage.wanted import WantedVariants
-from tests.deployments.storage import churn
+from deployments.storage.desired import DesiredVariants
+from deployments.storage.tables import Base, DesiredVariant, Runner, Tag
+from tests.support import churn
 
 ROOT = Path(__file__).parents[3]
 
@@ -113,7 +113,7 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
 
 def test_read_then_write_in_a_session_loses_no_update(database: Database) -> None:
-    """On SQLite a plain BEGIN would fail here, or count wrongly."""
+    """With a plain BEGIN, SQLite would fail here or lose updates."""
     with database.session() as session:
         session.add(Runner(executor_id="r", started_at=0.0, heartbeat_at=0.0))
 
@@ -150,18 +150,18 @@ def test_a_lock_is_held_until_the_transaction_ends(database: Database) -> None:
     assert order == ["first", "second"]
 
 
-def test_the_last_wish_for_a_variant_counts(database: Database) -> None:
-    wanted = WantedVariants(database)
-    wanted.set("whisper", "tiny", True)
-    wanted.set("whisper", "base", True)
-    wanted.set("whisper", "tiny", False)
-    wanted.set("other", "tiny", True)
-    assert wanted.wanted("whisper") == {"tiny": False, "base": True}
-    wanted.forget("whisper")
-    assert wanted.wanted("whisper") == {}
-    assert wanted.wanted("other") == {"tiny": True}
+def test_the_last_desired_state_of_a_variant_counts(database: Database) -> None:
+    variants = DesiredVariants(database)
+    variants.set("whisper", "tiny", True)
+    variants.set("whisper", "base", True)
+    variants.set("whisper", "tiny", False)
+    variants.set("other", "tiny", True)
+    assert variants.desired("whisper") == {"tiny": False, "base": True}
+    variants.forget("whisper")
+    assert variants.desired("whisper") == {}
+    assert variants.desired("other") == {"tiny": True}
     with database.snapshot() as session:
-        assert [row.updated_at > 0 for row in session.scalars(select(WantedVariant))] == [True]
+        assert [row.updated_at > 0 for row in session.scalars(select(DesiredVariant))] == [True]
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])

@@ -1,4 +1,4 @@
-"""Files of the exports folder: what a path may mean, and that each is there whole or not at all."""
+"""Files of the exports folder: valid paths, and atomic writes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from audiograph.errors import Conflict, InvalidRequest
-from deployments.storage.confined import is_plain, relative_to, within
-from deployments.storage.exports import export
+from deployments.storage.exports import resolve_export
+from deployments.storage.safe_paths import is_safe_relative, relative_to, resolve_below
 from tests.support.hostile import PATH_TRICKS
 
 
@@ -31,7 +31,7 @@ def files(folder: Path) -> set[Path]:
 
 @pytest.mark.parametrize("ending", ["wav", "mp3", "flac", "opus", "aac", "WAV"])
 def test_a_file_is_written_and_its_ending_chooses_the_format(folder: Path, ending: str) -> None:
-    target = export(folder, f"a new/one.{ending}", "path")
+    target = resolve_export(folder, f"a new/one.{ending}", "path")
     target.write([b"ab", b"c"])
     assert (folder / "a new" / f"one.{ending}").read_bytes() == b"abc"
     assert target.format == ending.lower()
@@ -40,7 +40,7 @@ def test_a_file_is_written_and_its_ending_chooses_the_format(folder: Path, endin
 def test_an_absolute_path_inside_is_as_good_as_a_relative_one(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(folder)
     for start in (folder, tmp_path / "alias"):
-        assert export(tmp_path / "alias", str(start / "a" / "b.wav"), "path").path in (
+        assert resolve_export(tmp_path / "alias", str(start / "a" / "b.wav"), "path").path in (
             folder / "a" / "b.wav",
             tmp_path / "alias" / "a" / "b.wav",
         )
@@ -53,7 +53,7 @@ def test_no_path_leads_out(folder: Path, tmp_path: Path, trick: str, ending: str
     before = files(tmp_path)
     for path in (trick + ending, str(folder / trick) + ending):
         with pytest.raises(InvalidRequest, match=r"no path inside the exports folder|must end in"):
-            export(folder, path, "path").write([b"x"])
+            resolve_export(folder, path, "path").write([b"x"])
     assert files(tmp_path) == before
 
 
@@ -78,13 +78,13 @@ def test_no_path_leads_out(folder: Path, tmp_path: Path, trick: str, ending: str
 )
 def test_what_can_be_no_file_of_the_folder_is_refused(folder: Path, path: str, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says) as refused:
-        export(folder, path, "output_filepath")
+        resolve_export(folder, path, "output_filepath")
     assert refused.value.field == "output_filepath"
     assert refused.value.message.startswith("output_filepath ")
 
 
 def test_many_may_write_one_file_and_one_of_them_is_left_whole(folder: Path) -> None:
-    target = export(folder, "a/b/one.wav", "path")
+    target = resolve_export(folder, "a/b/one.wav", "path")
     contents = [bytes([number]) * 300_000 for number in range(16)]
 
     def blocks(content: bytes) -> Iterator[bytes]:
@@ -98,7 +98,7 @@ def test_many_may_write_one_file_and_one_of_them_is_left_whole(folder: Path) -> 
 
 
 def test_what_breaks_off_leaves_what_was_there(folder: Path) -> None:
-    target = export(folder, "one.wav", "path")
+    target = resolve_export(folder, "one.wav", "path")
     target.write([b"old"])
 
     def broken() -> Iterator[bytes]:
@@ -112,7 +112,8 @@ def test_what_breaks_off_leaves_what_was_there(folder: Path) -> None:
 
 
 def test_a_link_that_comes_later_leads_nowhere(folder: Path, tmp_path: Path) -> None:
-    target, other = export(folder, "later/one.wav", "path"), export(folder, "dir/one.wav", "path")
+    target = resolve_export(folder, "later/one.wav", "path")
+    other = resolve_export(folder, "dir/one.wav", "path")
     (folder / "later").symlink_to(tmp_path)
     (folder / "dir").write_text("a file")
     for late in (target, other):
@@ -123,10 +124,10 @@ def test_a_link_that_comes_later_leads_nowhere(folder: Path, tmp_path: Path) -> 
 
 def test_plain_paths_may_have_any_letters() -> None:
     for path in ("anna.wav", "Zoë/naïve café #1 (take 2).flac", "日本語/声.wav", "a-b_c+d,e&f'g.wav"):
-        assert is_plain(path), path
+        assert is_safe_relative(path), path
 
 
 def test_links_that_stay_inside_are_followed(folder: Path) -> None:
     (folder / "real").mkdir()
     (folder / "alias").symlink_to(folder / "real")
-    assert within(folder, "alias/a.wav") == folder / "real" / "a.wav"
+    assert resolve_below(folder, "alias/a.wav") == folder / "real" / "a.wav"

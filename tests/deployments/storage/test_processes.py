@@ -1,4 +1,4 @@
-"""Many threads and processes at once, processes that are killed, and how much memory they take."""
+"""Concurrent threads and processes, killed processes, and their memory."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from audiograph.schemas import Artifact
 from deployments.config import StorageConfig
 from deployments.storage.artifacts import ArtifactStore, Usage
-from tests.deployments.storage import churn
+from tests.support import churn
 
 EMPTY = Usage(items=0, blobs=0, bytes=0)
 
@@ -22,9 +22,9 @@ def test_threads_that_put_and_delete_the_same_content(
     store: ArtifactStore, put: Put, files_on_disk: Files
 ) -> None:
     def put_and_delete(_turn: int) -> None:
-        made = put(b"the same content")
-        assert b"".join(store.read(made.id)) == b"the same content"
-        store.delete(made.id)
+        artifact = put(b"the same content")
+        assert b"".join(store.read(artifact.id)) == b"the same content"
+        store.delete(artifact.id)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put_and_delete, range(60)))
@@ -57,14 +57,14 @@ def test_a_writer_that_is_killed_leaves_no_item_and_its_file_is_cleared(
     files_on_disk: Files,
     forked: ForkServerContext,
 ) -> None:
-    told, tells = forked.Pipe(duplex=False)
-    process = forked.Process(target=churn.hang_in_mid_write, args=(config, scratch, tells))
+    receiver, sender = forked.Pipe(duplex=False)
+    process = forked.Process(target=churn.hang_in_mid_write, args=(config, scratch, sender))
     process.start()
-    tells.close()  # so that what dies without a word is not waited for
+    sender.close()  # if the process dies before it sends, `recv` fails instead of waiting
     try:
-        half_written = told.recv()
+        half_written = receiver.recv()
         store.collect(None, None)
-        assert files_on_disk() == [half_written]  # its writer lives
+        assert files_on_disk() == [half_written]  # its writer is alive
     finally:
         process.kill()
         process.join()
@@ -98,5 +98,5 @@ print(peak() - before)
 
 def test_200_megabytes_pass_in_constant_memory(sqlite_store: ArtifactStore, artifacts_url: str) -> None:
     command = [sys.executable, "-c", MEASURE_200_MB, str(sqlite_store.database.engine.url), artifacts_url]
-    risen = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert int(risen) < 32
+    risen_mib = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(risen_mib) < 32

@@ -61,7 +61,7 @@ def test_search_by_each_criterion_and_by_several(store: ArtifactStore, put: Put)
 def test_pages_miss_nothing_and_repeat_nothing(
     store: ArtifactStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.time", lambda: 1e9 + 1 / 3)  # all at one time: only the ids tell them apart
+    monkeypatch.setattr("time.time", lambda: 1e9 + 1 / 3)  # all at one time: only the ids differ
     same_time = {put(b"x").id for _ in range(4)}
     monkeypatch.setattr("time.time", lambda: 1e9 + 2 / 3)
     later = put(b"x").id
@@ -160,6 +160,6 @@ def test_every_name_can_be_saved_under(name: str) -> None:
 
 
 def test_a_long_name_keeps_its_extension(store: ArtifactStore, put: Put) -> None:
-    made = put(b"x", name="ä" * 300 + ".flac")
-    assert made.name == "ä" * 125 + ".flac"
-    assert store.get(made.id).name == made.name
+    artifact = put(b"x", name="ä" * 300 + ".flac")
+    assert artifact.name == "ä" * 125 + ".flac"
+    assert store.get(artifact.id).name == artifact.name

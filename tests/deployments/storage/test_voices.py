@@ -1,21 +1,22 @@
-"""Recorded voices: what is kept of a recording, under which names, and what a name may not reach."""
+"""Recorded voices: their preparation, their names, and paths that names must not reach."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pyloudnorm
+import pyloudnorm  # type: ignore[import-untyped]
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
-from deployments.audio.loudness import LOUDNESS
+from deployments.audio.loudness import TARGET_LUFS
 from deployments.config import LimitsConfig, VoicesConfig
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from tests.support.hostile import PATH_TRICKS
-from tests.support.sounds import speech_like, wav_bytes
+from tests.support.sounds import Samples, speech_like, wav_bytes
 
 RATE = 16_000
 SAID = "What is said in it."
@@ -39,19 +40,20 @@ def voices(store: ArtifactStore, folder: Path) -> VoiceStore:
     return VoiceStore(store, VoicesConfig(folder=folder), LimitsConfig())
 
 
-def write(path: Path, samples: np.ndarray) -> None:
+def write(path: Path, samples: Samples) -> None:
     soundfile.write(path, samples, RATE)
 
 
-def upload(store: ArtifactStore, samples: np.ndarray) -> str:
+def upload(store: ArtifactStore, samples: Samples) -> str:
     with store.writer() as writer:
         writer.write(wav_bytes(samples[None], sample_rate=RATE))
         return writer.commit_file("take.wav", "audio/wav", None).id
 
 
-def kept_samples(store: ArtifactStore, artifact: str) -> tuple[np.ndarray, int]:
+def stored_samples(store: ArtifactStore, artifact: str) -> tuple[NDArray[np.float64], int]:
     with store.local(artifact) as path:
-        return soundfile.read(path)
+        samples, sample_rate = soundfile.read(path)
+    return samples, sample_rate
 
 
 def test_a_voice_is_trimmed_and_brought_to_one_loudness(store: ArtifactStore, voices: VoiceStore) -> None:
@@ -60,11 +62,11 @@ def test_a_voice_is_trimmed_and_brought_to_one_loudness(store: ArtifactStore, vo
     voice = voices.create("carla", file, SAID)
     assert (voice.id, voice.source, voice.transcript) == ("carla", "uploaded", SAID)
     assert voice.artifact is not None
-    samples, rate = kept_samples(store, voice.artifact.id)
+    samples, rate = stored_samples(store, voice.artifact.id)
     assert 2.8 < len(samples) / rate < 3.3
-    assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(LOUDNESS, abs=0.5)
+    assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(TARGET_LUFS, abs=0.5)
 
-    store.delete(file)  # it is not needed any more
+    store.delete(file)  # the voice does not depend on it
     assert voices.get("carla") == voice
 
 
@@ -153,7 +155,7 @@ def test_many_may_meet_a_new_file_at_once(voices: VoiceStore, store: ArtifactSto
         found = list(threads.map(voices.get, ["anna.wav"] * 8))
     assert {voice.transcript for voice in found} == {SAID}
     store.collect(retention_seconds=0.0, max_bytes=0)
-    assert store.usage().items == 1  # the others' copies are gone, or not kept
+    assert store.usage().items == 1  # the copies of the other threads are removed, or were never registered
     assert voices.get("anna.wav").artifact is not None
 
 

@@ -4,18 +4,18 @@ import pytest
 
 from audiograph import Audiograph
 from tests.serve.conftest import Server
-from tests.support.durability import Flight
+from tests.support.durability import MixedJobs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 def test_two_runners_on_postgresql_lose_nothing(guarded_server: Server, guest: Audiograph) -> None:
-    flight = Flight(guarded_server, guest)
-    flight.wait(0.1)
+    jobs = MixedJobs(guarded_server, guest)
+    jobs.wait(0.1)
     guarded_server.processes("ServeReplica:audiograph:runner")[0].kill()
-    flight.wait(0.3)
+    jobs.wait(0.3)
     guarded_server.kill("ServeReplica:audiograph:espeak")
-    flight.wait(0.5)
+    jobs.wait(0.5)
     guarded_server.kill_ray()
     guarded_server.start()
-    flight.land()
+    jobs.check_all()

@@ -12,13 +12,13 @@ TABLES = ("blobs", "items", "tags", "pins", "wanted_variants", "runners", "api_k
 
 
 def upgrade() -> None:
-    """Go to this revision."""
+    """Create the tables."""
     _create_content()
     _create_control()
 
 
 def downgrade() -> None:
-    """Go back to the revision before; indexes go with their tables."""
+    """Drop the tables, and their indexes with them."""
     for table in reversed(TABLES):
         op.drop_table(table)
 

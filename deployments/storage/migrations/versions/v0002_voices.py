@@ -1,4 +1,4 @@
-"""Recorded voices, by name.
+"""Recorded voices.
 
 Revision ID: 0002
 Revises: 0001
@@ -12,7 +12,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the table of voices."""
+    """Create the table of voices."""
     op.create_table(
         "voices",
         sa.Column("name", sa.String(255), primary_key=True),
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table of voices."""
     op.drop_table("voices")

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from audiograph.errors import NotFound, Unauthenticated
 from deployments.config import AuthConfig
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.ingress.http.auth import check_binding
 from deployments.serve.keys import app as keys_app
 from deployments.storage import api_keys as keys_module
@@ -26,8 +26,8 @@ REQUIRED = pytest.mark.parametrize("sections", [{"auth": {"required": True}}])
 
 
 @pytest.fixture
-def keys(services: Services) -> Keys:
-    return Keys(services.store.database)
+def keys(backend: Backend) -> Keys:
+    return Keys(backend.store.database)
 
 
 @REQUIRED
@@ -108,8 +108,8 @@ async def test_without_auth_no_key_is_asked_for(client: httpx.AsyncClient) -> No
 async def test_a_revoked_key_is_refused_once_the_trust_in_it_has_passed(
     client: httpx.AsyncClient, keys: Keys, monkeypatch: Any
 ) -> None:
-    assert keys_module.TRUST_SECONDS < 10
-    monkeypatch.setattr(keys_module, "TRUST_SECONDS", 0.2)
+    assert keys_module.CACHE_SECONDS < 10
+    monkeypatch.setattr(keys_module, "CACHE_SECONDS", 0.2)
     key = keys.create("ci")
     headers = {"x-api-key": key}
     assert (await client.get("/v1/jobs", headers=headers)).status_code == 200
@@ -121,15 +121,15 @@ async def test_a_revoked_key_is_refused_once_the_trust_in_it_has_passed(
 def test_a_trusted_id_does_not_let_in_another_secret(keys: Keys) -> None:
     key = keys.create("ci")
     key_id = keys.verify(key)
-    assert keys.known(key) == key_id
-    assert keys.known(f"agk_{key_id}_{'0' * 64}") is None
+    assert keys.cached_id(key) == key_id
+    assert keys.cached_id(f"agk_{key_id}_{'0' * 64}") is None
     with pytest.raises(Unauthenticated):
         keys.verify(f"agk_{key_id}_{'0' * 64}")
 
 
-def test_the_secret_is_not_stored(keys: Keys, services: Services) -> None:
+def test_the_secret_is_not_stored(keys: Keys, backend: Backend) -> None:
     secret = keys.create("ci").split("_")[2]
-    with services.store.database.snapshot() as session:
+    with backend.store.database.snapshot() as session:
         row = session.scalars(select(ApiKey)).one()
     assert secret not in "".join(map(str, vars(row).values()))
     assert len(row.secret_sha256) == 64

@@ -5,7 +5,12 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from deployments.ingress.http.backpressure import WINDOW_BYTES, Paced, Window, server_middlewares
+from deployments.ingress.http.backpressure import (
+    WINDOW_BYTES,
+    BackpressureMiddleware,
+    FlowWindow,
+    server_middlewares,
+)
 
 MIB = 1024**2
 BODIES = 32
@@ -48,7 +53,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def test_a_fast_sender_and_a_slow_reader_are_held_back() -> None:
-    serve = Serve(Paced(echo))
+    serve = Serve(BackpressureMiddleware(echo))
     [middleware] = server_middlewares()
     taken: list[bytes] = []
 
@@ -59,18 +64,18 @@ async def test_a_fast_sender_and_a_slow_reader_are_held_back() -> None:
         await asyncio.sleep(0.003)
         taken.append(message["body"])
 
-    await middleware.cls(serve)({"type": "http"}, receive, send)  # type: ignore[call-arg, operator]
+    await middleware.cls(serve)({"type": "http"}, receive, send)  # type: ignore[call-arg]
     assert len(taken) == BODIES
     assert serve.most <= WINDOW_BYTES // MIB
 
 
 async def test_a_window_opens_from_another_thread() -> None:
-    window = Window(limit=10)
-    window.give(10)
-    waiting = asyncio.create_task(window.room())
+    window = FlowWindow(limit=10)
+    window.sent(10)
+    waiting = asyncio.create_task(window.wait())
     await asyncio.sleep(0.01)
     assert not waiting.done()
-    await asyncio.to_thread(window.take, 1)
+    await asyncio.to_thread(window.received, 1)
     await asyncio.wait_for(waiting, 5)
 
 
@@ -83,7 +88,7 @@ async def test_without_the_server_end_nothing_is_counted() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await Paced(echo)({"type": "http"}, receive, send)
+    await BackpressureMiddleware(echo)({"type": "http"}, receive, send)
     assert len(sent) == BODIES
 
 
@@ -94,5 +99,5 @@ async def test_websockets_pass_untouched() -> None:
         seen.append(scope)
 
     [middleware] = server_middlewares()
-    await middleware.cls(app)({"type": "websocket"}, None, None)  # type: ignore[call-arg, operator, arg-type]
+    await middleware.cls(app)({"type": "websocket"}, None, None)  # type: ignore[call-arg, arg-type]
     assert seen == [{"type": "websocket"}]

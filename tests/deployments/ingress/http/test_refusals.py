@@ -9,14 +9,14 @@ import pytest
 from fastapi import FastAPI
 
 from deployments.ingress.app import create_app
-from deployments.ingress.backend import Services
-from tests.deployments.ingress.conftest import app_config, make_services
+from deployments.ingress.backend import Backend
+from tests.deployments.ingress.conftest import app_config, make_backend
 
 
 @pytest.fixture(scope="module")
 def one_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """One application for them all: that it goes on is part of what is tested."""
-    return create_app(make_services(app_config(tmp_path_factory.mktemp("refusals"))))
+    return create_app(make_backend(app_config(tmp_path_factory.mktemp("refusals"))))
 
 
 @pytest.fixture
@@ -180,7 +180,8 @@ async def test_a_bad_path_or_query_is_refused(
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "caf\xe9"])
 async def test_a_bad_idempotency_key_is_refused(refusing: httpx.AsyncClient, key: str) -> None:
-    answer = await refusing.post("/v1/jobs", json=S, headers={"idempotency-key": key.encode("latin-1")})  # type: ignore[dict-item]
+    headers = {b"idempotency-key": key.encode("latin-1")}
+    answer = await refusing.post("/v1/jobs", json=S, headers=headers)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "Idempotency-Key")
 
 
@@ -192,12 +193,12 @@ async def test_several_faults_are_told_at_once(refusing: httpx.AsyncClient) -> N
 
 
 async def test_an_unforeseen_error_tells_its_request_id_and_no_more(
-    app: FastAPI, client: httpx.AsyncClient, services: Services, monkeypatch: Any, caplog: Any
+    app: FastAPI, client: httpx.AsyncClient, backend: Backend, monkeypatch: Any, caplog: Any
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr(services.queue, "get", broken)
+    monkeypatch.setattr(backend.queue, "get", broken)
     headers = {"x-request-id": "req-1", "origin": "http://page.example"}
     answer = await client.get("/v1/jobs/some", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.ingress.native.content import disposition, parse_range
 from tests.deployments.ingress.conftest import stored_files, wav
 
@@ -31,12 +31,12 @@ async def test_an_upload_is_measured_and_can_be_downloaded_again(client: httpx.A
     assert (await client.get(record["url"])).content == content
 
 
-async def test_a_file_is_deleted_unless_a_job_needs_it(client: httpx.AsyncClient, services: Services) -> None:
+async def test_a_file_is_deleted_unless_a_job_needs_it(client: httpx.AsyncClient, backend: Backend) -> None:
     file_id = (await client.post("/v1/files", files={"file": ("a.wav", wav())})).json()["id"]
-    services.store.pin("job", [file_id])
+    backend.store.pin("job", [file_id])
     refused = await client.delete(f"/v1/files/{file_id}")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
-    services.store.unpin("job")
+    backend.store.unpin("job")
     assert (await client.delete(f"/v1/files/{file_id}")).status_code == 204
     assert (await client.get(f"/v1/files/{file_id}")).status_code == 404
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from audiograph.errors import InvalidRequest
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.ingress.native.archive import archive, distinct
 from deployments.ingress.native.jobs import wait_seconds
 
@@ -135,9 +135,9 @@ async def test_a_job_without_artifacts_gives_an_empty_zip(client: httpx.AsyncCli
     assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == []
 
 
-def test_a_zip_is_made_in_pieces_as_it_is_read(services: Services, put: Any) -> None:
+def test_a_zip_is_made_in_pieces_as_it_is_read(backend: Backend, put: Any) -> None:
     content = bytes(8 * 1024**2)
-    pieces = list(archive(services.store, [put("long.wav", content), put("long.wav", content + b"x")]))
+    pieces = list(archive(backend.store, [put("long.wav", content), put("long.wav", content + b"x")]))
     assert max(map(len, pieces)) < 2 * 1024**2
     archived = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
     assert [entry.file_size for entry in archived.infolist()] == [len(content), len(content) + 1]

@@ -3,23 +3,27 @@
 import json
 import logging
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import BaseModel
 
 from deployments import logs
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.storage.tables import Runner
 
+ROOT = Path(__file__).parents[4]
 SPEAK = {"task": "speak", "text": "Hello."}
 
 
-def beat(services: Services, seconds_ago: float) -> None:
+def beat(backend: Backend, seconds_ago: float) -> None:
     at = time.time() - seconds_ago
-    with services.store.database.session() as session:
+    with backend.store.database.session() as session:
         session.merge(Runner(executor_id="one", started_at=at, heartbeat_at=at))
 
 
@@ -33,27 +37,27 @@ async def test_it_is_alive(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
-async def test_it_is_ready_while_a_runner_beats(client: httpx.AsyncClient, services: Services) -> None:
+async def test_it_is_ready_while_a_runner_beats(client: httpx.AsyncClient, backend: Backend) -> None:
     status, found = await ready(client)
     assert (status, found["runner"]["ok"], found["database"]["ok"]) == (503, False, True)
-    beat(services, 1)
+    beat(backend, 1)
     status, found = await ready(client)
     assert status == 200
     assert not found["model absent"]["ok"]
     assert not found["model absent"]["required"]
-    beat(services, services.config.jobs.dead_after_seconds + 1)
+    beat(backend, backend.config.jobs.dead_after_seconds + 1)
     assert (await ready(client))[0] == 503
 
 
 async def test_a_lost_dependency_is_named_without_its_secrets(
-    client: httpx.AsyncClient, services: Services, monkeypatch: Any
+    client: httpx.AsyncClient, backend: Backend, monkeypatch: Any
 ) -> None:
-    beat(services, 1)
+    beat(backend, 1)
 
     def gone() -> None:
         raise OSError("s3://key:hunter2@bucket is gone")
 
-    monkeypatch.setattr(services.store, "writer", gone)
+    monkeypatch.setattr(backend.store, "writer", gone)
     status, found = await ready(client)
     assert (status, found["artifacts"]["ok"]) == (503, False)
     assert "hunter2" not in found["artifacts"]["message"]
@@ -78,8 +82,8 @@ async def test_metrics_are_those_of_the_job_store(client: httpx.AsyncClient, que
 
 
 @pytest.fixture
-def lines(monkeypatch: Any) -> list[dict[str, Any]]:
-    """What is logged, as the JSON that would be written."""
+def lines(monkeypatch: Any) -> Iterator[list[dict[str, Any]]]:
+    """Collect the log records, as the JSON that would be written."""
     written: list[dict[str, Any]] = []
 
     class Sink(logging.Handler):
@@ -110,9 +114,9 @@ async def test_each_request_is_one_line(client: httpx.AsyncClient, lines: list[d
 
 
 async def test_an_unforeseen_error_is_logged_whole(
-    client: httpx.AsyncClient, services: Services, lines: list[dict[str, Any]], monkeypatch: Any
+    client: httpx.AsyncClient, backend: Backend, lines: list[dict[str, Any]], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(services.queue, "get", None)
+    monkeypatch.setattr(backend.queue, "get", None)
     await client.get("/v1/jobs/some", headers={"x-request-id": "req-2"})
     error, request = lines
     assert (error["level"], error["request_id"], request["status"]) == ("ERROR", "req-2", 500)
@@ -146,17 +150,19 @@ async def test_every_route_is_documented(app: FastAPI, client: httpx.AsyncClient
             if status != "204":
                 assert all("example" in content for content in response["content"].values()), (name, status)
             if status >= "400" and (name, status) != ("get /ready", "503"):
-                shapes = {"services": "/ServiceError", "openai": "/OpenAIError"}
-                shape = shapes.get(operation["tags"][0], "/ErrorAnswer")
-                assert response["content"]["application/json"]["schema"]["$ref"].endswith(shape), name
+                models = {"services": "/ServiceError", "openai": "/OpenAIError"}
+                model = models.get(operation["tags"][0], "/ErrorBody")
+                assert response["content"]["application/json"]["schema"]["$ref"].endswith(model), name
 
 
 async def test_every_example_request_is_one_that_is_accepted(client: httpx.AsyncClient) -> None:
     from audiograph.schemas import ANY_REQUEST
-    from deployments.ingress.http.validation import TASKS
     from deployments.ingress.native.examples import REQUESTS
+    from deployments.models.registry import Registry
+    from deployments.serve.file import load_file
 
-    assert set(REQUESTS) == set(TASKS)
+    served = Registry.from_config(load_file(ROOT / "serve_config.yaml").application.args).cards.values()
+    assert set(REQUESTS) == {task for card in served for task in card.tasks}
     for example in REQUESTS.values():
         ANY_REQUEST.validate_python(example["value"])
 
@@ -165,7 +171,7 @@ def test_every_example_answer_is_a_record() -> None:
     from audiograph import schemas
     from deployments.ingress.native import examples
 
-    for name, model in {
+    records: dict[str, type[BaseModel]] = {
         "FILE": schemas.File,
         "ARTIFACTS": schemas.ArtifactPage,
         "QUEUED": schemas.Job,
@@ -176,5 +182,6 @@ def test_every_example_answer_is_a_record() -> None:
         "HEALTH": schemas.Health,
         "READY": schemas.Readiness,
         "NOT_READY": schemas.Readiness,
-    }.items():
+    }
+    for name, model in records.items():
         model.model_validate(getattr(examples, name))

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from tests.support.hostile import PATH_TRICKS
 from tests.support.sounds import speech_like, wav_bytes
 
@@ -73,12 +73,12 @@ async def submit(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
 
 
 async def test_a_job_pins_the_recording_of_the_voice_that_it_names(
-    client: httpx.AsyncClient, anna: dict[str, Any], services: Services, queue: Any
+    client: httpx.AsyncClient, anna: dict[str, Any], backend: Backend, queue: Any
 ) -> None:
     job = (await submit(client, voice="anna")).json()
     assert queue.requests[job["id"]].voice == anna["artifact"]["id"]
     await client.delete("/v1/voices/anna")
-    services.store.collect(retention_seconds=0.0, max_bytes=0)
+    backend.store.collect(retention_seconds=0.0, max_bytes=0)
     assert (await client.get(f"/v1/artifacts/{anna['artifact']['id']}")).status_code == 200
 
 
@@ -98,7 +98,7 @@ async def test_the_default_voice_speaks_for_one_that_is_not_there(
 ) -> None:
     job_id = (await submit(client, model=model, voice="men/bert.wav")).json()["id"]
     assert queue.requests[job_id].voice is None
-    assert queue.notes[job_id] == ["voice 'men/bert.wav' is not there: the default voice speaks instead"]
+    assert queue.notes[job_id] == ["voice 'men/bert.wav' not found; using the default voice"]
 
 
 @pytest.mark.parametrize("trick", PATH_TRICKS)

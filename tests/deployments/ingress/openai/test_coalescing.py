@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from deployments.ingress.openai.coalescing import Shared
+from deployments.ingress.openai.coalescing import SingleFlight
 
 
 class Source:
@@ -35,36 +35,37 @@ class Source:
             self.steps.release()
 
 
-async def everything(shared: Shared[int], source: Source, key: str = "a") -> list[int]:
-    return [part async for part in shared.join(key, source)]
+async def everything(flights: SingleFlight[int], source: Source, key: str = "a") -> list[int]:
+    return [part async for part in flights.join(key, source)]
 
 
 async def test_all_who_ask_for_the_same_get_all_of_it() -> None:
-    shared, source = Shared[int](), Source()
-    early = asyncio.create_task(everything(shared, source))
+    flights, source = SingleFlight[int](), Source()
+    early = asyncio.create_task(everything(flights, source))
     source.steps.release()
     await asyncio.sleep(0.01)
-    late = asyncio.create_task(everything(shared, source))
+    late = asyncio.create_task(everything(flights, source))
     await asyncio.sleep(0.01)
     source.release()
     assert await early == await late == [0, 1, 2]
     assert source.made == 1
     source.release()
-    assert await everything(shared, source) == [0, 1, 2]
+    assert await everything(flights, source) == [0, 1, 2]
     assert source.made == 2  # the first was over: nothing is kept
 
 
 async def test_others_are_others() -> None:
-    shared, one, two = Shared[int](), Source(), Source()
+    flights, one, two = SingleFlight[int](), Source(), Source()
     one.release()
     two.release()
-    assert await asyncio.gather(everything(shared, one), everything(shared, two, "b")) == [[0, 1, 2]] * 2
+    both = await asyncio.gather(everything(flights, one), everything(flights, two, "b"))
+    assert list(both) == [[0, 1, 2]] * 2
     assert (one.made, two.made) == (1, 1)
 
 
 async def test_the_last_one_to_leave_ends_it() -> None:
-    shared, source = Shared[int](), Source()
-    first, second = shared.join("a", source), shared.join("a", source)
+    flights, source = SingleFlight[int](), Source()
+    first, second = flights.join("a", source), flights.join("a", source)
     source.steps.release()
     assert [await anext(first), await anext(second)] == [0, 0]
     await first.aclose()
@@ -74,8 +75,8 @@ async def test_the_last_one_to_leave_ends_it() -> None:
 
 
 async def test_a_reader_who_is_cut_off_leaves() -> None:
-    shared, source = Shared[int](), Source()
-    reader = asyncio.create_task(everything(shared, source))
+    flights, source = SingleFlight[int](), Source()
+    reader = asyncio.create_task(everything(flights, source))
     await asyncio.sleep(0.01)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -84,25 +85,25 @@ async def test_a_reader_who_is_cut_off_leaves() -> None:
 
 
 async def test_a_fault_meets_everybody_after_what_was_made() -> None:
-    shared, source = Shared[int](), Source(fault=ValueError("broken"))
+    flights, source = SingleFlight[int](), Source(fault=ValueError("broken"))
     source.release()
 
     async def read() -> list[int]:
         got = []
         with pytest.raises(ValueError, match="broken"):
-            async with aclosing(shared.join("a", source)) as parts:
+            async with aclosing(flights.join("a", source)) as parts:
                 async for part in parts:
                     got.append(part)
         return got
 
-    assert await asyncio.gather(read(), read()) == [[0, 1, 2]] * 2
+    assert list(await asyncio.gather(read(), read())) == [[0, 1, 2]] * 2
     assert source.made == 1
 
 
 async def test_a_slow_reader_holds_nobody_up() -> None:
-    shared, source = Shared[int](), Source()
-    slow = shared.join("a", source)
+    flights, source = SingleFlight[int](), Source()
+    slow = flights.join("a", source)
     source.release()
     assert await anext(slow) == 0
-    assert await everything(shared, source) == [0, 1, 2]
+    assert await everything(flights, source) == [0, 1, 2]
     assert [part async for part in slow] == [1, 2]

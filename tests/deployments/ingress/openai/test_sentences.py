@@ -3,7 +3,7 @@
 
 import pytest
 
-from deployments.ingress.openai.sentences import GROUP, LONGEST, pieces, sentences
+from deployments.ingress.openai.sentences import MAX_GROUP, MAX_SENTENCE, sentences, split_text
 
 
 @pytest.mark.parametrize(
@@ -45,25 +45,25 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("grouped", [True, False])
 def test_nothing_is_lost_and_no_piece_is_too_long_or_says_nothing(text: str, grouped: bool) -> None:
-    spoken = pieces(text, grouped=grouped)
+    spoken = split_text(text, grouped=grouped)
     assert "".join("".join(spoken).split()) == "".join(text.split())
     assert all(any(character.isalnum() for character in piece) for piece in spoken)
-    assert all(len(piece) <= LONGEST + 60 for piece in spoken)
+    assert all(len(piece) <= MAX_SENTENCE + 60 for piece in spoken)
 
 
 def test_the_first_piece_is_one_sentence_and_others_go_together() -> None:
-    first, *rest = pieces("First one. " + "And a second one. " * 40, grouped=True)
+    first, *rest = split_text("First one. " + "And a second one. " * 40, grouped=True)
     assert first == "First one."
-    assert all(GROUP - 20 < len(piece) <= GROUP for piece in rest[:-1])
-    assert pieces("One. Two.", grouped=False) == ["One.", "Two."]
+    assert all(MAX_GROUP - 20 < len(piece) <= MAX_GROUP for piece in rest[:-1])
+    assert split_text("One. Two.", grouped=False) == ["One.", "Two."]
 
 
 def test_long_sentences_are_split_where_one_would_breathe() -> None:
-    spoken = pieces("so it went on and on, and on and on; " * 40, grouped=False)
+    spoken = split_text("so it went on and on, and on and on; " * 40, grouped=False)
     assert all(piece.endswith(";") for piece in spoken)
-    spoken = pieces("so it went on and on, and on and on " * 40, grouped=False)
+    spoken = split_text("so it went on and on, and on and on " * 40, grouped=False)
     assert all(piece.endswith(",") for piece in spoken[:-1])
 
 
 def test_nothing_but_marks_is_one_piece() -> None:
-    assert pieces("?! ... ***", grouped=False) == ["?! ... ***"]
+    assert split_text("?! ... ***", grouped=False) == ["?! ... ***"]

@@ -17,7 +17,7 @@ import soundfile
 
 from audiograph.errors import InvalidRequest, ModelUnavailable, TimeLimitExceeded
 from deployments.audio.fades import PAUSE_SECONDS
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.storage.api_keys import Keys
 from tests.deployments.ingress.conftest import HERE, Served
 from tests.deployments.ingress.fakes import FakeDirect
@@ -31,8 +31,8 @@ RATE = FakeDirect.rate
 
 
 @pytest.fixture
-def direct(services: Services) -> Any:
-    return services.direct
+def direct(backend: Backend) -> Any:
+    return backend.direct
 
 
 async def speak(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
@@ -87,8 +87,8 @@ async def test_one_sentence_is_a_whole_file(client: httpx.AsyncClient, format_: 
 def heard_seconds(format_: str, content: bytes) -> float:
     if format_ == "pcm":
         return len(content) / 2 / 24_000
-    with av.open(io.BytesIO(content)) as container:
-        return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    with av.open(io.BytesIO(content), "r") as container:
+        return sum((frame.samples / frame.sample_rate for frame in container.decode(audio=0)), 0.0)
 
 
 async def test_mp3_is_the_default(client: httpx.AsyncClient) -> None:
@@ -128,7 +128,7 @@ async def test_a_model_that_draws_has_one_seed_and_longer_pieces(
 async def test_headers_say_what_was_ignored(client: httpx.AsyncClient) -> None:
     answer = await speak(client, instructions="Whisper.")
     notes = json.loads(answer.headers["x-audiograph-notes"])
-    assert notes == ["instructions was ignored: models here take none.", "hummed ♪"]
+    assert notes == ["instructions was ignored: no model here takes instructions.", "hummed ♪"]
     assert answer.headers["x-audiograph-weights"] == "random"
 
 
@@ -257,13 +257,13 @@ async def test_other_refusals(client: httpx.AsyncClient, direct: FakeDirect) -> 
     answer = await speak(client)
     assert told(answer) == (500, "server_error", None, "internal_error")
     assert "secret" not in answer.text
-    assert direct.taken == 0
+    assert direct.active == 0
 
 
 @pytest.mark.parametrize("sections", [{"auth": {"required": True}}])
-async def test_a_key_is_asked_for_in_the_same_shape(client: httpx.AsyncClient, services: Services) -> None:
+async def test_a_key_is_asked_for_in_the_same_shape(client: httpx.AsyncClient, backend: Backend) -> None:
     assert told(await speak(client)) == (401, INVALID, None, "invalid_api_key")
-    key = Keys(services.store.database).create("me")
+    key = Keys(backend.store.database).create("me")
     answer = await client.post(PATH, json=BODY, headers={"authorization": f"Bearer {key}"})
     assert answer.status_code == 200
 
@@ -273,7 +273,7 @@ async def test_a_key_is_asked_for_in_the_same_shape(client: httpx.AsyncClient, s
 
 async def test_too_many_at_a_time(client: httpx.AsyncClient, direct: FakeDirect) -> None:
     direct.gates["One"] = threading.Event()
-    direct.places = 1
+    direct.slots = 1
     first = asyncio.create_task(speak(client))
     await until(lambda: direct.asked)
     refused = await speak(client, input="Something else.")
@@ -301,7 +301,7 @@ async def test_it_takes_no_longer_than_it_may(client: httpx.AsyncClient, direct:
     direct.gates["One"] = threading.Event()
     answer = await speak(client)
     assert told(answer) == (504, "server_error", None, "time_limit_exceeded")
-    assert (direct.canceled, direct.taken) == (["One"], 0)
+    assert (direct.canceled, direct.active) == (["One"], 0)
 
 
 @pytest.mark.parametrize("form", ["audio", "sse"])
@@ -330,14 +330,14 @@ def test_a_client_that_goes_away_ends_it(served: Served, direct: FakeDirect, for
         next(chunks)
         wait_until(lambda: len(direct.asked) == 3)
     wait_until(lambda: direct.canceled == ["Six"])
-    wait_until(lambda: direct.taken == 0)
+    wait_until(lambda: direct.active == 0)
 
 
 def test_a_client_that_goes_away_before_the_first_byte_ends_it(served: Served, direct: FakeDirect) -> None:
     direct.gates["One"] = threading.Event()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(served.url + PATH, json=BODY, timeout=0.3)
-    wait_until(lambda: (direct.canceled, direct.taken) == (["One"], 0))
+    wait_until(lambda: (direct.canceled, direct.active) == (["One"], 0))
 
 
 def test_a_failure_midway_breaks_off(served: Served, direct: FakeDirect) -> None:
@@ -349,7 +349,7 @@ def test_a_failure_midway_breaks_off(served: Served, direct: FakeDirect) -> None
         assert answer.status_code == 200
         for _ in answer.iter_bytes():
             pass
-    assert direct.taken == 0
+    assert direct.active == 0
 
 
 async def test_a_failure_midway_is_an_event(client: httpx.AsyncClient, direct: FakeDirect) -> None:

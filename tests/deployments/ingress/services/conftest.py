@@ -22,7 +22,7 @@ from audiograph.schemas import (
     SpokenTurn,
 )
 from deployments.audio import files as audio
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.storage.artifacts import Provenance
 from tests.deployments.ingress.conftest import HERE
 from tests.support.sounds import speech_like, tone
@@ -52,9 +52,9 @@ def sections(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 class Runner:
     """Finishes what is queued, with a tone of half a second, or with an error."""
 
-    def __init__(self, services: Services) -> None:
-        self._store = services.store
-        self._queue: Any = services.queue
+    def __init__(self, backend: Backend) -> None:
+        self._store = backend.store
+        self._queue: Any = backend.queue
         self.error: JobError | None = None
         self.asked: list[Request] = []
 
@@ -82,15 +82,14 @@ class Runner:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tone"
             info = audio.encode(tone(seconds=SECONDS, sample_rate=RATE), RATE, audio_format, path)
-            kind = audio.MEDIA_TYPES[audio_format]
             return self._store.put_artifact(
-                "tone", path.read_bytes(), kind, audio=info, provenance=Provenance()
+                "tone", path.read_bytes(), info.media_type, audio=info, provenance=Provenance()
             )
 
 
 @pytest.fixture
-async def runner(services: Services) -> AsyncIterator[Runner]:
-    runner = Runner(services)
+async def runner(backend: Backend) -> AsyncIterator[Runner]:
+    runner = Runner(backend)
     running = asyncio.create_task(runner.run())
     yield runner
     running.cancel()

@@ -9,7 +9,7 @@ import pytest
 
 from audiograph.errors import ModelUnavailable
 from audiograph.schemas import JobError
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from tests.deployments.ingress.conftest import Served
 from tests.deployments.ingress.services.conftest import (
     TURNS,
@@ -26,10 +26,10 @@ from tests.deployments.ingress.services.conftest import (
         ("GET", "/services/whisper/health", 404, "there are: mock, dia, higgs, speaker"),
         ("GET", "/services/listener", 404, "there is no speech service 'listener'"),
         ("POST", "/services/listener/v1/load-model", 404, "listener"),
-        ("GET", "/services", 404, "there is nothing at"),
-        ("GET", "/services/mock/v2", 404, "there is nothing at"),
-        ("GET", "/services/mock/v1/load-model", 405, "not possible"),
-        ("DELETE", "/services/mock/health", 405, "not possible"),
+        ("GET", "/services", 404, "no route at"),
+        ("GET", "/services/mock/v2", 404, "no route at"),
+        ("GET", "/services/mock/v1/load-model", 405, "is not allowed"),
+        ("DELETE", "/services/mock/health", 405, "is not allowed"),
         ("GET", "/services/mock/health?verbose=1", 400, "verbose"),
     ],
 )
@@ -78,7 +78,7 @@ async def test_what_is_no_json_is_refused(client: httpx.AsyncClient) -> None:
 async def test_a_full_queue_says_when_to_come_back(client: httpx.AsyncClient, queue: Any) -> None:
     queue._max_queued = 0
     answer = await say(client)
-    assert (answer.status_code, answer.json()) == (429, {"detail": "0 jobs wait already"})
+    assert (answer.status_code, answer.json()) == (429, {"detail": "0 jobs are queued"})
     assert answer.headers["retry-after"] == "3"
 
 
@@ -96,21 +96,21 @@ async def test_a_failed_job_answers_with_its_error(
 
 
 async def test_a_model_that_cannot_be_loaded_is_a_503(
-    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slow(name: str, variant: str | None) -> None:
         raise ModelUnavailable(f"{name} is slow", retry_after=60)
 
-    monkeypatch.setattr(services.models, "load", slow)
+    monkeypatch.setattr(backend.models, "load", slow)
     answer = await client.post("/services/mock/v1/load-model")
     assert (answer.status_code, answer.json()) == (503, {"detail": "mock is slow"})
     assert answer.headers["retry-after"] == "60"
 
 
 async def test_what_nobody_foresaw_tells_no_secrets(
-    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services.models, "load", None)
+    monkeypatch.setattr(backend.models, "load", None)
     answer = await client.post("/services/mock/v1/load-model", headers={"x-request-id": "req-1"})
     assert answer.status_code == 500
     assert "req-1" in answer.json()["detail"]
@@ -127,7 +127,7 @@ async def test_a_job_may_be_canceled_by_another(client: httpx.AsyncClient, queue
 
 
 @pytest.mark.parametrize("sections", [{"jobs": {"time_limit_seconds": 0.1}}], indirect=True)
-async def test_the_wait_has_a_bound(client: httpx.AsyncClient, services: Services, queue: Any) -> None:
+async def test_the_wait_has_a_bound(client: httpx.AsyncClient, backend: Backend, queue: Any) -> None:
     answer = await say(client)
     assert answer.status_code == 504
     assert "0.1 s" in answer.json()["detail"]

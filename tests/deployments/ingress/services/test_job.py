@@ -7,11 +7,11 @@ import pytest
 from starlette.requests import Request
 
 from audiograph.schemas import SpeakRequest
-from deployments.ingress.backend import Services
-from deployments.ingress.services.job import succeeded
+from deployments.ingress.backend import Backend
+from deployments.ingress.services.job import run_job
 from tests.deployments.ingress.fakes import FakeQueue
 
-ASKED = SpeakRequest(text="Hello.", model="speaker")
+REQUEST = SpeakRequest(text="Hello.", model="speaker")
 
 
 class SlowQueue(FakeQueue):
@@ -27,8 +27,8 @@ class SlowQueue(FakeQueue):
 
 
 @pytest.fixture
-def queue(services: Services) -> SlowQueue:
-    return SlowQueue(services.registry, services.store, services.voices)
+def queue(backend: Backend) -> SlowQueue:
+    return SlowQueue(backend.registry, backend.store, backend.voices)
 
 
 @pytest.mark.parametrize("moment", [0.02, 0.2], ids=["while it is submitted", "while it runs"])
@@ -41,7 +41,7 @@ async def test_serve_cancels_whatever_the_request_awaits(queue: SlowQueue, momen
         return {"type": "http.disconnect"}
 
     request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
-    waiting = asyncio.create_task(succeeded(ASKED, request, queue, seconds=60))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(run_job(REQUEST, request, queue, seconds=60))  # type: ignore[arg-type]
     await asyncio.sleep(moment)
     if told:
         gone.set()

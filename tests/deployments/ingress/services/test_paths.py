@@ -10,7 +10,7 @@ import httpx
 import pytest
 import soundfile
 
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from tests.deployments.ingress.services.conftest import (
     RATE,
     SECONDS,
@@ -25,7 +25,7 @@ from tests.support.sounds import speech_like, wav_bytes
 
 
 async def test_a_voice_is_a_path_in_the_folder_or_an_upload(
-    client: httpx.AsyncClient, runner: Runner, services: Services, tmp_path: Path
+    client: httpx.AsyncClient, runner: Runner, backend: Backend, tmp_path: Path
 ) -> None:
     recording = wav_bytes(speech_like(seconds=2.0), sample_rate=16_000)
     file = (await client.post("/v1/files", files={"file": ("a.wav", recording)})).json()["id"]
@@ -34,7 +34,7 @@ async def test_a_voice_is_a_path_in_the_folder_or_an_upload(
         answer = await say(client, voice)
         assert answer.status_code == 200, answer.text
         assert "default voice" not in answer.json()["message"]
-    names = [services.store.get(asked.voice).parameters["voice"] for asked in runner.asked[:-1]]  # type: ignore
+    names = [backend.store.get(asked.voice).parameters["voice"] for asked in runner.asked[:-1]]  # type: ignore
     assert names == ["men/bert.wav", "men/bert.wav", "carla", file]
     assert runner.asked[-1].voice is None  # type: ignore[attr-defined]
 
@@ -45,17 +45,17 @@ async def test_the_default_voice_speaks_for_one_that_is_missing_or_invalid(
     for voice in ("nobody", "men/cleo.wav", str(tmp_path / "voices" / "gone.wav"), "broken.wav"):
         answer = await say(client, voice)
         assert answer.status_code == 200, answer.text
-        assert "the default voice speaks instead" in answer.json()["message"]
+        assert "using the default voice" in answer.json()["message"]
     inputs = [*TURNS, {"text": "And I.", "voice_id": "broken.wav"}, {"text": "And I.", "voice_id": "cleo"}]
     message = (await converse(client, inputs=inputs)).json()["message"]
     assert "voice 'broken.wav' cannot be used" in message
-    assert "voice 'cleo' is not there: the default voice speaks instead, in turn 4" in message
+    assert "voice 'cleo' not found; using the default voice in turn 4" in message
     assert [turn.voice for turn in runner.asked[-1].turns[2:]] == [None, None]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("voice", [*PATH_TRICKS, "link.wav"])
 async def test_no_voice_is_read_from_elsewhere(
-    client: httpx.AsyncClient, services: Services, queue: Any, voice: str
+    client: httpx.AsyncClient, backend: Backend, queue: Any, voice: str
 ) -> None:
     escaped = quote(voice, safe="").replace(".", "%2E")
     body = {"text": "Hello.", "output_filepath": "a.wav"}
@@ -65,7 +65,7 @@ async def test_no_voice_is_read_from_elsewhere(
     answer = await converse(client, inputs=[*TURNS, {"text": "Hello.", "voice_id": voice}])
     assert (answer.status_code, set(answer.json())) == (400, {"detail"})
     assert not queue.jobs
-    kept = [artifact.parameters["voice"] for artifact in services.store.search(tag="type:voice").data]
+    kept = [artifact.parameters["voice"] for artifact in backend.store.search(tag="type:voice").data]
     assert set(kept) <= {"anna.wav", "men/bert.wav"}
 
 

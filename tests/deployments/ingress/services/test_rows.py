@@ -10,7 +10,7 @@ import soundfile
 from audiograph.schemas import LoadedVariant, Replica
 from deployments.audio import files as audio
 from deployments.config import LimitsConfig
-from deployments.ingress.backend import Services
+from deployments.ingress.backend import Backend
 from deployments.models.dia.model import DiaParameters
 from deployments.models.higgs.parameters import HiggsParameters
 from tests.deployments.ingress.services.conftest import RATE, SECONDS, TURNS, Runner, converse, say
@@ -18,7 +18,7 @@ from tests.deployments.ingress.services.conftest import RATE, SECONDS, TURNS, Ru
 
 @pytest.mark.parametrize("ending", ["wav", "mp3", "flac", "opus", "aac"])
 async def test_speech_is_written_in_the_format_of_its_ending(
-    client: httpx.AsyncClient, runner: Runner, services: Services, exports: Path, ending: str
+    client: httpx.AsyncClient, runner: Runner, backend: Backend, exports: Path, ending: str
 ) -> None:
     answer = await say(client, output_filepath=f"new/one.{ending}", parameters={"seed": 7, "top_k": 3})
     assert answer.status_code == 200, answer.text
@@ -29,7 +29,7 @@ async def test_speech_is_written_in_the_format_of_its_ending(
     assert rate == (48_000 if ending == "opus" else RATE)
     assert samples.shape[1] / rate == pytest.approx(SECONDS, abs=0.1)
     [asked] = runner.asked
-    anna = services.voices.get("anna.wav").artifact
+    anna = backend.voices.get("anna.wav").artifact
     assert anna is not None
     assert asked.model_dump(include={"task", "model", "text", "voice", "seed", "parameters", "format"}) == {
         "task": "speak",
@@ -46,13 +46,13 @@ async def test_speech_is_written_in_the_format_of_its_ending(
 
 @pytest.mark.parametrize("model", ["mock", "dia", "higgs"])
 async def test_a_dialogue_is_written(
-    client: httpx.AsyncClient, runner: Runner, services: Services, exports: Path, model: str
+    client: httpx.AsyncClient, runner: Runner, backend: Backend, exports: Path, model: str
 ) -> None:
     answer = await converse(client, model, parameters={"seed": 7, "max_new_tokens": 60})
     assert answer.status_code == 200, answer.text
     assert soundfile.info(exports / "a.wav").frames == RATE * SECONDS
     [asked] = runner.asked
-    voices = [services.voices.get(turn["voice_id"]).artifact.id for turn in TURNS]  # type: ignore[union-attr]
+    voices = [backend.voices.get(turn["voice_id"]).artifact.id for turn in TURNS]  # type: ignore[union-attr]
     assert [(turn.text, turn.voice) for turn in asked.turns] == list(  # type: ignore[attr-defined]
         zip(["Who is there?", "Only me."], voices, strict=True)
     )
@@ -82,25 +82,25 @@ async def test_a_refusal_names_the_input(client: httpx.AsyncClient, runner: Runn
     assert answer.json()["detail"].startswith("inputs.2.voice_id: Dia knows two speakers")
 
 
-async def test_a_model_is_loaded_and_unloaded(client: httpx.AsyncClient, services: Services) -> None:
+async def test_a_model_is_loaded_and_unloaded(client: httpx.AsyncClient, backend: Backend) -> None:
     for action in ("load", "unload"):
         answer = await client.post(f"/services/higgs/v1/{action}-model")
         assert (answer.status_code, answer.json()["status"]) == (200, "success")
         assert "1 replica" in answer.json()["message"]
-    assert services.models.asked == [("load", "higgs", None), ("unload", "higgs", None)]  # type: ignore[attr-defined]
+    assert backend.models.asked == [("load", "higgs", None), ("unload", "higgs", None)]  # type: ignore[attr-defined]
 
 
 async def test_health_tells_whether_it_is_loaded_and_where(
-    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     health = {"status": "healthy", "model_loaded": False, "device": "cpu", "dependencies_available": True}
     assert (await client.get("/services/higgs/health")).json() == health
     loaded = [LoadedVariant(variant="v2-3B", weights="pretrained", bytes=1, users=0, idle_seconds=0)]
     replica = Replica(id="r", device="cuda", memory_bytes=1, ongoing=0, loaded=loaded)
-    monkeypatch.setattr(services.models, "replicas", {"higgs": [replica]})
+    monkeypatch.setattr(backend.models, "replicas", {"higgs": [replica]})
     answer = (await client.get("/services/higgs/health")).json()
     assert answer == health | {"model_loaded": True, "device": "cuda"}
-    monkeypatch.setattr(services.models, "replicas", {"higgs": [replica.model_copy(update={"loaded": []})]})
+    monkeypatch.setattr(backend.models, "replicas", {"higgs": [replica.model_copy(update={"loaded": []})]})
     assert (await client.get("/services/higgs/health")).json()["model_loaded"] is False
 
 

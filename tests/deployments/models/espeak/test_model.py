@@ -95,7 +95,7 @@ def test_speed_is_pace_within_the_librarys_range(speak: Callable[..., Output]) -
     slow, natural, fast = (speak(speed=speed) for speed in (0.25, 1, 4))
     assert [part.result.notes for part in (slow, natural, fast)] == [[], [], []]
     model = EspeakSpeech(EspeakOptions())
-    assert [model.own_speed(speed) for speed in (0.25, 1, 4)] == [80 / 170, 1, 450 / 170]
+    assert [model.native_speed(speed) for speed in (0.25, 1, 4)] == [80 / 170, 1, 450 / 170]
     assert slow.result.duration > 1.5 * natural.result.duration > 2.5 * fast.result.duration
 
 

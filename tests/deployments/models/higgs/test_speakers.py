@@ -4,7 +4,7 @@ import pytest
 from audiograph.errors import InvalidAudio, InvalidRequest, NotFound
 from audiograph.schemas import Turn
 from deployments.models.base import VoiceSample
-from deployments.models.higgs.speakers import cast
+from deployments.models.higgs.speakers import resolve_speakers
 from tests.deployments.models.fakes import FakeContext
 
 RATE = 24_000
@@ -16,7 +16,7 @@ def recorded(seconds=1.0, transcript="it was night", rate=RATE):
 
 def cast_of(voice, transcripts=None):
     context = FakeContext(voices={"a": voice})
-    return cast([Turn(text="x", voice="a"), Turn(text="y")], transcripts or {}, RATE, context)
+    return resolve_speakers([Turn(text="x", voice="a"), Turn(text="y")], transcripts or {}, RATE, context)
 
 
 def test_a_voice_has_its_name_and_what_it_says():
@@ -48,4 +48,4 @@ def test_a_voice_that_cannot_be_used_is_refused(voice, error, fault):
 
 def test_a_voice_that_is_gone_is_not_found():
     with pytest.raises(NotFound):
-        cast([Turn(text="x", voice="b")], {}, RATE, FakeContext())
+        resolve_speakers([Turn(text="x", voice="b")], {}, RATE, FakeContext())

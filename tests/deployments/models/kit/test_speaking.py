@@ -2,7 +2,7 @@ import pytest
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
-from deployments.models.kit.speaking import check_spoken, expected_frames, turns_of, voices_of
+from deployments.models.kit.speaking import check_speakable, expected_frames, turns_of, voices_of
 
 
 def test_voices_are_in_the_order_in_which_they_first_speak():
@@ -22,5 +22,5 @@ def test_wide_letters_take_longer():
 @pytest.mark.parametrize("text", ["…", "?!", " \t"])
 def test_what_has_no_words_is_refused_with_its_field(text):
     with pytest.raises(InvalidRequest, match=r"turns\.1\.text has nothing that can be spoken") as refused:
-        check_spoken(text, "turns.1.text")
+        check_speakable(text, "turns.1.text")
     assert refused.value.field == "turns.1.text"

@@ -8,7 +8,7 @@ from deployments.models.base import LoadContext
 from deployments.models.musicgen.cuda_graphs import StepGraphs
 from deployments.models.musicgen.decoder import Conditions, Decoder
 from deployments.models.musicgen.model import MusicGen, MusicGenOptions
-from tests.deployments.models.fakes import FakeTicket, fly
+from tests.deployments.models.fakes import FakeTicket, serve
 
 MODEL = MusicGen(MusicGenOptions())
 
@@ -50,5 +50,5 @@ def greedy_music(engine):
         FakeTicket(GenerateMusicRequest(prompt="a waltz " * n, duration=1.0 + 2 * n, do_sample=False))
         for n in range(1, 7)
     ]
-    fly(MODEL, engine, *tickets, seats=4)
+    serve(MODEL, engine, *tickets, capacity=4)
     return [torch.from_numpy(ticket.output.files[0].samples) for ticket in tickets]

@@ -8,13 +8,13 @@ import transformers
 from audiograph.errors import Canceled, InvalidAudio, InvalidRequest, NotFound
 from audiograph.schemas import GenerateMusicRequest
 from deployments.models.base import LoadContext
-from deployments.models.musicgen import composer as musicgen_composer
 from deployments.models.musicgen import engine as musicgen_engine
-from deployments.models.musicgen.composer import Order
+from deployments.models.musicgen import generator as musicgen_generator
+from deployments.models.musicgen.generator import GenerationParams
 from deployments.models.musicgen.melody import pitch_classes
 from deployments.models.musicgen.model import MusicGen, MusicGenOptions
 from deployments.models.musicgen.sampling import Sampling
-from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, fly
+from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, serve
 
 MODEL = MusicGen(MusicGenOptions())
 
@@ -51,7 +51,7 @@ def samples(one):
 
 def made(engine, *args, **fields):
     one = ticket(*args, **fields)
-    fly(MODEL, engine, one)
+    serve(MODEL, engine, one)
     return samples(one)
 
 
@@ -141,9 +141,9 @@ def test_a_row_is_the_same_alone_and_among_others(load, variant):
     engine = load(variant)
     alone = [made(engine, **fields) for fields in NEIGHBOURS]
     together = [ticket(**fields) for fields in NEIGHBOURS]
-    intake = FakeIntake([(12 * number, one) for number, one in enumerate(together)], seats=4)
-    MODEL.run_in_flight(engine, intake)
-    assert intake.most > 2
+    intake = FakeIntake([(12 * number, one) for number, one in enumerate(together)], capacity=4)
+    MODEL.run_continuous(engine, intake)
+    assert intake.max_unfinished > 2
     for before, one in zip(alone, together, strict=True):
         np.testing.assert_array_equal(samples(one), before)
 
@@ -157,18 +157,18 @@ def test_a_short_piece_leaves_before_a_long_one(engine):
             super().finish(outcome)
 
     pieces = [Noting(GenerateMusicRequest(prompt="x", duration=seconds)) for seconds in (3.0, 0.5, 1.0)]
-    fly(MODEL, engine, *pieces)
+    serve(MODEL, engine, *pieces)
     assert order == [0.5, 1.0, 3.0]
 
 
 def test_a_seed_is_reproducible_and_told(engine):
     one, other, same = (ticket(seed=seed) for seed in (1, 2, 1))
-    fly(MODEL, engine, one, other, same)
+    serve(MODEL, engine, one, other, same)
     np.testing.assert_array_equal(samples(one), samples(same))
     assert not np.array_equal(samples(one), samples(other))
     assert one.output.result.seed == 1
     unseeded = ticket(seed=None)
-    fly(MODEL, engine, unseeded)
+    serve(MODEL, engine, unseeded)
     np.testing.assert_array_equal(samples(unseeded), made(engine, seed=unseeded.output.result.seed))
 
 
@@ -185,7 +185,7 @@ def test_sampling_that_leaves_one_choice_is_greedy(engine, fields):
 def test_the_duration_is_exact(load, variant, seconds):
     engine = load(variant)
     one = ticket(duration=seconds)
-    fly(MODEL, engine, one)
+    serve(MODEL, engine, one)
     assert samples(one).shape == (engine.channels, round(seconds * RATE))
     assert one.output.result.duration == pytest.approx(seconds, abs=1 / RATE)
     assert np.abs(samples(one)).max() <= 1.0
@@ -194,18 +194,18 @@ def test_the_duration_is_exact(load, variant, seconds):
 @pytest.mark.parametrize("variant", ["small", "melody"])
 def test_music_beyond_thirty_seconds_is_made_in_windows(load, variant, monkeypatch):
     """With windows of 1 s, of which each continues the last 0.4 s of the one before."""
-    monkeypatch.setattr(musicgen_composer, "WINDOW_FRAMES", 50)
-    monkeypatch.setattr(musicgen_composer, "KEPT_FRAMES", 20)
+    monkeypatch.setattr(musicgen_generator, "WINDOW_FRAMES", 50)
+    monkeypatch.setattr(musicgen_generator, "KEPT_FRAMES", 20)
     engine = load(variant)
     conditions = engine.conditions("a slow waltz")
     greedy = Sampling(do_sample=False)
 
     def composed(frames, prompt=None):
-        composer = engine.composer(2)
-        row = composer.begin(Order(frames, greedy, 0, conditions, prompt))
+        generator = engine.generator(2)
+        row = generator.begin(GenerationParams(frames, greedy, 0, conditions, prompt))
         fractions = [0.0]
-        while not (complete := composer.step()):
-            fractions.append(composer.progress(row))
+        while not (complete := generator.step()):
+            fractions.append(generator.progress(row))
         assert fractions == sorted(fractions)
         assert fractions[-1] > 0.9
         return complete[row]
@@ -246,7 +246,7 @@ def test_a_file_of_any_rate_and_channels_is_continued(load):
     for variant, channels in (("small", 2), ("small", 6), ("stereo-small", 1), ("stereo-small", 6)):
         engine = load(variant)
         one = ticket(file="tune", context=recording(0.3, channels, 8000))
-        fly(MODEL, engine, one)
+        serve(MODEL, engine, one)
         assert samples(one).shape == (engine.channels, RATE)
         assert "begins with the file" in " ".join(one.output.result.notes)
 
@@ -256,7 +256,7 @@ def test_what_cannot_be_continued_is_refused_alone(engine):
     no_room = ticket(duration=1.0, file="tune", context=recording(1.5))
     missing = ticket(file="nothing")
     fine = ticket()
-    fly(MODEL, engine, too_long, no_room, missing, fine)
+    serve(MODEL, engine, too_long, no_room, missing, fine)
     assert isinstance(too_long.outcome, InvalidAudio)
     assert isinstance(no_room.outcome, InvalidRequest)
     assert isinstance(missing.outcome, NotFound)
@@ -268,7 +268,7 @@ def test_what_cannot_be_continued_is_refused_alone(engine):
 
 def test_progress_rises_to_the_end(engine):
     one = ticket(duration=2.0)
-    fly(MODEL, engine, one)
+    serve(MODEL, engine, one)
     fractions = [fraction for fraction, _ in one.context.reports]
     assert fractions == sorted(fractions)
     assert len(fractions) > 90
@@ -278,7 +278,7 @@ def test_progress_rises_to_the_end(engine):
 def test_a_canceled_piece_leaves_its_row_to_the_next(engine):
     canceled = ticket(duration=60.0, context=FakeContext(cancel_after=20))
     others = [ticket(duration=0.5), ticket(duration=0.5, seed=8)]
-    intake = fly(MODEL, engine, canceled, *others, seats=1)
+    intake = serve(MODEL, engine, canceled, *others, capacity=1)
     assert isinstance(canceled.outcome, Canceled)
     np.testing.assert_array_equal(samples(others[0]), made(engine, duration=0.5))
     assert intake.calls < 200
@@ -288,7 +288,7 @@ def test_what_is_not_followed_is_said(engine):
     long = "word " * 200
     one = ticket(long, lyrics="la la", time_signature="7/8")
     two = ticket("", guidance_scale=4.0)
-    fly(MODEL, engine, one, two)
+    serve(MODEL, engine, one, two)
     notes = " ".join(one.output.result.notes)
     assert "lyrics were ignored" in notes
     assert "time_signature was ignored" in notes
@@ -303,17 +303,17 @@ def test_tempo_and_key_are_part_of_the_description(engine):
 
 def test_the_caches_are_given_back(engine):
     seen = []
-    composer_of = engine.composer
+    generator_of = engine.generator
 
     def noting(rows):
-        seen.append(composer_of(rows))
+        seen.append(generator_of(rows))
         return seen[-1]
 
-    engine.composer = noting
+    engine.generator = noting
     try:
-        fly(MODEL, engine, ticket())
+        serve(MODEL, engine, ticket())
     finally:
-        del engine.composer
+        del engine.generator
     assert seen[0]._decoder._cache is None
 
 

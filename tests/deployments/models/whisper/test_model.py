@@ -20,7 +20,7 @@ from deployments.models.whisper.model import Whisper, WhisperOptions
 from deployments.models.whisper.tiny import SPEECH, STATE
 from deployments.models.whisper.token_rules import Text
 from deployments.models.whisper.windows import windows
-from tests.deployments.models.fakes import FakeContext, FakeTicket, fly
+from tests.deployments.models.fakes import FakeContext, FakeTicket, serve
 
 SENTENCE = "These words come from random weights, and are not a transcription."
 MODEL = Whisper(WhisperOptions())
@@ -45,7 +45,7 @@ def context_of(samples: np.ndarray, **kwargs) -> FakeContext:
 
 def transcribe(engine, context, **fields):
     ticket = FakeTicket(TranscribeRequest(file="talk", **fields), context)
-    fly(MODEL, engine, ticket)
+    serve(MODEL, engine, ticket)
     return ticket.output
 
 

@@ -14,11 +14,11 @@ from whisper.tokenizer import get_tokenizer
 from audiograph.errors import Canceled, NotFound
 from audiograph.schemas import TranscribeRequest
 from deployments.models.base import LoadContext
-from deployments.models.whisper import scheduler as whisper_flight
+from deployments.models.whisper import scheduler as whisper_scheduler
 from deployments.models.whisper import token_rules as whisper_tokens
 from deployments.models.whisper.decoder import Decoder
 from deployments.models.whisper.model import Whisper, WhisperOptions
-from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, fly
+from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, serve
 from tests.deployments.replica.stage import Stage
 
 MODEL = Whisper(WhisperOptions())
@@ -80,7 +80,7 @@ def heard(one):
 def test_every_token_is_whispers_own(babbler, ours, theirs, monkeypatch):
     monkeypatch.setattr(whisper_tokens, "MAX_TOKENS", theirs.get("sample_len", whisper_tokens.MAX_TOKENS))
     tickets = [ticket(seconds, seed=seed, temperature=0.0, **ours) for seed, seconds in enumerate((30, 4))]
-    fly(MODEL, babbler, *tickets)
+    serve(MODEL, babbler, *tickets)
     for seed, one in enumerate(tickets):
         samples = noise((30, 4)[seed], seed)[0]
         language = theirs.get("language", one.output.result.language)
@@ -104,9 +104,9 @@ def test_neighbours_make_no_difference(network, requests, request, monkeypatch):
     alone = [ticket(seed=n, **one) for n, one in enumerate(requests)]
     together = [ticket(seed=n, **one) for n, one in enumerate(requests)]
     for one in alone:
-        fly(MODEL, network, one)
+        serve(MODEL, network, one)
     later = [(n * 3, one) for n, one in enumerate(together)]
-    MODEL.run_in_flight(network, FakeIntake(later, seats=8))
+    MODEL.run_continuous(network, FakeIntake(later, capacity=8))
     for ours, expected in zip(together, alone, strict=True):
         assert heard(ours) == heard(expected)
         assert ours.context.partials == [
@@ -119,13 +119,13 @@ def test_a_long_recording_does_not_hold_up_a_short_one(engine, monkeypatch):
     monkeypatch.setattr(FakeTicket, "finish", lambda self, outcome: order.append(self))
     long, short = ticket(100), ticket(3)
     small = Whisper(WhisperOptions(batch_size=2))
-    small.run_in_flight(engine, FakeIntake([(0, long), (5, short)]))
+    small.run_continuous(engine, FakeIntake([(0, long), (5, short)]))
     assert order == [short, long]
 
 
 def test_a_canceled_request_leaves_and_its_neighbours_stay(engine):
     stays, leaves = ticket(70), ticket(100, cancel_after=30)
-    fly(MODEL, engine, stays, leaves)
+    serve(MODEL, engine, stays, leaves)
     assert isinstance(leaves.outcome, Canceled)
     assert leaves.context.checks == 31
     assert len(stays.output.result.segments) == 6
@@ -138,31 +138,31 @@ def test_what_nobody_waits_for_is_not_encoded_to_its_end(engine, monkeypatch):
         def encode(self, mel, check):
             return super().encode(mel, lambda: layers.append(1) or check())
 
-    monkeypatch.setattr(whisper_flight, "Decoder", Noting)
+    monkeypatch.setattr(whisper_scheduler, "Decoder", Noting)
     leaves = ticket(3, cancel_after=3)
-    fly(MODEL, engine, leaves)
+    serve(MODEL, engine, leaves)
     assert isinstance(leaves.outcome, Canceled)
     assert len(layers) == 1
 
 
 def test_what_is_wrong_with_one_recording_is_its_own(engine):
     lost, found = FakeTicket(TranscribeRequest(file="lost")), ticket(3)
-    fly(MODEL, engine, lost, found)
+    serve(MODEL, engine, lost, found)
     assert isinstance(lost.outcome, NotFound)
     assert found.output.result.text
 
 
 def test_sentences_go_out_in_order_though_windows_end_out_of_it(engine, monkeypatch):
     """The first window is tried again and again, and ends last."""
-    judge = whisper_flight.Row.must_begin_again
+    judge = whisper_scheduler.Row.must_begin_again
 
     def strict(row):
         judge(row)
         return row.window.start == 0 and row.text.temperature < 0.5
 
-    monkeypatch.setattr(whisper_flight.Row, "must_begin_again", strict)
+    monkeypatch.setattr(whisper_scheduler.Row, "must_begin_again", strict)
     one = ticket(100)
-    fly(MODEL, engine, one)
+    serve(MODEL, engine, one)
     starts = [partial["segment"]["start"] for partial in one.context.partials]
     assert len(starts) == 8
     assert starts == sorted(starts)
@@ -172,7 +172,7 @@ def test_sentences_go_out_in_order_though_windows_end_out_of_it(engine, monkeypa
 def test_languages_are_told_apart_within_a_batch(engine):
     """Each request's own, given or detected, also where windows of all are decoded together."""
     tickets = [ticket(40, language=language) for language in ("de", None, "fr")]
-    fly(MODEL, engine, *tickets)
+    serve(MODEL, engine, *tickets)
     assert [one.output.result.language for one in tickets] == ["de", "en", "fr"]
 
 
@@ -184,7 +184,7 @@ def test_ten_minutes_take_no_more_memory_than_their_samples(engine, monkeypatch)
     )
     one = ticket(600, language="en")
     tracemalloc.start()
-    fly(MODEL, engine, one)
+    serve(MODEL, engine, one)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert {tuple(shape) for shape in sizes} == {(1, 80, 3000)}
@@ -212,13 +212,13 @@ def test_rows_take_each_others_places(babbler):
 
 async def test_requests_of_a_batcher_share_a_flight(tmp_path, monkeypatch):
     flights = []
-    fill = whisper_flight.Flight._fill
+    fill = whisper_scheduler.Scheduler._fill
 
-    def noting(flight):
-        fill(flight)
-        flights.append({row.job.request.file for row in flight._rows})
+    def noting(scheduler):
+        fill(scheduler)
+        flights.append({row.transcription.request.file for row in scheduler._rows})
 
-    monkeypatch.setattr(whisper_flight.Flight, "_fill", noting)
+    monkeypatch.setattr(whisper_scheduler.Scheduler, "_fill", noting)
     stage = Stage(Whisper(WhisperOptions()), tmp_path)
     samples = {"long": noise(100), "short": noise(3)}
     monkeypatch.setattr(

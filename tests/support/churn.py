@@ -1,4 +1,4 @@
-"""What processes do to a store at the same time as others."""
+"""Targets of test processes that use one store or database concurrently."""
 
 import os
 import random
@@ -16,42 +16,44 @@ CONTENTS = [b"", b"a" * 10, b"b" * 3_000_000]
 
 
 def churn(config: StorageConfig, scratch: Path, seed: int, turns: int) -> None:
-    """Put, read and delete the same few contents as fast as possible; now and then collect as well.
+    """Put, read and delete the same few contents as fast as possible, and sometimes collect.
 
-    Fails if an item that exists cannot be read whole.
+    Fails if an existing item cannot be read completely.
     """
     store = _open(config, scratch)
-    chance = random.Random(seed)
+    random_numbers = random.Random(seed)
     for _ in range(turns):
-        content = chance.choice(CONTENTS)
-        made = store.put_artifact("x", content, "text/plain", provenance=Provenance(creator="churn"))
-        assert b"".join(store.read(made.id)) == content
-        with store.local(made.id) as path:
+        content = random_numbers.choice(CONTENTS)
+        artifact = store.put_artifact("x", content, "text/plain", provenance=Provenance(creator="churn"))
+        assert b"".join(store.read(artifact.id)) == content
+        with store.local(artifact.id) as path:
             assert path.stat().st_size == len(content)
-        if chance.random() < 0.3:
+        if random_numbers.random() < 0.3:
             store.collect(retention_seconds=None, max_bytes=None)
-        store.delete(made.id)
+        store.delete(artifact.id)
         try:
-            store.get(made.id)
+            store.get(artifact.id)
         except NotFound:
             continue
         raise AssertionError("a deleted item is still there")
 
 
-def hang_in_mid_write(config: StorageConfig, scratch: Path, told: Connection) -> None:
-    """Tell where a half-written file is, and never finish it."""
+def hang_in_mid_write(config: StorageConfig, scratch: Path, connection: Connection) -> None:
+    """Send the path of a half-written file, and never finish it."""
     with _open(config, scratch).writer() as writer:
         writer.write(b"x" * 5_000_000)
-        told.send(writer.path)
+        connection.send(writer.path)
         time.sleep(600)
 
 
 def migrate(database_url: str) -> None:
-    """Make the tables."""
-    Database(database_url).migrate()
+    """Create Audiograph's own tables, and leave no connection open."""
+    database = Database(database_url)
+    database.migrate()
+    database.close()
 
 
 def _open(config: StorageConfig, scratch: Path) -> ArtifactStore:
-    """The store of a process whose temporary files go to a folder."""
+    """Open the store, with this process's temporary files in a folder."""
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     return ArtifactStore.open(config)

@@ -1,6 +1,6 @@
-"""The few things that the blocking and the async client do in different ways beside their keywords.
+"""Functions that the blocking and the async client implement differently.
 
-``scripts/unasync.py`` turns each name with ``async_`` before it into the one without.
+``scripts/unasync.py`` replaces each name with the prefix ``async_`` by the name without it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import ParamSpec, TypeVar
 
 from audiograph._sources import Source
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 
 async def async_sleep(seconds: float) -> None:
@@ -26,28 +26,32 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def async_offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that may wait for a disk, in a thread."""
+async def async_offload(
+    function: Callable[Arguments, Returned], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Returned:
+    """Call a function in a thread, because it may wait for a disk."""
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
-def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call it here: the caller is blocked anyway."""
+def offload(
+    function: Callable[Arguments, Returned], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Returned:
+    """Call a function in this thread, which is blocked anyway."""
     return function(*args, **kwargs)
 
 
 async def async_chunks(source: Source) -> AsyncIterator[bytes]:
-    """The bytes of a source; blocking sources are read in a thread."""
+    """Yield the bytes of a source; blocking sources are read in a thread."""
     if isinstance(source.content, AsyncIterable):
         source.started = True
         async for chunk in source.content:
             yield chunk
         return
     blocking = source.chunks()  # not closed here: if this task is canceled, a thread is still inside it
-    while (part := await asyncio.to_thread(next, blocking, None)) is not None:
-        yield part
+    while (chunk := await asyncio.to_thread(next, blocking, None)) is not None:
+        yield chunk
 
 
 def chunks(source: Source) -> Iterator[bytes]:
-    """The bytes of a source."""
+    """Yield the bytes of a source."""
     yield from source.chunks()

@@ -1,13 +1,12 @@
-"""Models of the published sizes with random weights, as fast as the published ones, for a GPU."""
-
-from typing import Any
+"""Models of the published sizes with random weights, which are as fast as the published models."""
 
 import torch
 import transformers as hf
+import whisper
 from demucs.apply import BagOfModels
 from demucs.htdemucs import HTDemucs
 
-from benchmarks.whisper_speed import talker
+from benchmarks.whisper_speed import scripted_whisper
 from deployments.models.demucs.tiny import SOURCES
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.tiny import CODEBOOK_SIZE, set_generation, tokenizer
@@ -19,7 +18,7 @@ HTDEMUCS = {"bottom_channels": 512, "t_layers": 5}
 
 
 def musicgen_large(device: str) -> MusicEngine:
-    """facebook/musicgen-large: T5 base, 48 layers of 2048 and EnCodec at 32 kHz, in bfloat16."""
+    """Build facebook/musicgen-large: T5 base, 48 decoder layers of 2048, EnCodec at 32 kHz; in bfloat16."""
     text = hf.T5Config(
         vocab_size=32_128, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12, use_cache=False
     )
@@ -45,11 +44,11 @@ def musicgen_large(device: str) -> MusicEngine:
     return MusicEngine(model.eval().to(device, torch.bfloat16), tokenizer())
 
 
-def whisper_large(device: str) -> Any:
-    """The size of large-v3, with matrices in half precision; it hears 103 tokens in every window."""
-    return in_its_precision(talker("large-v3", WHISPER_LARGE).to(device))
+def whisper_large(device: str) -> whisper.Whisper:
+    """Build Whisper large-v3 with half-precision matrices; it transcribes 103 tokens per window."""
+    return in_its_precision(scripted_whisper("large-v3", WHISPER_LARGE).to(device))
 
 
 def htdemucs(device: str) -> BagOfModels:
-    """A bag of one, of 42 million parameters."""
+    """Build a bag of one HTDemucs model with 42 million parameters."""
     return BagOfModels([HTDemucs(SOURCES, segment=7.8, **HTDEMUCS)]).eval().to(device)

@@ -1,0 +1,27 @@
+"""``GET /v1/audio/voices``, in the format of OpenAI-compatible servers."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from audiograph.schemas import VoiceInfo
+from deployments.ingress.backend import BackendDep
+from deployments.ingress.http.responses import responses
+from deployments.ingress.http.route import LinksDep, StrictRoute
+from deployments.ingress.openai import examples
+from deployments.ingress.openai.errors import ERRORS
+
+router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=StrictRoute)
+
+
+class VoiceNames(BaseModel):
+    """Voices in the format of OpenAI-compatible servers."""
+
+    voices: list[VoiceInfo]
+
+
+@router.get(
+    "/voices", summary="List voices for OpenAI's clients", responses=responses(200, examples.VOICES) | ERRORS
+)
+async def list_voices(backend: BackendDep, links: LinksDep) -> VoiceNames:
+    """List voices in the format of OpenAI-compatible servers, under the key `voices`."""
+    return VoiceNames(voices=[links.voice(voice) for voice in await backend.all_voices()])
