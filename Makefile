@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs demo serve test check format bench lock clean
+.PHONY: help setup envs demo serve keys test check format bench lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ demo: $(VENV)/serve.stamp  ## See real work done, and a page about it, within mi
 
 serve: $(VENV)/serve.stamp  ## Run the server at http://127.0.0.1:8000 until Ctrl-C
 	@exec $(BIN)/python -m deployments.serve serve_config.yaml
+
+keys: $(VENV)/serve.stamp  ## API keys: make keys ARGS="create NAME", or list, or revoke ID
+	@$(BIN)/python -m deployments.serve.keys $(ARGS)
 
 test: $(VENV)/dev.stamp .environments/made.stamp  ## Run every test
 	@$(BIN)/pytest -q --numprocesses 2

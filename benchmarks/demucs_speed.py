@@ -54,7 +54,7 @@ def compare_songs(variant: str, engine: BagOfModels, song: Path, count: int, rou
         "demucs.apply_model": partial(_repeat, count, _reference, engine, song),
         "Audiograph": partial(_repeat, count, _separate, engine, song),
     }
-    title = f"{variant}, {count} songs of {seconds:g} s"
+    title = f"{variant}, {count} x {seconds:g} s of music, one after the other"
     return Comparison(title, alternate(contenders, rounds), seconds * count, "s of music")
 
 

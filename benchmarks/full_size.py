@@ -10,7 +10,7 @@ from benchmarks.whisper_speed import scripted_whisper
 from deployments.models.demucs.tiny import SOURCES
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.tiny import CODEBOOK_SIZE, set_generation, tokenizer
-from deployments.models.whisper.model import in_its_precision
+from deployments.models.whisper.model import to_native_precision
 
 WHISPER_LARGE = {"state": 1280, "heads": 20, "layers": 32}
 MUSICGEN_LARGE = {"num_hidden_layers": 48, "hidden_size": 2048, "ffn_dim": 8192, "num_attention_heads": 32}
@@ -46,7 +46,7 @@ def musicgen_large(device: str) -> MusicEngine:
 
 def whisper_large(device: str) -> whisper.Whisper:
     """Build Whisper large-v3 with half-precision matrices; it transcribes 103 tokens per window."""
-    return in_its_precision(scripted_whisper("large-v3", WHISPER_LARGE).to(device))
+    return to_native_precision(scripted_whisper("large-v3", WHISPER_LARGE).to(device))
 
 
 def htdemucs(device: str) -> BagOfModels:

@@ -39,11 +39,11 @@ def compare_concurrent(
         for number in range(count)
     ]
     contenders = {
-        "transformers generate, one request at a time": partial(_generate, engine, requests),
-        "Audiograph, continuous batching": partial(_continuous, engine, requests, folder),
+        "transformers generate, one at a time": partial(_generate, engine, requests),
+        "Audiograph": partial(_continuous, engine, requests, folder),
     }
     seconds = sum(request.duration for request in requests)
-    title = f"{count} pieces of music at once, {seconds:g} s in total"
+    title = f"MusicGen, {count} at once, {seconds:g} s of music in total"
     return Comparison(title, alternate(contenders, rounds), seconds, "s of music")
 
 

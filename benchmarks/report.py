@@ -35,7 +35,7 @@ def table(comparison: Comparison) -> Table:
 
 def write(folder: Path, comparisons: Sequence[Comparison]) -> None:
     """Write ``results.json`` and ``ratios.png`` into a folder."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     records = [comparison.record() for comparison in comparisons]
     (folder / "results.json").write_text(json.dumps(records, indent=2) + "\n")
     rows = [len(comparison.seconds) for comparison in comparisons]

@@ -83,23 +83,23 @@ def noise_recordings(count: int) -> list[Samples]:
 def compare_concurrent(model: whisper.Whisper, recordings: list[Samples], rounds: int) -> Comparison:
     """Transcribe recordings that all arrive at once; the rate is in seconds of speech per second."""
     contenders = {
-        "whisper.transcribe, one request at a time": partial(_transcribe, model, recordings),
-        "Audiograph, continuous batching": partial(_continuous, model, recordings),
+        "whisper.transcribe, one at a time": partial(_transcribe, model, recordings),
+        "Audiograph": partial(_continuous, model, recordings),
     }
-    title = f"{len(recordings)} recordings of {SECONDS} s at once"
+    title = f"Whisper, {len(recordings)} x {SECONDS} s of speech at once"
     return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 
 def _compare_engines(model: whisper.Whisper, recordings: list[Samples], rounds: int) -> Comparison:
     contenders: dict[str, Callable[[], object]] = {
-        "whisper.transcribe, one request at a time, language given": partial(
+        "whisper.transcribe, one at a time, language given": partial(
             _transcribe, model, recordings, language="en"
         ),
         "whisper.decode, one batch": partial(_decode, model, recordings),
         "transformers generate, one batch": partial(_generate, _converted(model), recordings),
-        "Audiograph, continuous batching": partial(_continuous, model, recordings, language="en"),
+        "Audiograph": partial(_continuous, model, recordings, language="en"),
     }
-    title = f"engines: {len(recordings)} windows"
+    title = f"Whisper engines, {len(recordings)} windows"
     return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of sound that read on light and on dark pages alike: no background, and lines of middle grey."""
+"""Plots of recordings for light and dark pages: transparent background, medium gray lines."""
 
 import base64
 import io
@@ -10,16 +10,18 @@ import soundfile
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from demo.sounds import Samples
+
 INK = "#8a8f98"
 WAVE = "#4f8ef7"
 COLUMNS = 900
-"""Columns of the waveform: about one for each pixel."""
+"""Columns of the waveform, about one per pixel."""
 WINDOW, HOP = 2048, 512
 FLOOR_DB, TOP_HZ = -70, 6000
 
 
-def sound(path: Path) -> str:
-    """Waveform above spectrogram of a recording, as the data URI of a PNG."""
+def plot(path: Path) -> str:
+    """Plot the waveform and spectrogram of a recording; return a PNG as a data URI."""
     samples, rate = soundfile.read(path, always_2d=True)
     mono = samples.mean(axis=1)
     style = {"font.size": 7, "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK}
@@ -33,18 +35,18 @@ def sound(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _waveform(axes: Axes, mono: np.ndarray, rate: int) -> None:
-    """The lowest and highest sample under each column."""
-    parts = np.array_split(mono, min(COLUMNS, len(mono)))
-    low, high = [part.min() for part in parts], [part.max() for part in parts]
-    axes.fill_between(np.linspace(0, len(mono) / rate, len(parts)), low, high, color=WAVE, linewidth=0.4)
+def _waveform(axes: Axes, mono: Samples, rate: int) -> None:
+    """Draw the range between the lowest and highest sample of each column."""
+    columns = np.array_split(mono, min(COLUMNS, len(mono)))
+    low, high = [column.min() for column in columns], [column.max() for column in columns]
+    axes.fill_between(np.linspace(0, len(mono) / rate, len(columns)), low, high, color=WAVE, linewidth=0.4)
     axes.set_ylim(-1, 1)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.tick_params(bottom=False)
 
 
-def _spectrogram(axes: Axes, mono: np.ndarray, rate: int) -> None:
+def _spectrogram(axes: Axes, mono: Samples, rate: int) -> None:
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(mono, WINDOW // 2), WINDOW)[::HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), axis=1)) ** 2
     decibels = 10 * np.log10(power / power.max() + 10 ** (FLOOR_DB / 10))

@@ -1,4 +1,4 @@
-"""The page that the demo leaves behind: what was made, what was found, and what each job took."""
+"""The report of the demo: recordings, results and timings as one HTML page."""
 
 import os
 import platform
@@ -20,27 +20,27 @@ PITCHES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯",
 
 
 @dataclass(frozen=True)
-class Took:
-    """What one job took, in seconds."""
+class JobTiming:
+    """Times of one job, in seconds."""
 
     label: str
     job: Job
-    begins: float
-    """After the first job was queued."""
+    start: float
+    """From the submission of the first job to that of this one."""
     queued: float
-    ran: float
+    running: float
     in_model: float | None
-    """Of that, the model itself; the rest is starting a replica, fetching and storing."""
+    """The part of ``running`` inside of the model; the rest starts a replica, reads and stores files."""
     audio: float | None
 
     @property
-    def factor(self) -> float | None:
-        """Seconds of work for each second of audio."""
+    def real_time_factor(self) -> float | None:
+        """Seconds in the model per second of audio."""
         return self.in_model / self.audio if self.in_model is not None and self.audio else None
 
 
 def write(folder: Path, recordings: Sequence[Recording], outcomes: Sequence[Outcome]) -> Path:
-    """Write report.html into ``folder``, beside the recordings and results that it plays."""
+    """Write report.html into ``folder``, which contains the recordings and results."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -48,15 +48,15 @@ def write(folder: Path, recordings: Sequence[Recording], outcomes: Sequence[Outc
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    took = timings(outcomes)
+    entries = timings(outcomes)
     page = environment.get_template("report.html.j2").render(
-        made_at=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
+        created_at=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
         machine=_machine(),
         random_models=sorted({o.job.model or o.job.task for o in outcomes if o.job.weights == "random"}),
-        took=took,
-        span=max(entry.begins + entry.queued + entry.ran for entry in took),
+        timings=entries,
+        span=max(entry.start + entry.queued + entry.running for entry in entries),
         failed=[outcome for outcome in outcomes if outcome.job.status != "succeeded"],
-        keys=[_keys_of(recording, outcomes, folder) for recording in recordings],
+        keys=[_keys(recording, outcomes, folder) for recording in recordings],
         speeches=[_speech(outcome, folder) for outcome in outcomes if _is(outcome, "speak")],
         transcripts=[_transcript(outcome, folder) for outcome in outcomes if _is(outcome, "transcribe")],
         pitches=PITCHES,
@@ -66,21 +66,21 @@ def write(folder: Path, recordings: Sequence[Recording], outcomes: Sequence[Outc
     return path
 
 
-def timings(outcomes: Sequence[Outcome]) -> list[Took]:
-    """What every job took, on one clock that starts when the first was queued."""
+def timings(outcomes: Sequence[Outcome]) -> list[JobTiming]:
+    """Return the times of every job, relative to the submission of the first."""
     first = min(outcome.job.created_at for outcome in outcomes)
-    return [_took(outcome.label, outcome.job, first) for outcome in outcomes]
+    return [_timing(outcome.label, outcome.job, first) for outcome in outcomes]
 
 
-def _took(label: str, job: Job, first: datetime) -> Took:
+def _timing(label: str, job: Job, first: datetime) -> JobTiming:
     finished = job.finished_at or job.created_at
     started = job.started_at or finished
-    return Took(
+    return JobTiming(
         label=label,
         job=job,
-        begins=(job.created_at - first).total_seconds(),
+        start=(job.created_at - first).total_seconds(),
         queued=(started - job.created_at).total_seconds(),
-        ran=(finished - started).total_seconds(),
+        running=(finished - started).total_seconds(),
         in_model=job.timings.run if job.timings else None,
         audio=job.timings.audio_seconds if job.timings else None,
     )
@@ -90,8 +90,8 @@ def _is(outcome: Outcome, task: str) -> bool:
     return outcome.job.task == task and outcome.job.status == "succeeded"
 
 
-def _keys_of(recording: Recording, outcomes: Sequence[Outcome], folder: Path) -> dict[str, Any]:
-    """A recording with what each variant heard in it."""
+def _keys(recording: Recording, outcomes: Sequence[Outcome], folder: Path) -> dict[str, Any]:
+    """Return a recording with the result of each variant."""
     found: list[tuple[str | None, PitchResult]] = [
         (outcome.job.variant, outcome.job.result)
         for outcome in outcomes
@@ -100,7 +100,7 @@ def _keys_of(recording: Recording, outcomes: Sequence[Outcome], folder: Path) ->
     return {
         "recording": recording,
         "audio": recording.path.relative_to(folder).as_posix(),
-        "picture": pictures.sound(recording.path),
+        "picture": pictures.plot(recording.path),
         "found": found,
         "chroma": found[0][1].chroma_mean if found else [],
     }
@@ -113,7 +113,7 @@ def _speech(outcome: Outcome, folder: Path) -> dict[str, Any]:
         "result": outcome.job.result,
         "audio": path.relative_to(folder).as_posix(),
         "format": path.suffix.removeprefix("."),
-        "picture": pictures.sound(path),
+        "picture": pictures.plot(path),
     }
 
 

@@ -1,4 +1,4 @@
-"""``make demo``: real work on a real server within minutes, and a page about it."""
+"""``make demo``: runs jobs on a real server and writes a report."""
 
 import shutil
 import sys
@@ -13,39 +13,39 @@ from rich.table import Table
 from audiograph import Audiograph
 from audiograph.schemas import PitchResult, TranscribeResult
 from demo import report, sounds
-from demo.work import SPEECHES, TRANSCRIBED, Board, Outcome, Workshop
+from demo.work import SPEECHES, TRANSCRIBED, DemoJobs, Outcome, ProgressBoard
 from deployments.serve import child as child_server
 
 OUTPUT = Path(__file__).resolve().parent.parent / "demo_output"
 VARIANTS = ("enhanced_chroma", "basic_chroma")
-"""Not librosa_chroma, whose code is compiled when it is first loaded: a minute that teaches nothing."""
+"""Without librosa_chroma, because compiling its code at the first load takes a minute."""
 
 
 def main() -> None:
-    """Run the demo; the exit status tells whether every job succeeded."""
-    began = time.monotonic()
+    """Run the demo; the exit status is 1 if a job did not succeed."""
+    start = time.monotonic()
     console = Console(highlight=False, soft_wrap=True)
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
-    console.print("[bold]making three recordings[/bold]")
-    recordings = sounds.make(OUTPUT / "recordings")
+    console.print("[bold]synthesizing three recordings[/bold]")
+    recordings = sounds.write_recordings(OUTPUT / "recordings")
     console.print(
-        "[bold]starting the server[/bold] (Ray, the ingress, a job runner; models start with their jobs)"
+        "[bold]starting the server[/bold] (Ray, the ingress, a job runner; models start with their first job)"
     )
     with child_server.audiograph(OUTPUT) as url:
-        outcomes = work(url, recordings, console)
-    tell(outcomes, console)
+        outcomes = run_jobs(url, recordings, console)
+    print_results(outcomes, console)
     page = report.write(OUTPUT, recordings, outcomes)
     failed = [outcome for outcome in outcomes if outcome.job.status != "succeeded"]
     succeeded = f"{len(outcomes) - len(failed)} of {len(outcomes)} jobs succeeded"
-    console.print(f"\n{succeeded}; {time.monotonic() - began:.0f} s in all.")
-    console.print("`make serve` starts the server for you to use. What came of this, to see and hear:")
+    console.print(f"\n{succeeded}; {time.monotonic() - start:.0f} s in all.")
+    console.print("`make serve` starts the server for your own use. The report of the demo:")
     print(page)
     sys.exit(1 if failed else 0)
 
 
-def work(url: str, recordings: Sequence[sounds.Recording], console: Console) -> list[Outcome]:
-    """Upload the recordings, queue every job at once, and wait until all have ended."""
+def run_jobs(url: str, recordings: Sequence[sounds.Recording], console: Console) -> list[Outcome]:
+    """Upload the recordings, submit every job at once, and wait for all."""
     with Audiograph(url) as client:
         console.print("[bold]uploading[/bold]")
         files = [client.files.upload(recording.path) for recording in recordings]
@@ -53,19 +53,19 @@ def work(url: str, recordings: Sequence[sounds.Recording], console: Console) -> 
             console.print(
                 f"  {file.name:<12} {file.duration:6.1f} s, {file.sample_rate} Hz, {file.channels} channels"
             )
-        console.print("[bold]working[/bold]")
-        with Board(client, console) as board:
-            shop = Workshop(client, board, OUTPUT / "results")
+        console.print("[bold]running the jobs[/bold]")
+        with ProgressBoard(client, console) as board:
+            jobs = DemoJobs(client, board, OUTPUT / "results")
             for recording, file in zip(recordings, files, strict=True):
                 for variant in VARIANTS:
-                    shop.analyze(recording, file, variant)
-            spoken = {voice: shop.speak(voice) for voice in SPEECHES}
-            shop.transcribe(spoken[TRANSCRIBED])
-            return shop.outcomes()
+                    jobs.analyze(recording, file, variant)
+            spoken = {voice: jobs.speak(voice) for voice in SPEECHES}
+            jobs.transcribe(spoken[TRANSCRIBED])
+            return jobs.outcomes()
 
 
-def tell(outcomes: Sequence[Outcome], console: Console) -> None:
-    """Print what was found, beside the truth."""
+def print_results(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Print the detected and true keys, and the transcript."""
     table = Table("recording", "variant", "detected", "truth", "confidence", box=None, title_justify="left")
     for outcome in outcomes:
         result = outcome.job.result
@@ -86,8 +86,8 @@ def tell(outcomes: Sequence[Outcome], console: Console) -> None:
             console.print(f"[bold]transcribed[/bold]  {escape(outcome.job.result.text.strip())}")
     if any(outcome.job.weights == "random" for outcome in outcomes):
         console.print(
-            "[yellow]No model hub could be reached, so Whisper ran on tiny random weights: its words mean "
-            "nothing. The file, the queue and the timing are real.[/yellow]"
+            "[yellow]No model hub could be reached, so Whisper ran with tiny random weights: its transcript "
+            "is meaningless. The file, the queue and the timing are real.[/yellow]"
         )
 
 

@@ -1,4 +1,4 @@
-"""The demo's own recordings, made of sines: what is heard is known, so what is detected can be checked."""
+"""Synthetic recordings of the demo, whose keys are known, so that the detected keys can be checked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 44_100
 Samples = NDArray[np.float64]
 Voice = Callable[[float, float], Samples]
-"""Frequency in Hz and seconds to samples ``[frames]``."""
+"""Renders a frequency in Hz for a duration in seconds, as samples ``[frames]``."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file and the truth about it."""
+    """An audio file and its true key."""
 
     path: Path
     title: str
@@ -26,7 +26,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Note:
-    """One note: when and for how long in beats, the MIDI pitch, and how loud."""
+    """One note: start and length in beats, MIDI pitch, voice and gain."""
 
     start: float
     beats: float
@@ -35,8 +35,8 @@ class Note:
     gain: float = 1.0
 
 
-def make(folder: Path) -> list[Recording]:
-    """Write three recordings in three formats."""
+def write_recordings(folder: Path) -> list[Recording]:
+    """Synthesize three recordings and write them in three formats."""
     folder.mkdir(parents=True)
     song = _master(_render(_song(root=62), bpm=96))
     tune = _master(_render(_tune(root=72), bpm=120))
@@ -44,13 +44,13 @@ def make(folder: Path) -> list[Recording]:
     crackle = np.random.default_rng(1).normal(size=waltz.shape) * 0.004
     return [
         _write(folder / "song.mp3", song, "A small song", "D minor", "chords, bass and a lead; MP3"),
-        _write(folder / "tune.flac", tune, "A tune alone", "C major", "Beethoven's, one line; FLAC"),
+        _write(folder / "tune.flac", tune, "A single melody", "C major", "Beethoven, one voice; FLAC"),
         _write(
             folder / "waltz.ogg",
             waltz + crackle,
             "A waltz from an old record",
             "F# minor",
-            "20 cents sharp, and it hisses; Ogg Vorbis",
+            "20 cents sharp, with hiss; Ogg Vorbis",
         ),
     ]
 
@@ -68,38 +68,38 @@ def _times(seconds: float) -> Samples:
 
 
 def pluck(frequency: float, seconds: float) -> Samples:
-    """A struck string: bright at first, its upper partials gone sooner."""
+    """Render a plucked string, whose upper partials decay faster."""
     t = _times(seconds + 1.0)
     partials = (np.exp(-t * (1.2 + 0.9 * h)) * np.sin(2 * np.pi * frequency * h * t) / h for h in range(1, 9))
-    return _faded(sum(partials, np.zeros_like(t)))
+    return _fade(sum(partials, np.zeros_like(t)))
 
 
 def flute(frequency: float, seconds: float) -> Samples:
-    """A soft lead, with a vibrato that comes late."""
+    """Render a soft lead with delayed vibrato."""
     t = _times(seconds)
     vibrato = 0.004 * np.minimum(t / 0.5, 1) * np.sin(2 * np.pi * 5.2 * t)
     phase = 2 * np.pi * frequency * np.cumsum(1 + vibrato) / SAMPLE_RATE
-    return _faded(np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.08 * np.sin(3 * phase), attack=0.05)
+    return _fade(np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.08 * np.sin(3 * phase), attack=0.05)
 
 
 def bass(frequency: float, seconds: float) -> Samples:
-    """A round low note."""
+    """Render a low note of two partials."""
     t = _times(seconds)
-    return _faded((np.sin(2 * np.pi * frequency * t) + 0.4 * np.sin(4 * np.pi * frequency * t)) * np.exp(-t))
+    return _fade((np.sin(2 * np.pi * frequency * t) + 0.4 * np.sin(4 * np.pi * frequency * t)) * np.exp(-t))
 
 
-def _faded(samples: Samples, attack: float = 0.005, release: float = 0.06) -> Samples:
-    up, down = int(attack * SAMPLE_RATE), int(release * SAMPLE_RATE)
-    samples[:up] *= np.linspace(0, 1, up)
-    samples[-down:] *= np.linspace(1, 0, down)
+def _fade(samples: Samples, attack: float = 0.005, release: float = 0.06) -> Samples:
+    fade_in, fade_out = int(attack * SAMPLE_RATE), int(release * SAMPLE_RATE)
+    samples[:fade_in] *= np.linspace(0, 1, fade_in)
+    samples[-fade_out:] *= np.linspace(1, 0, fade_out)
     return samples
 
 
-# Music, in MIDI pitches; `root` is the key note
+# Music, in MIDI pitches; `root` is the tonic
 
 
 def _song(root: int) -> list[Note]:
-    """Minor: i, VI, iv, V, twice, and home; every bar has four beats."""
+    """Write a song in minor: i, VI, iv, V twice, then i; every bar has four beats."""
     chords = [(0, 3, 7), (-4, 0, 3), (-7, -4, 0), (-5, -1, 2)] * 2 + [(0, 3, 7)]
     lead: list[tuple[int, ...]] = [
         (7, 5, 3, 5),
@@ -122,7 +122,7 @@ def _song(root: int) -> list[Note]:
 
 
 def _tune(root: int) -> list[Note]:
-    """The Ode to Joy, its first two lines."""
+    """Write the first two lines of the Ode to Joy."""
     first = [4, 4, 5, 7, 7, 5, 4, 2, 0, 0, 2, 4]
     lengths = [1.0] * 12
     endings = [([4, 2, 2], [1.5, 0.5, 2.0]), ([2, 0, 0], [1.5, 0.5, 2.0])]
@@ -135,7 +135,7 @@ def _tune(root: int) -> list[Note]:
 
 
 def _waltz(root: int) -> list[Note]:
-    """Minor, oom-pah-pah, with a plucked line above."""
+    """Write a waltz in minor with a plucked melody."""
     chords = [(0, 3, 7), (0, 3, 7), (5, 8, 12), (0, 3, 7), (7, 11, 14), (7, 11, 14), (0, 3, 7), (0, 3, 7)]
     line = [12, 15, 19, 20, 19, 15, 17, 20, 24, 19, 15, 12, 14, 19, 23, 26, 23, 19, 24, 19, 15, 12, 7, 12]
     notes = []
@@ -148,25 +148,25 @@ def _waltz(root: int) -> list[Note]:
     return notes
 
 
-# The studio
+# Rendering
 
 
 def _render(notes: Sequence[Note], *, bpm: float, cents: float = 0) -> Samples:
-    """Play the notes into samples ``[frames]``."""
+    """Render notes as samples ``[frames]``."""
     beat = 60 / bpm
     end = max(note.start + note.beats for note in notes) * beat + 2.0
-    tape = np.zeros(int(end * SAMPLE_RATE))
+    mix = np.zeros(int(end * SAMPLE_RATE))
     for note in notes:
         frequency = 440 * 2 ** ((note.pitch - 69 + cents / 100) / 12)
         sound = note.voice(frequency, note.beats * beat) * note.gain
         first = int(note.start * beat * SAMPLE_RATE)
-        sound = sound[: len(tape) - first]
-        tape[first : first + len(sound)] += sound
-    return tape
+        sound = sound[: len(mix) - first]
+        mix[first : first + len(sound)] += sound
+    return mix
 
 
 def _master(dry: Samples, seconds: float = 1.2, wet: float = 0.25) -> Samples:
-    """Put it into a room: stereo ``[frames, 2]``, the peak at -1 dB."""
+    """Add reverberation and normalize the peak to -1 dB; returns stereo ``[frames, 2]``."""
     noise = np.random.default_rng(0).normal(size=(int(seconds * SAMPLE_RATE), 2))
     room = noise * np.exp(-6 * _times(seconds))[:, None]
     size = 1 << (len(dry) + len(room)).bit_length()

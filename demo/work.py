@@ -1,9 +1,10 @@
-"""The demo's jobs: all queued at once, each followed by a progress bar of its own."""
+"""Jobs of the demo, submitted at once and shown with one progress bar each."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -18,7 +19,7 @@ SPEECHES: dict[str, tuple[str, AudioFormat]] = {
     "de": ("Diese Stimme braucht weder Gewichte noch eine Grafikkarte.", "mp3"),
     "fr": ("Cette voix n'a besoin ni de poids ni de carte graphique.", "opus"),
 }
-"""What each voice says, and in which format it is saved."""
+"""Text and audio format of each voice."""
 
 TRANSCRIBED = "en-us"
 TAGS = ["demo"]
@@ -27,7 +28,7 @@ STYLES = {"succeeded": "green", "failed": "red", "canceled": "yellow"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished job, what it was about, and where its artifacts were saved."""
+    """A finished job, its input, and the paths of its saved artifacts."""
 
     label: str
     job: Job
@@ -36,8 +37,8 @@ class Outcome:
     text: str | None = None
 
 
-class Board:
-    """Progress bars on the terminal, one for each job, moved by the job's own events."""
+class ProgressBoard:
+    """Progress bars on the terminal, one per job, updated by the job's events."""
 
     def __init__(self, client: Audiograph, console: Console) -> None:
         self._client = client
@@ -50,7 +51,7 @@ class Board:
             console=console,
         )
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -58,7 +59,7 @@ class Board:
         self._progress.stop()
 
     def follow(self, label: str, job: Job) -> Job:
-        """Wait for the job to end, well or not, and show how it goes."""
+        """Show the progress of a job until it has ended, successfully or not."""
         bar = self._progress.add_task(label, total=1.0, stage="queued")
         try:
             job = self._client.jobs.wait(job, on_progress=lambda event: self._show(bar, event))
@@ -72,29 +73,29 @@ class Board:
         self._progress.update(bar, completed=event.progress, stage=event.stage or event.type)
 
 
-class Workshop:
-    """Submits the jobs and collects what comes of them."""
+class DemoJobs:
+    """Submits jobs and collects their outcomes."""
 
-    def __init__(self, client: Audiograph, board: Board, results: Path) -> None:
+    def __init__(self, client: Audiograph, board: ProgressBoard, results: Path) -> None:
         self._client = client
         self._board = board
         self._results = results
-        self._pool = ThreadPoolExecutor(max_workers=32)  # a thread for each job that is waited for
+        self._pool = ThreadPoolExecutor(max_workers=32)  # one thread waits for each job
         self._running: list[Future[Outcome]] = []
 
     def analyze(self, recording: Recording, uploaded: File, variant: str) -> None:
-        """Queue the detection of a recording's key."""
+        """Submit the key detection of a recording."""
         job = self._client.analyze_pitch(uploaded, variant=variant, wait=False, tags=TAGS)
         self._follow(f"key of {recording.path.name}, {variant}", lambda: job, recording=recording)
 
     def speak(self, voice: str) -> Future[Outcome]:
-        """Queue a sentence."""
+        """Submit the sentence of a voice."""
         text, audio_format = SPEECHES[voice]
         job = self._client.speak(text, voice=voice, format=audio_format, wait=False, tags=TAGS)
         return self._follow(f"speak {voice}, {audio_format}", lambda: job, text=text)
 
     def transcribe(self, spoken: Future[Outcome]) -> None:
-        """Queue the transcription of a sentence as soon as it has been spoken."""
+        """Submit the transcription of a sentence as soon as it has been spoken."""
 
         def submit() -> Job:
             speech = spoken.result()
@@ -107,13 +108,13 @@ class Workshop:
     def _follow(
         self,
         label: str,
-        submitted: Callable[[], Job],
+        submit: Callable[[], Job],
         *,
         recording: Recording | None = None,
         text: str | None = None,
     ) -> Future[Outcome]:
         def run() -> Outcome:
-            ended = self._board.follow(label, submitted())
+            ended = self._board.follow(label, submit())
             folder = self._results / label.replace(",", "").replace(" ", "-")
             saved = self._client.jobs.save_all(ended, folder)
             return Outcome(label, ended, saved, recording, text)
@@ -123,5 +124,5 @@ class Workshop:
         return future
 
     def outcomes(self) -> list[Outcome]:
-        """Wait for all of them, in the order in which they were queued."""
+        """Wait for all jobs; return the outcomes in the order of submission."""
         return [future.result() for future in self._running]

@@ -1,10 +1,11 @@
-"""Make the environments that models have to themselves, from their locks in requirements/environments.
+"""Build the Python environments of single models from their locks in requirements/environments.
 
-An environment holds what its lock pins, and a ``.pth`` file that names the packages of the environment that
-runs this, which come after them. So it is small and made within a minute, and its Ray is the same.
+An environment holds the packages that its lock pins, and a ``.pth`` file that adds the packages of the
+environment that runs this script, with lower priority. So it is small, is built within a minute, and has the
+same Ray.
 
-It is made again when its lock has changed, or when it lies over another environment. One that was cut off
-half-way has no stamp, so it is made again too.
+It is rebuilt when its lock has changed, or when it lies over another environment. An incomplete one has no
+stamp, so it is rebuilt too.
 """
 
 import shutil
@@ -18,44 +19,46 @@ from deployments.environments import FOLDER, LOCKS, STAMP, python_of
 
 LAYER = "layer.pth"
 
-UNFIT = ("torchaudio/lib",)
-"""Compiled parts that are removed: torchaudio's are made for CUDA and do not load beside a torch for CPUs.
-What the models use of it is Python, which does without them, alike on every machine."""
+INCOMPATIBLE = ("torchaudio/lib",)
+"""Compiled parts to remove: torchaudio's are built for CUDA and do not load beside a torch for CPUs. The
+models use only its Python code, which works without them on every machine."""
 
 
-class Unmade(Exception):
-    """Why an environment could not be made, as a sentence."""
+class EnvironmentFailed(Exception):
+    """An environment could not be built."""
 
 
 def is_current(name: str) -> bool:
-    """Whether an environment is whole, of its lock, and over the environment that runs this."""
+    """Return whether an environment is complete, matches its lock, and lies over the running environment."""
     stamp, layer = FOLDER / name / STAMP, _packages(name) / LAYER
-    made_of = (stamp.read_text(), layer.read_text()) if stamp.is_file() and layer.is_file() else None
-    return made_of == (_lock(name).read_text(), _layered())
+    built_from = (stamp.read_text(), layer.read_text()) if stamp.is_file() and layer.is_file() else None
+    return built_from == (_lock(name).read_text(), _base_packages())
 
 
-def make(name: str) -> None:
-    """Make an environment anew.
+def build(name: str) -> None:
+    """Build an environment, and delete its predecessor first.
 
     Raises:
-        Unmade: pip could not install its lock.
+        EnvironmentFailed: pip could not install the lock.
     """
     shutil.rmtree(FOLDER / name, ignore_errors=True)
     venv.create(FOLDER / name, symlinks=True)
     _install(name)
-    for part in UNFIT:
+    for part in INCOMPATIBLE:
         shutil.rmtree(_packages(name) / part, ignore_errors=True)
-    (_packages(name) / LAYER).write_text(_layered())
+    (_packages(name) / LAYER).write_text(_base_packages())
     shutil.copyfile(_lock(name), FOLDER / name / STAMP)
 
 
 def _install(name: str) -> None:
-    """By the pip that is here: the environment needs none. It does not see the layer below yet."""
+    """Install the lock with the pip of the running environment, before the layer below is added."""
     options = ["--quiet", "--no-deps", "--no-compile", "--requirement", str(_lock(name))]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python_of(name))]
     done = subprocess.run([*pip, "install", *options], check=False)
     if done.returncode != 0:
-        raise Unmade(f"the environment {name!r} could not be made: pip cannot install {_lock(name)}")
+        raise EnvironmentFailed(
+            f"the environment {name!r} could not be built: pip cannot install {_lock(name)}"
+        )
 
 
 def _lock(name: str) -> Path:
@@ -63,23 +66,24 @@ def _lock(name: str) -> Path:
 
 
 def _packages(name: str) -> Path:
-    """Where an environment's own packages are, if its Python has the version of this one."""
+    """Return the folder of an environment's own packages; its Python has the version of the running one."""
     home = str(FOLDER / name)
     return Path(sysconfig.get_path("purelib", "venv", {"base": home, "platbase": home}))
 
 
-def _layered() -> str:
+def _base_packages() -> str:
+    """Return the line of the ``.pth`` file that adds the running environment's packages."""
     return sysconfig.get_path("purelib") + "\n"
 
 
 def main() -> None:
-    """Make every environment that is not current."""
+    """Build every environment that is not current."""
     for name in sorted(lock.stem for lock in LOCKS.glob("*.txt")):
         if not is_current(name):
-            print(f"making the environment {name} …", flush=True)
+            print(f"building the environment {name} …", flush=True)
             try:
-                make(name)
-            except Unmade as error:
+                build(name)
+            except EnvironmentFailed as error:
                 sys.exit(str(error))
 
 

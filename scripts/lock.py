@@ -1,9 +1,9 @@
-"""Write requirements/*.txt: every version that the groups of pyproject.toml stand on, from this environment.
+"""Write requirements/*.txt: the installed versions of all packages that pyproject.toml's groups depend on.
 
-The locks are complete, so that `pip install --no-deps` needs no resolver: it is fast, and two machines get
-the same packages. Two things are left to others: torch has a lock of its own, installed first with its own
-dependencies (which differ between CPU and GPU builds), and triton, a gigabyte that openai-whisper asks for
-and that is of use only beside a GPU build of torch, which brings it.
+The locks are complete, so `pip install --no-deps` needs no resolver: it is fast, and all machines get the
+same packages. Two packages are excluded. torch has its own lock, which is installed first with its
+dependencies, because they differ between CPU and GPU builds. triton, a dependency of openai-whisper of one
+gigabyte, is useful only with a GPU build of torch, which installs it.
 """
 
 import re
@@ -16,43 +16,45 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LEFT_OUT = {"torch", "triton"}
+EXCLUDED = {"torch", "triton"}
 
 TITLES = {
-    "torch": "torch, installed first, with its own dependencies. A CPU build of this version satisfies the pin.",
+    "torch": (
+        "torch, installed first, with its own dependencies. A CPU build of this version satisfies the pin."
+    ),
     "serve": "Every package of the server except torch: install with --no-deps.",
     "voices": "The espeak voices (GPL-3.0), optional: install with --no-deps.",
     "dev": "Packages for development, in addition to the server's: install with --no-deps.",
 }
 
 
-def closure(wanted: Iterable[str]) -> dict[str, str]:
-    """Installed versions by name of the wanted requirements and of all they need here."""
-    found: dict[str, str] = {}
-    waiting = [Requirement(text) for text in wanted]
+def closure(requirements: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of requirements and all of their dependencies, by name."""
+    versions: dict[str, str] = {}
+    pending = [Requirement(text) for text in requirements]
     seen: set[tuple[str, frozenset[str]]] = set()
-    while waiting:
-        requirement = waiting.pop()
+    while pending:
+        requirement = pending.pop()
         name = canonicalize_name(requirement.name)
-        if name in LEFT_OUT or (name, frozenset(requirement.extras)) in seen:
+        if name in EXCLUDED or (name, frozenset(requirement.extras)) in seen:
             continue
         seen.add((name, frozenset(requirement.extras)))
         package = distribution(name)
-        found[name] = package.version
+        versions[name] = package.version
         for line in package.requires or []:
-            needed = Requirement(line)
-            if _applies(needed, requirement.extras):
-                waiting.append(needed)
-    return found
+            dependency = Requirement(line)
+            if _applies(dependency, requirement.extras):
+                pending.append(dependency)
+    return versions
 
 
-def _applies(needed: Requirement, extras: set[str]) -> bool:
-    marker = needed.marker
+def _applies(dependency: Requirement, extras: set[str]) -> bool:
+    marker = dependency.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras | {""})
 
 
 def locks() -> dict[str, dict[str, str]]:
-    """The versions of each lock, none named twice. The client's own needs are part of the server's."""
+    """Return the versions of each lock, without duplicates; the server's includes the client's packages."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
     serve = closure([*project["project"]["dependencies"], *groups["serve"]])
@@ -67,7 +69,7 @@ def locks() -> dict[str, dict[str, str]]:
 
 
 def text(title: str, versions: dict[str, str]) -> str:
-    """One lock as pip reads it."""
+    """Return the text of a lock, in pip's format."""
     pins = "".join(f"{name}=={versions[name]}\n" for name in sorted(versions))
     return f"# {title}\n# Written by scripts/lock.py (make lock).\n{pins}"
 

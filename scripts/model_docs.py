@@ -66,6 +66,24 @@ def updated(text: str) -> str:
     return _MARKED.sub(lambda found: f"{found[1]}\n{table(found[2], found[3])}\n\n{found[4]}", text)
 
 
+def fields(cls: type[BaseModel], without: Collection[str] = ()) -> str:
+    """Write the fields of a class, with the texts of ``description`` or of the docstrings below them."""
+    schema = cls.model_json_schema()
+    texts = _docstrings(cls)
+    rows = [
+        (
+            f"`{field.alias or name}`",
+            _type(_property(schema, field.alias or name)),
+            _default(field),
+            _range(_property(schema, field.alias or name)),
+            _prose(field.description or texts.get(name, "")),
+        )
+        for name, field in cls.model_fields.items()
+        if name not in without
+    ]
+    return _markdown(("field", "type", "default", "range", "meaning"), rows)
+
+
 def models() -> dict[str, type[Family[Any, Any]]]:
     """Return the classes of the models in serve_config.yaml, by name."""
     entries = load_file(ROOT / "serve_config.yaml").application.args.models
@@ -96,9 +114,9 @@ def _voices(cls: type[Family[Any, Any]]) -> str:
 def _requests(task: str) -> str:
     """Write the fields of one task, or those of every request for the name ``common``."""
     if task == "common":
-        return _fields(schemas.Request)
+        return fields(schemas.Request)
     cls = next(one for one in schemas.Request.__subclasses__() if one.model_fields["task"].default == task)
-    return _fields(cls, without={*schemas.Request.model_fields, "task"})
+    return fields(cls, without={*schemas.Request.model_fields, "task"})
 
 
 def _parameters(model: str) -> str:
@@ -108,21 +126,21 @@ def _parameters(model: str) -> str:
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Parameters) and one is not Parameters
     ]
-    return _fields(cls)
+    return fields(cls)
 
 
 def _options(model: str) -> str:
-    return _fields(models()[model].options_class)
+    return fields(models()[model].options_class)
 
 
 def _configuration(section: str) -> str:
     """Write the keys of a section of `AppConfig`; ``models`` are those of one model's entry."""
     if section == "models":
-        return _fields(config.ModelConfig)
+        return fields(config.ModelConfig)
     annotation = AppConfig.model_fields[section].annotation
     assert isinstance(annotation, type)
     assert issubclass(annotation, BaseModel)
-    return _fields(annotation)
+    return fields(annotation)
 
 
 TABLES: Mapping[str, Callable[[str], str]] = {
@@ -132,23 +150,6 @@ TABLES: Mapping[str, Callable[[str], str]] = {
     "options": _options,
     "config": _configuration,
 }
-
-
-def _fields(cls: type[BaseModel], without: Collection[str] = ()) -> str:
-    schema = cls.model_json_schema()
-    texts = _docstrings(cls)
-    rows = [
-        (
-            f"`{field.alias or name}`",
-            _type(_property(schema, field.alias or name)),
-            _default(field),
-            _range(_property(schema, field.alias or name)),
-            _prose(field.description or texts.get(name, "")),
-        )
-        for name, field in cls.model_fields.items()
-        if name not in without
-    ]
-    return _markdown(("field", "type", "default", "range", "meaning"), rows)
 
 
 def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from tests.support.readme import commands, console_lines
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("k8s/*.md"))]
-NOT_RUN = ("make ", "source ", "python -m deployments.serve", "AUDIOGRAPH_API_KEY=")
+NOT_RUN = ("make ", "source ", "audiograph keys ", "python -m deployments.serve", "AUDIOGRAPH_API_KEY=")
 """Beginnings of commands that other tests run, or that need no test."""
 
 

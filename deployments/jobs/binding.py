@@ -45,21 +45,8 @@ def bind_voices(
         fields.pop(built_in.id, None)
     if not fields:
         return Binding(request)
-    clones = registry.card(model).clones_voices
-    found: dict[str, File] = {}
-    replaced: dict[str, str] = {}
-    for voice, field in fields.items():
-        try:
-            record = _find(voice, field, voices if clones else None)
-        except InvalidAudio as error:
-            if not replace_invalid:
-                raise
-            replaced[voice] = f"cannot be used ({error})"
-        else:
-            if record is None:
-                replaced[voice] = "not found"
-            else:
-                found[voice] = record
+    store = voices if registry.card(model).clones_voices else None
+    found, replaced = _located(fields, store, replace_invalid=replace_invalid)
     spoken = registry.without_voices(request, replaced)
     registry.check_voices(spoken, {voice: _transcript(record) for voice, record in found.items()})
     kept = _keep([voice for voice, record in found.items() if not is_voice(record)], fields, voices)
@@ -74,6 +61,27 @@ def _fields(request: Request) -> dict[str, str]:
     for field, voice in voices_named(request).items():
         fields.setdefault(voice, field)
     return fields
+
+
+def _located(
+    fields: Mapping[str, str], voices: VoiceStore | None, *, replace_invalid: bool
+) -> tuple[dict[str, File], dict[str, str]]:
+    """Return the recordings by voice, and the reasons why the default voice replaces the other voices."""
+    found: dict[str, File] = {}
+    replaced: dict[str, str] = {}
+    for voice, field in fields.items():
+        try:
+            record = _find(voice, field, voices)
+        except InvalidAudio as error:
+            if not replace_invalid:
+                raise
+            replaced[voice] = f"cannot be used ({error})"
+        else:
+            if record is None:
+                replaced[voice] = "not found"
+            else:
+                found[voice] = record
+    return found, replaced
 
 
 def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:

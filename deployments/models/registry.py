@@ -152,8 +152,7 @@ class Registry:
         """
         if name not in self._voices:
             missing, model = self.card(name).missing, self._models[name]
-            speaks = isinstance(model, SpeechModel) and not missing
-            self._voices[name] = model.voices() if speaks else []
+            self._voices[name] = model.voices() if isinstance(model, SpeechModel) and not missing else []
         return self._voices[name]
 
     def without_voices(self, request: Request, missing: Collection[str]) -> Request:

@@ -1,28 +1,30 @@
 """Recorded voices in requests: replacing their names, and requiring their transcripts."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from audiograph.errors import InvalidRequest
-from audiograph.schemas import DialogueRequest, Request, SpeakRequest, Turn, voices_named
+from audiograph.schemas import DialogueRequest, Request, SpeakRequest, voices_named
 
 RequestT = TypeVar("RequestT", bound=Request)
-Spoken = TypeVar("Spoken", SpeakRequest, Turn)
 
 
 def replace_voices(request: RequestT, names: Mapping[str, str | None]) -> RequestT:
     """Return a copy of a request with some voices renamed; None stands for the model's default voice."""
+    return request.model_copy(update=_updates(request, names))
+
+
+def _updates(request: Request, names: Mapping[str, str | None]) -> dict[str, Any]:
     if isinstance(request, SpeakRequest):
-        return _replace(request, names)
+        return _voice_update(request.voice, names)
     if isinstance(request, DialogueRequest):
-        return request.model_copy(update={"turns": [_replace(turn, names) for turn in request.turns]})
-    return request
+        turns = [turn.model_copy(update=_voice_update(turn.voice, names)) for turn in request.turns]
+        return {"turns": turns}
+    return {}
 
 
-def _replace(spoken: Spoken, names: Mapping[str, str | None]) -> Spoken:
-    if spoken.voice is None or spoken.voice not in names:
-        return spoken
-    return spoken.model_copy(update={"voice": names[spoken.voice]})
+def _voice_update(voice: str | None, names: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {"voice": names[voice]} if voice is not None and voice in names else {}
 
 
 def require_transcripts(

@@ -1,7 +1,7 @@
 """Queues requests by variant and task, and runs them on the model alone, in batches or continuously.
 
 A lane is the queue of one variant and task. Its dispatcher waits until the variant is loaded and its engine
-has a free slot, and takes as many requests as the model batches. A task of their own then holds slot and
+has a free slot, and takes as many requests as the model batches. A task then runs them, and holds slot and
 variant until the model's thread has ended.
 """
 
@@ -35,11 +35,14 @@ class Batcher(Generic[Engine]):
     neighbours lose time, never their results. The same halving makes a batch fit into memory.
 
     Args:
-        model: runs the requests. name: the model's name in the configuration, for messages. variants: the
-        cache of engines. threads: run the model. memory: its caches are emptied before a retry when memory
-        ran out. max_batch_size: maximum number of requests in a batch. batch_wait_seconds: how long the first
-        request of a batch waits for others once it could run; a continuous
-            batch needs no wait.
+        model: runs the requests.
+        name: the model's name in the configuration, for messages.
+        variants: the cache of engines.
+        threads: run the model.
+        memory: its caches are emptied before a retry when memory ran out.
+        max_batch_size: maximum number of requests in a batch.
+        batch_wait_seconds: how long the first request of a batch waits for others once it could run; a
+            continuous batch needs no wait.
     """
 
     def __init__(
@@ -69,9 +72,8 @@ class Batcher(Generic[Engine]):
         otherwise when the model has released its request. Cancel the context first.
 
         Raises:
-            AudiographError: the variant cannot be loaded, or the model refuses; OutOfMemory if the request
-            does not
-                fit even alone.
+            AudiographError: the variant cannot be loaded, or the model refuses the request.
+            OutOfMemory: the request does not fit even alone.
             Exception: any other error of the model.
         """
         pending = Pending(request, context, asyncio.get_running_loop().create_future())
@@ -151,11 +153,7 @@ class Batcher(Generic[Engine]):
             self._variants.release(variant)
 
     async def _run_continuous(
-        self,
-        batch: Batch,
-        variant: Variant[Engine],
-        waiting: deque[Pending],
-        is_open: Callable[[], bool],
+        self, batch: Batch, variant: Variant[Engine], waiting: deque[Pending], is_open: Callable[[], bool]
     ) -> None:
         """Serve queued requests and those that join, until none is left; retry after an error in halves."""
         intake = LaneIntake(
@@ -238,10 +236,8 @@ class Batcher(Generic[Engine]):
             normalized = self._normalized_error(error, variant.name)
         else:
             return None
-        if isinstance(
-            normalized, OutOfMemory
-        ):  # the traceback is gone by now, and with it its frames' memory
-            self._memory.settle()
+        if isinstance(normalized, OutOfMemory):
+            self._memory.settle()  # by now the traceback is gone, and with it the memory of its frames
         return normalized
 
     def _call_model(

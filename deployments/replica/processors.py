@@ -11,8 +11,8 @@ SPIN_VARIABLE = "GOMP_SPINCOUNT"
 """How often an OpenMP thread that has finished its share polls for the others before it sleeps."""
 SPIN_COUNT = 1000
 """GNU's OpenMP uses this number itself where a process has more threads than there are processors, and 300
-times as many otherwise; it does not know of other processes. Replicas that share processors would wait for each
-other's polls: many small operations then took ten times as long as on one thread. A lone replica loses
+times as many otherwise; it does not know of other processes. Replicas that share processors would wait for
+each other's polls: many small operations then took ten times as long as on one thread. A lone replica loses
 nothing.
 """
 

@@ -1,4 +1,7 @@
-"""``audiograph keys``: make, list and revoke API keys in the server's own database."""
+"""Creates, lists and revokes API keys in the server's database: ``audiograph keys``, or ``make keys``.
+
+`pyproject.toml` makes the commands part of ``audiograph``. ``python -m deployments.serve.keys`` is the same.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,27 +19,32 @@ from deployments.storage.database import Database
 
 Returned = TypeVar("Returned")
 
-app = typer.Typer(help="API keys of the server whose configuration is given.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create, list and revoke API keys in the server's database.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Config = Annotated[
-    Path, typer.Option("--config", "-c", help="The server's configuration.", exists=True, dir_okay=False)
+    Path,
+    typer.Option("--config", "-c", help="Configuration file of the server.", exists=True, dir_okay=False),
 ]
 DEFAULT_CONFIG = Path("serve_config.yaml")
 ROOT = Path(__file__).resolve().parents[2]
-"""Where the application, too, takes relative paths from."""
+"""The folder that relative paths of the configuration refer to, as in the application."""
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Who it is for.")], config: Config = DEFAULT_CONFIG
+    name: Annotated[str, typer.Argument(help="Name of the user or program.")], config: Config = DEFAULT_CONFIG
 ) -> None:
-    """Make a key and print it. It is shown this once: the server keeps only a hash of it."""
+    """Create a key and print it. It is printed only once: the server stores only its hash."""
     typer.echo(_try(lambda: open_keys(config).create(name)))
 
 
 @app.command(name="list")
 def list_keys(config: Config = DEFAULT_CONFIG) -> None:
-    """Show every key: its id, name, and when it was made and revoked."""
+    """List every key: its id, name, and the times of its creation and revocation."""
     table = Table("id", "name", "created", "revoked")
     for key in _try(lambda: open_keys(config).list()):
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M:%S} UTC" if key.revoked_at else ""
@@ -46,16 +54,16 @@ def list_keys(config: Config = DEFAULT_CONFIG) -> None:
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `audiograph keys list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as in `audiograph keys list`.")],
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Revoke a key for good. Running servers refuse it within 10 seconds."""
+    """Revoke a key permanently. Running servers refuse it within 10 seconds."""
     key = _try(lambda: open_keys(config).revoke(key_id))
     typer.echo(f"revoked {key.id} ({key.name})")
 
 
 def _try(action: Callable[[], Returned]) -> Returned:
-    """Do it, or say in one line why not."""
+    """Run an action; report an error in one line and exit with status 1."""
     try:
         return action()
     except (AudiographError, ServeFileError, SQLAlchemyError) as error:
@@ -64,12 +72,16 @@ def _try(action: Callable[[], Returned]) -> Returned:
 
 
 def open_keys(config: Path) -> Keys:
-    """Open the keys in the database that a server's configuration names; its tables are made if need be.
+    """Open the keys in the database of a server's configuration, creating its tables if necessary.
 
     Raises:
-        ServeFileError: the configuration cannot be used.
+        ServeFileError: the configuration is invalid.
     """
     storage = load_file(config).application.args.storage.resolved(ROOT)
     database = Database(storage.database_url)
     database.migrate()
     return Keys(database)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m deployments.serve.keys")

@@ -1,4 +1,4 @@
-"""Fixtures of the client's tests: a server to talk to, clients of it, and a clock that does not wait."""
+"""Fixtures of the client's tests: a fake server, clients of it, and a replacement of sleep."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,7 +10,7 @@ from tests.clients.fake_server import FakeServer
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine reaches a test."""
+    """Remove the machine's own settings."""
     for name in ("AUDIOGRAPH_URL", "AUDIOGRAPH_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -35,13 +35,13 @@ async def async_client(server: FakeServer) -> AsyncIterator[AsyncAudiograph]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the client would have slept between tries; it does not."""
-    slept: list[float] = []
+    """Record the pauses between retries in place of sleeping."""
+    recorded: list[float] = []
 
-    async def async_note(seconds: float) -> None:
-        slept.append(seconds)
+    async def async_record(seconds: float) -> None:
+        recorded.append(seconds)
 
     for module in ("http", "events", "download"):
-        monkeypatch.setattr(f"audiograph._sync.{module}.sleep", slept.append)
-        monkeypatch.setattr(f"audiograph._async.{module}.async_sleep", async_note)
-    return slept
+        monkeypatch.setattr(f"audiograph._sync.{module}.sleep", recorded.append)
+        monkeypatch.setattr(f"audiograph._async.{module}.async_sleep", async_record)
+    return recorded

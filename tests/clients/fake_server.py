@@ -1,4 +1,8 @@
-"""A small server of the native API on a real socket, which fails and drops connections as it is told."""
+"""A fake server of the native API on a real socket, which fails and drops connections on demand.
+
+A real server does not fail on demand. test_application.py checks the client against the real application, and
+that the fake has no route of its own.
+"""
 
 import hashlib
 import json
@@ -33,7 +37,7 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Seen:
-    """A request that arrived."""
+    """A received request."""
 
     method: str
     path: str
@@ -41,12 +45,12 @@ class Seen:
     headers: dict[str, str]
     size: int
     body: bytes
-    """The first part of it."""
+    """The first bytes of the body."""
 
 
 @dataclass
 class Reply:
-    """What to answer in place of the real thing; with a status of None, the connection is cut instead."""
+    """A response that replaces the regular one; with a status of None, the connection is cut instead."""
 
     status: int | None
     body: bytes = b""
@@ -54,7 +58,7 @@ class Reply:
 
 
 class FakeServer:
-    """Its state, and the faults to come."""
+    """State of the server, and its faults to come."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -69,13 +73,13 @@ class FakeServer:
         self.job_artifacts: list[str] = []
         self.progress_events = 3
         self.events_per_connection: deque[int] = deque()
-        """How many events each connection to an event stream brings before it is cut; then all."""
+        """Events that each connection to an event stream delivers before it is cut; later ones deliver all."""
         self.endless = threading.Event()
-        """When set, event streams send pings in place of the final event."""
+        """While set, event streams send pings in place of the final event."""
         self.event_stream_opened = threading.Event()
         self.cuts: deque[int] = deque()
-        """After how many bytes each download is cut; then none is."""
-        self.honours_ranges = True
+        """Bytes after which each download is cut; later ones are complete."""
+        self.supports_ranges = True
         self._keys: dict[str, str] = {}
         self._http = _HttpServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -91,43 +95,43 @@ class FakeServer:
         self._http.server_close()
 
     def requests(self, method: str, path: str) -> list[Seen]:
-        """Those that arrived at a path."""
+        """List the requests with this method and path."""
         return [seen for seen in self.seen if seen.method == method and seen.path == path]
 
     def fail(self, status: int, code: str, **headers: str) -> None:
-        """Answer the next request with this error."""
-        body = json.dumps({"error": {"code": code, "message": f"told to say {code}", "field": "x"}})
+        """Respond to the next request with this error."""
+        body = json.dumps({"error": {"code": code, "message": f"failing with {code}", "field": "x"}})
         named = {key.replace("_", "-"): value for key, value in headers.items()}
         self.replies.append(Reply(status, body.encode(), {"Content-Type": "application/json", **named}))
 
     def add_artifact(self, name: str, content: bytes, sha256: str | None = None) -> str:
-        """Keep an artifact; a wrong hash may be claimed for it."""
+        """Add an artifact, whose record may have a wrong hash."""
         identity = f"art_{len(self.artifacts):032x}"
         self.artifacts[identity] = (stored(identity, name, content, sha256), content)
         return identity
 
     def submit(self, request: dict[str, Any], key: str) -> dict[str, Any]:
-        """A job for the request; the same key gives the same job."""
+        """Return the job of a request; the same key returns the same job."""
         if key not in self._keys:
             self._keys[key] = f"job-{len(self.jobs)}"
             self.jobs[self._keys[key]] = self.job(self._keys[key], request["task"], "queued")
         return self.jobs[self._keys[key]]
 
     def job(self, identity: str, task: str, status: str) -> dict[str, Any]:
-        """A job's record."""
+        """Return the record of a job."""
         at = f"{self.url}/v1/jobs/{identity}"
         record: dict[str, Any] = {"id": identity, "task": task, "status": status, "created_at": NOW}
         record |= {"urls": {"self": at, "events": f"{at}/events", "cancel": f"{at}/cancel"}}
         record |= {"weights": self.weights, "model": "fake"}
         if status == "succeeded":
             record["result"] = {"task": task, **RESULTS[task]}
-            record["artifacts"] = [self.artifacts[one][0] for one in self.job_artifacts]
+            record["artifacts"] = [self.artifacts[artifact][0] for artifact in self.job_artifacts]
         if status == "failed":
             record["error"] = {"code": "out_of_memory", "message": "too large", "stage": "decoding"}
         return record
 
     def events(self, job: dict[str, Any]) -> list[dict[str, Any]]:
-        """Every event of a job's life."""
+        """Return all events of a job."""
         shared = {"job_id": job["id"], "created_at": NOW}
         middle = [
             {"id": str(n), "type": "progress", "progress": n / (self.progress_events + 1), **shared}
@@ -139,7 +143,7 @@ class FakeServer:
 
 
 def stored(identity: str, name: str, content: bytes, sha256: str | None = None) -> dict[str, Any]:
-    """The record of a file or artifact."""
+    """Return the record of a file or artifact."""
     digest = sha256 or hashlib.sha256(content).hexdigest()
     kind = {"media_type": "audio/wav", "bytes": len(content), "sha256": digest}
     return {"id": identity, "name": name, "url": "http://elsewhere.invalid", "created_at": NOW, **kind}
@@ -147,7 +151,7 @@ def stored(identity: str, name: str, content: bytes, sha256: str | None = None) 
 
 class _HttpServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away in the middle are what these tests are about."""
+        """Ignore clients that close their connection, as these tests intend."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -164,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     fake: FakeServer
 
     def log_message(self, *_: Any) -> None:
-        """Be silent."""
+        """Log nothing."""
 
     def _serve(self) -> None:
         url = urlsplit(self.path)
@@ -175,9 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.replies:
             self._reply(self.fake.replies.popleft())
             return
-        for method, pattern, answer in ROUTES:
+        for method, pattern, handle in ROUTES:
             if method == self.command and (match := re.fullmatch(pattern, url.path)):
-                answer(self, seen, *match.groups())
+                handle(self, seen, *match.groups())
                 return
         self._json(404, {"error": {"code": "not_found", "message": f"no {url.path}"}})
 
@@ -198,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, status: int, document: Any) -> None:
         self._reply(Reply(status, json.dumps(document).encode(), {"Content-Type": "application/json"}))
 
-    # Bodies: only their beginning is kept.
+    # Bodies, of which only the beginning is kept
 
     def _read_body(self) -> tuple[int, bytes]:
         size, start = 0, b""
@@ -217,20 +221,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
 
-    def _exactly(self, left: int) -> Iterator[bytes]:
-        while left:
-            part = self.rfile.read(min(left, 65536))
-            if not part or left < 0:
+    def _exactly(self, remaining: int) -> Iterator[bytes]:
+        while remaining:
+            chunk = self.rfile.read(min(remaining, 65536))
+            if not chunk or remaining < 0:
                 raise ConnectionResetError("the body ended early")
-            left -= len(part)
-            yield part
+            remaining -= len(chunk)
+            yield chunk
 
-    # What the routes answer.
+    # Handlers of the routes
 
     def upload(self, seen: Seen) -> None:
-        named = re.search(rb'filename="([^"]*)"', seen.body)
+        name = re.search(rb'filename="([^"]*)"', seen.body)
         content = seen.body.partition(b"\r\n\r\n")[2]
-        self._json(201, stored(FILE_ID, named[1].decode() if named else "", content.rpartition(b"\r\n--")[0]))
+        self._json(201, stored(FILE_ID, name[1].decode() if name else "", content.rpartition(b"\r\n--")[0]))
 
     def delete(self, _: Seen, __: str) -> None:
         self._reply(Reply(204))
@@ -267,33 +271,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.fake.event_stream_opened.set()
         after = int(seen.headers.get("last-event-id", -1))
-        waiting = self.fake.events(self.fake.jobs[identity])[after + 1 :]
+        pending = self.fake.events(self.fake.jobs[identity])[after + 1 :]
         if self.fake.events_per_connection:
-            self._send_some(waiting, self.fake.events_per_connection.popleft())
+            self._send_some(pending, self.fake.events_per_connection.popleft())
         else:
-            self._send_all(waiting)
+            self._send_all(pending)
 
-    def _send_some(self, waiting: list[dict[str, Any]], count: int) -> None:
-        for event in waiting[:count]:
+    def _send_some(self, pending: list[dict[str, Any]], count: int) -> None:
+        for event in pending[:count]:
             self._chunk(_as_sse(event))
-        if len(waiting) > count:
-            self._chunk(_as_sse(waiting[count])[:-1])  # the blank line that would complete it never comes
+        if len(pending) > count:
+            self._chunk(_as_sse(pending[count])[:-1])  # without the blank line that completes an event
         self.close_connection = True
         self.connection.shutdown(2)
 
-    def _send_all(self, waiting: list[dict[str, Any]]) -> None:
-        for event in waiting[:-1]:
+    def _send_all(self, pending: list[dict[str, Any]]) -> None:
+        for event in pending[:-1]:
             self._chunk(_as_sse(event) + b": ping\r\n\r\n")
         while self.fake.endless.is_set():
-            if not self._pinged():
+            if not self._ping():
                 return
         if self.fake.outcome == "canceled":
-            waiting = self.fake.events(self.fake.jobs[self.path.split("/")[3]])[-1:]
-        for event in waiting[-1:]:
+            pending = self.fake.events(self.fake.jobs[self.path.split("/")[3]])[-1:]
+        for event in pending[-1:]:
             self._chunk(_as_sse(event))
         self._chunk(b"")
 
-    def _pinged(self) -> bool:
+    def _ping(self) -> bool:
         try:
             self._chunk(b": ping\r\n\r\n")
         except OSError:
@@ -312,8 +316,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def content(self, seen: Seen, identity: str) -> None:
         content = self.fake.artifacts[identity][1]
-        asked = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
-        start = int(asked[1]) if asked and self.fake.honours_ranges else 0
+        requested = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
+        start = int(requested[1]) if requested and self.fake.supports_ranges else 0
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
@@ -344,11 +348,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(201, voice)
 
     def delete_voice(self, _: Seen, name: str) -> None:
-        left = [voice for voice in self.fake.voices if voice["id"] != name]
-        if len(left) == len(self.fake.voices):
+        remaining = [voice for voice in self.fake.voices if voice["id"] != name]
+        if len(remaining) == len(self.fake.voices):
             self._json(404, {"error": {"code": "not_found", "message": f"there is no voice {name!r}"}})
             return
-        self.fake.voices = left
+        self.fake.voices = remaining
         self._reply(Reply(204))
 
     def change(self, seen: Seen, name: str, action: str) -> None:

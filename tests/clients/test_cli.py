@@ -13,12 +13,12 @@ from typer.testing import CliRunner, Result
 
 import audiograph
 from audiograph.cli import app
-from audiograph.cli._group import hoisted
+from audiograph.cli._group import hoist_shared_options
 from tests.clients.fake_server import FILE_ID, FakeServer, Reply
 
 
 class Cli:
-    """Runs commands against the server."""
+    """Runs commands against the fake server."""
 
     def __init__(self, server: FakeServer) -> None:
         self.server = server
@@ -27,7 +27,7 @@ class Cli:
         return CliRunner().invoke(app, ["--url", self.server.url, *arguments], input=stdin)
 
     def json(self, *arguments: str, status: int = 0) -> Any:
-        """The one document on stdout."""
+        """Run a command with --json and parse its output."""
         result = self(*arguments, "--json")
         assert result.exit_code == status, result.output
         return json.loads(result.stdout)
@@ -86,7 +86,7 @@ def test_an_id_is_not_uploaded(cli: Cli, server: FakeServer) -> None:
 
 def test_key(cli: Cli, talk: str) -> None:
     result = cli("key", talk)
-    assert result.stdout == "F# minor  (confidence 0.87; most heard: F#, A, C#)\n"
+    assert result.stdout == "F# minor  (confidence 0.87; strongest: F#, A, C#)\n"
     assert cli.json("key", talk)["result"]["detected_key"] == "F# minor"
 
 
@@ -142,11 +142,11 @@ def test_music_saves_the_recording(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     server.job_artifacts = [server.add_artifact("music.wav", b"sound")]
-    wishes = ("--duration", "2.5", "--seed", "7", "--bpm", "90")
-    done = cli("music", "A slow waltz", *wishes)
+    options = ("--duration", "2.5", "--seed", "7", "--bpm", "90")
+    done = cli("music", "A slow waltz", *options)
     assert done.stdout == "music.wav\n", done.stderr
-    asked = {"task": "generate_music", "prompt": "A slow waltz", "duration": 2.5, "seed": 7, "bpm": 90}
-    assert _submitted(server) == asked
+    request = {"task": "generate_music", "prompt": "A slow waltz", "duration": 2.5, "seed": 7, "bpm": 90}
+    assert _submitted(server) == request
     assert cli.json("music", "--file", talk, "--variant", "melody", "-o", "out.flac")["saved"] == ["out.flac"]
     sent = _submitted(server)
     assert (sent["variant"], sent["format"], sent["file"][:5]) == ("melody", "flac", "file_")
@@ -193,7 +193,7 @@ def test_waiting_too_long(cli: Cli, server: FakeServer, talk: str) -> None:
     server.endless.set()
     result = cli("transcribe", talk, "--timeout", "0.2")
     assert result.exit_code == 5
-    assert "it goes on" in result.stderr
+    assert "it keeps running" in result.stderr
     assert server.requests("POST", "/v1/jobs/job-0/cancel") == []
 
 
@@ -210,10 +210,10 @@ def test_waiting_too_long(cli: Cli, server: FakeServer, talk: str) -> None:
 def test_errors_of_the_server(cli: Cli, server: FakeServer, status: int, code: str, exit_status: int) -> None:
     server.fail(status, code)
     document = cli.json("models", "list", status=exit_status)
-    assert document == {"error": {"code": code, "message": f"told to say {code}", "field": "x"}}
+    assert document == {"error": {"code": code, "message": f"failing with {code}", "field": "x"}}
 
 
-def test_a_full_queue_says_when_to_come_back(cli: Cli, server: FakeServer) -> None:
+def test_a_full_queue_says_when_to_retry(cli: Cli, server: FakeServer) -> None:
     server.fail(429, "queue_full", Retry_After="3600")
     result = cli("jobs", "list")
     assert result.exit_code == 1
@@ -332,8 +332,8 @@ def test_version() -> None:
 
 
 def test_shared_options_may_stand_anywhere() -> None:
-    assert hoisted(["key", "a.mp3", "--json"]) == ["--json", "key", "a.mp3"]
-    assert hoisted(["jobs", "list", "--url", "u", "--limit", "1"]) == [
+    assert hoist_shared_options(["key", "a.mp3", "--json"]) == ["--json", "key", "a.mp3"]
+    assert hoist_shared_options(["jobs", "list", "--url", "u", "--limit", "1"]) == [
         "--url",
         "u",
         "jobs",
@@ -341,13 +341,13 @@ def test_shared_options_may_stand_anywhere() -> None:
         "--limit",
         "1",
     ]
-    assert hoisted(["jobs", "--api-key=k", "list"]) == ["--api-key=k", "jobs", "list"]
-    assert hoisted(["speak", "--", "--json"]) == ["speak", "--", "--json"]
-    assert hoisted(["keys", "list", "--json"]) == ["keys", "list", "--json"]
-    assert hoisted(["health", "--url"]) == ["--url", "health"]
+    assert hoist_shared_options(["jobs", "--api-key=k", "list"]) == ["--api-key=k", "jobs", "list"]
+    assert hoist_shared_options(["speak", "--", "--json"]) == ["speak", "--", "--json"]
+    assert hoist_shared_options(["keys", "list", "--json"]) == ["keys", "list", "--json"]
+    assert hoist_shared_options(["health", "--url"]) == ["--url", "health"]
 
 
-def test_keys_are_made_by_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_keys_are_a_command_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helped = CliRunner().invoke(app, ["keys", "--help"])
     assert helped.exit_code == 0
     assert "revoke" in helped.stdout

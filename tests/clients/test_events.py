@@ -10,7 +10,7 @@ from audiograph import AsyncAudiograph, Audiograph, JobCanceled, JobEvent, JobFa
 from audiograph.errors import ConnectionFailed, InternalError, NotFound, UnexpectedResponse
 from tests.clients.fake_server import FakeServer, Reply
 
-# Ten connections that break: some at once, some midway through an event, one after three pings' worth.
+# Events before each of ten broken connections; each breaks in the middle of the next event.
 TEN_DROPS = [1, 0, 2, 1, 0, 0, 3, 1, 4, 1]
 
 
@@ -42,7 +42,7 @@ async def test_ten_drops_lose_no_event_and_repeat_none_async(
     assert len(pauses) == 10
 
 
-def test_waiting_reports_every_event_and_gives_the_job(client: Audiograph, server: FakeServer) -> None:
+def test_waiting_reports_every_event_and_returns_the_job(client: Audiograph, server: FakeServer) -> None:
     seen: list[JobEvent] = []
     job = client.jobs.wait(client.jobs.submit("speak", text="hello"), on_progress=seen.append)
     assert job.status == "succeeded"
@@ -74,7 +74,7 @@ def test_waiting_ends_in_time_although_pings_keep_coming(
 ) -> None:
     server.endless.set()
     job = client.jobs.submit("speak", text="hello")
-    with pytest.raises(WaitTimeout, match=r"had not finished .* it goes on"):
+    with pytest.raises(WaitTimeout, match=r"did not finish .* it keeps running"):
         client.jobs.wait(job, timeout=seconds)
 
 
@@ -87,7 +87,7 @@ async def test_waiting_ends_in_time_async(async_client: AsyncAudiograph, server:
 
 
 def test_a_deadline_repeats_no_event(client: Audiograph, server: FakeServer) -> None:
-    """The connections that a deadline makes are resumed like those after a drop."""
+    """A stream that is closed to check the deadline is resumed like a dropped one."""
     server.endless.set()
     seen: list[str] = []
     job = client.jobs.submit("speak", text="hello")
@@ -97,9 +97,7 @@ def test_a_deadline_repeats_no_event(client: Audiograph, server: FakeServer) -> 
     assert len(server.requests("GET", f"/v1/jobs/{job.id}/events")) > 1
 
 
-def test_connections_that_bring_nothing_are_not_made_for_ever(
-    server: FakeServer, pauses: list[float]
-) -> None:
+def test_reconnections_without_progress_end(server: FakeServer, pauses: list[float]) -> None:
     with Audiograph(server.url, reconnects=6) as client:
         job = client.jobs.submit("speak", text="hello")
         server.events_per_connection = deque([0] * 100)
@@ -109,7 +107,7 @@ def test_connections_that_bring_nothing_are_not_made_for_ever(
     assert len(server.requests("GET", f"/v1/jobs/{job.id}/events")) == 7
 
 
-def test_an_event_makes_the_count_of_failures_begin_anew(server: FakeServer, pauses: list[float]) -> None:
+def test_an_event_resets_the_count_of_failures(server: FakeServer, pauses: list[float]) -> None:
     with Audiograph(server.url, reconnects=2) as client:
         job = client.jobs.submit("speak", text="hello")
         server.events_per_connection = deque([0, 1, 0, 1, 0, 1])
@@ -133,7 +131,7 @@ def test_a_server_that_restarts_is_waited_for(
     assert len(pauses) == 3
 
 
-def test_an_unknown_job_is_told_at_once(client: Audiograph, pauses: list[float]) -> None:
+def test_an_unknown_job_is_reported_at_once(client: Audiograph, pauses: list[float]) -> None:
     with pytest.raises(NotFound):
         list(client.jobs.events("job-none"))
     assert pauses == []

@@ -1,4 +1,4 @@
-"""The wheel alone, in an empty environment: a client and a command line, and nothing of the server."""
+"""The wheel in an empty environment: the client and the command line, without the server."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.packaging
-def test_the_wheel_brings_a_client(bin_folder: Path) -> None:
+def test_the_wheel_has_the_client(bin_folder: Path) -> None:
     from audiograph import __version__
 
     probe = _run(bin_folder / "python", "-c", PROBE.format(version=__version__))
@@ -41,7 +41,7 @@ def test_the_wheel_brings_a_client(bin_folder: Path) -> None:
 
 
 @pytest.mark.packaging
-def test_the_wheel_brings_a_command_line(bin_folder: Path) -> None:
+def test_the_wheel_has_the_command_line(bin_folder: Path) -> None:
     helped = _run(bin_folder / "audiograph", "--help")
     assert helped.returncode == 0, helped.stderr
     assert "transcribe" in helped.stdout

@@ -1,4 +1,4 @@
-"""Requests: their retries, their errors, and what they send."""
+"""Requests: their bodies, retries and errors."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from audiograph import AsyncAudiograph, Audiograph, _options, errors, schemas
-from audiograph._retry import pause_before
+from audiograph._retry import backoff
 from audiograph.errors import (
     ConnectionFailed,
     InternalError,
@@ -29,7 +29,7 @@ def _keys(server: FakeServer) -> list[str]:
     return [seen.headers["idempotency-key"] for seen in server.requests("POST", "/v1/jobs")]
 
 
-def test_a_busy_server_is_asked_again_when_it_says(
+def test_a_retry_waits_for_the_servers_retry_after(
     client: Audiograph, server: FakeServer, pauses: list[float]
 ) -> None:
     server.fail(429, "queue_full", Retry_After="7")
@@ -47,7 +47,7 @@ def test_a_date_in_retry_after_is_understood(
     assert 10 < pauses[0] <= 50
 
 
-def test_nobody_is_made_to_wait_for_an_hour(
+def test_a_retry_after_of_an_hour_is_not_waited_for(
     client: Audiograph, server: FakeServer, pauses: list[float]
 ) -> None:
     server.fail(429, "queue_full", Retry_After="3600")
@@ -77,7 +77,7 @@ async def test_a_submission_is_repeated_with_one_key_async(
     assert len(set(_keys(server))) == 1
 
 
-def test_each_submission_has_its_own_key_unless_told(client: Audiograph, server: FakeServer) -> None:
+def test_each_submission_has_its_own_key_unless_one_is_given(client: Audiograph, server: FakeServer) -> None:
     first, second = (client.jobs.submit("speak", text="hello") for _ in range(2))
     third, fourth = (client.jobs.submit("speak", text="hello", idempotency_key="mine") for _ in range(2))
     assert first.id != second.id
@@ -102,11 +102,11 @@ def test_retries_end(server: FakeServer, pauses: list[float]) -> None:
         (503, "weights_missing", WeightsMissing),
     ],
 )
-def test_what_a_retry_cannot_mend_is_raised_at_once(
+def test_permanent_errors_are_raised_at_once(
     server: FakeServer, pauses: list[float], status: int, code: str, kind: type[errors.AudiographError]
 ) -> None:
     server.fail(status, code)
-    with Audiograph(server.url) as client, pytest.raises(kind, match=f"told to say {code}") as raised:
+    with Audiograph(server.url) as client, pytest.raises(kind, match=f"failing with {code}") as raised:
         client.models.load("fake")
     assert raised.value.field == "x"
     assert raised.value.status == status
@@ -119,9 +119,9 @@ def test_every_error_of_the_tree_comes_back_as_itself() -> None:
         for child in cls.__subclasses__():
             yield from classes(child)
 
-    told = {cls for root in (errors.RequestError, errors.ServerError) for cls in classes(root)}
+    sent = {cls for root in (errors.RequestError, errors.ServerError) for cls in classes(root)}
     abstract = {errors.ServerError}
-    for cls in told - abstract:
+    for cls in sent - abstract:
         wire = cls("why", field="file", details={"a": 1}).to_wire()
         assert type(errors.error_from_wire(wire)) is cls
 
@@ -158,8 +158,8 @@ def test_no_server_names_the_url_and_the_remedy(pauses: list[float]) -> None:
 
 def test_pauses_double_up_to_ten_seconds() -> None:
     for failures, longest in ((1, 0.5), (2, 1.0), (3, 2.0), (6, 10.0), (50, 10.0)):
-        assert longest / 2 <= pause_before(failures) <= longest
-    assert pause_before(1, retry_after=30) == 30
+        assert longest / 2 <= backoff(failures) <= longest
+    assert backoff(1, retry_after=30) == 30
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "", "http://[::1"])
@@ -175,7 +175,7 @@ def test_a_wrong_url_is_refused(url: str) -> None:
 def test_the_environment_names_server_and_key(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> None:
     monkeypatch.setenv("AUDIOGRAPH_URL", server.url + "/")
     monkeypatch.setenv("AUDIOGRAPH_API_KEY", "sk-1\n")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # of no use for a server on this machine
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # useless for a server on this machine
     with Audiograph() as client:
         client.health()
     assert server.seen[0].headers["authorization"] == "Bearer sk-1"
@@ -193,7 +193,7 @@ def test_only_what_was_set_is_sent(client: Audiograph, server: FakeServer) -> No
     assert json.loads(body) == {"task": "speak", "text": "hello", "tags": ["a"]}
 
 
-def test_the_server_can_be_asked_to_hold_the_answer(client: Audiograph, server: FakeServer) -> None:
+def test_the_server_can_be_asked_to_delay_the_response(client: Audiograph, server: FakeServer) -> None:
     client.jobs.submit("speak", text="hello", wait=2.5)
     assert server.requests("POST", "/v1/jobs")[0].headers["prefer"] == "wait=3"
 
@@ -208,7 +208,7 @@ def test_the_server_can_be_asked_to_hold_the_answer(client: Audiograph, server: 
         ("dialogue", {"turns": [{"text": "a"}, {"text": ""}]}, "turns.1.text"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(
+def test_an_invalid_field_is_reported_before_anything_is_sent(
     client: Audiograph, server: FakeServer, task: Any, fields: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidRequest) as raised:
@@ -218,7 +218,7 @@ def test_a_mistake_is_told_before_anything_is_sent(
     assert server.seen == []
 
 
-def test_a_mistake_is_told_before_the_upload(client: Audiograph, server: FakeServer) -> None:
+def test_an_invalid_field_is_reported_before_the_upload(client: Audiograph, server: FakeServer) -> None:
     with pytest.raises(InvalidRequest):
         client.transcribe(b"RIFF", temperature=7)
     assert server.seen == []
@@ -301,19 +301,19 @@ def test_keyword_arguments_are_the_fields_of_the_request(
 
 
 def test_lists_go_on_page_after_page(client: Audiograph, server: FakeServer) -> None:
-    made = [client.jobs.submit("speak", text="hello").id for _ in range(5)]
-    assert [job.id for job in client.jobs.list()] == made
-    assert [job.id for job in client.jobs.list(limit=3, status="queued")] == made[:3]
+    ids = [client.jobs.submit("speak", text="hello").id for _ in range(5)]
+    assert [job.id for job in client.jobs.list()] == ids
+    assert [job.id for job in client.jobs.list(limit=3, status="queued")] == ids[:3]
     last = server.requests("GET", "/v1/jobs")[-1]
     assert last.query == {"status": ["queued"], "limit": ["1"], "cursor": ["2"]}
 
 
 async def test_lists_go_on_page_after_page_async(async_client: AsyncAudiograph) -> None:
-    made = [(await async_client.jobs.submit("speak", text="hello")).id for _ in range(3)]
-    assert [job.id async for job in async_client.jobs.list()] == made
+    ids = [(await async_client.jobs.submit("speak", text="hello")).id for _ in range(3)]
+    assert [job.id async for job in async_client.jobs.list()] == ids
 
 
-def test_pages_are_asked_for_only_when_they_are_read(client: Audiograph, server: FakeServer) -> None:
+def test_pages_are_requested_only_when_they_are_read(client: Audiograph, server: FakeServer) -> None:
     for _ in range(5):
         client.jobs.submit("speak", text="hello")
     next(iter(client.jobs.list()))
@@ -330,7 +330,9 @@ def test_jobs_and_models(client: Audiograph, server: FakeServer) -> None:
     assert client.health().version == "9.9"
 
 
-def test_not_ready_is_an_answer(client: Audiograph, server: FakeServer, pauses: list[float]) -> None:
+def test_an_unready_server_raises_nothing(
+    client: Audiograph, server: FakeServer, pauses: list[float]
+) -> None:
     assert client.ready().ready
     server.ready = False
     assert not client.ready().ready

@@ -1,15 +1,15 @@
-"""The script of a dialogue."""
+"""Scripts of dialogues."""
 
 import pytest
 
-from audiograph.cli._script import turns_of, voices_of
+from audiograph.cli._script import parse_turns, parse_voices
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
 
 
 def test_each_line_is_a_turn() -> None:
     script = "Ann: Who is there?\n\n  Bob :  Only me: Bob.\n"
-    assert turns_of(script, {"Ann": "en-us"}) == [
+    assert parse_turns(script, {"Ann": "en-us"}) == [
         Turn(voice="en-us", text="Who is there?"),
         Turn(voice="Bob", text="Only me: Bob."),
     ]
@@ -20,11 +20,11 @@ def test_each_line_is_a_turn() -> None:
 )
 def test_a_line_says_who_speaks(script: str) -> None:
     with pytest.raises(InvalidRequest, match="script"):
-        turns_of(script, {})
+        parse_turns(script, {})
 
 
 def test_speakers_are_given_voices() -> None:
-    assert voices_of(["Ann=en-us", "Bob=a=b"]) == {"Ann": "en-us", "Bob": "a=b"}
+    assert parse_voices(["Ann=en-us", "Bob=a=b"]) == {"Ann": "en-us", "Bob": "a=b"}
     for wrong in ("Ann", "=en-us", "Ann="):
         with pytest.raises(InvalidRequest, match="SPEAKER=VOICE"):
-            voices_of([wrong])
+            parse_voices([wrong])

@@ -1,4 +1,4 @@
-"""What users may import, and that the two clients are one."""
+"""The public names of the package, and the equality of both clients."""
 
 import importlib.util
 import inspect

@@ -1,4 +1,4 @@
-"""Uploads in constant memory, downloads whole and verified."""
+"""Uploads in constant memory; complete and verified downloads."""
 
 import hashlib
 import io
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_again_is_not_sent_again(
     assert pauses == []
 
 
-def test_an_iterator_that_was_not_begun_is_sent_after_all(pauses: list[float]) -> None:
+def test_an_iterator_that_was_not_started_is_sent_again(pauses: list[float]) -> None:
     with FakeServer() as gone:
         url = gone.url
     content = iter([b"sound"])
@@ -143,7 +143,7 @@ async def test_the_async_client_reads_paths_too(
     assert (file.name, file.bytes) == ("talk.mp3", 5)
 
 
-def test_a_download_goes_on_where_it_broke(
+def test_a_broken_download_is_resumed(
     client: Audiograph, server: FakeServer, pauses: list[float], tmp_path: Path
 ) -> None:
     server.cuts = deque([MIB, 0, MIB])
@@ -151,15 +151,15 @@ def test_a_download_goes_on_where_it_broke(
     path = client.artifacts.download(artifact, tmp_path)
     assert path == tmp_path / "song.wav"
     assert path.read_bytes() == CONTENT
-    asked = [
+    ranges = [
         seen.headers.get("range") for seen in server.requests("GET", f"/v1/artifacts/{artifact.id}/content")
     ]
-    assert asked[0] is None
-    assert len(asked) == 4
-    assert all(one is not None for one in asked[1:])
+    assert ranges[0] is None
+    assert len(ranges) == 4
+    assert all(range_ is not None for range_ in ranges[1:])
 
 
-async def test_a_download_goes_on_where_it_broke_async(
+async def test_a_broken_download_is_resumed_async(
     async_client: AsyncAudiograph, server: FakeServer, pauses: list[float], tmp_path: Path
 ) -> None:
     server.cuts = deque([MIB, 0])
@@ -171,11 +171,11 @@ async def test_a_download_goes_on_where_it_broke_async(
 def test_a_server_without_ranges_is_read_from_the_start(
     client: Audiograph, server: FakeServer, pauses: list[float]
 ) -> None:
-    server.cuts, server.honours_ranges = deque([MIB, MIB]), False
+    server.cuts, server.supports_ranges = deque([MIB, MIB]), False
     assert client.artifacts.download(server.add_artifact("song.wav", CONTENT)) == CONTENT
 
 
-def test_a_download_that_brings_nothing_ends(
+def test_retries_of_a_download_without_progress_end(
     client: Audiograph, server: FakeServer, pauses: list[float], tmp_path: Path
 ) -> None:
     server.cuts = deque([0] * 99)
@@ -218,7 +218,7 @@ def test_a_file_is_downloaded(client: Audiograph, server: FakeServer, tmp_path: 
 
 
 def test_all_artifacts_of_a_job_are_saved(client: Audiograph, server: FakeServer, tmp_path: Path) -> None:
-    """Two of one name do not overwrite each other, and no name leads out of the folder."""
+    """Equal names do not overwrite each other, and no name leads out of the folder."""
     names = ("a.wav", "a.wav", "../../evil.sh", "b.txt")
     server.job_artifacts = [
         server.add_artifact(name, name.encode() + bytes([n])) for n, name in enumerate(names)
@@ -231,7 +231,7 @@ def test_all_artifacts_of_a_job_are_saved(client: Audiograph, server: FakeServer
     assert [path.read_bytes()[-1] for path in paths] == [0, 1, 2, 3]
 
 
-def test_artifacts_come_as_a_zip(client: Audiograph, tmp_path: Path) -> None:
+def test_artifacts_are_saved_as_a_zip(client: Audiograph, tmp_path: Path) -> None:
     job = client.speak("hello")
     assert client.jobs.save_zip(job, tmp_path).read_bytes() == b"PK zip"
     assert [path.name for path in tmp_path.iterdir()] == [f"{job.id}.zip"]
@@ -263,7 +263,7 @@ def test_names_from_the_network_stay_in_their_folder(name: str, safe: str) -> No
 
 
 def test_sources_are_not_read_ahead(client: Audiograph, server: FakeServer) -> None:
-    """A source that fails ends the upload with its own error."""
+    """A failing source ends the upload with its own error."""
 
     def broken() -> Iterator[bytes]:
         yield b"some"

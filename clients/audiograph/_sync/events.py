@@ -77,8 +77,8 @@ class _Connection:
     """One connection to a job's event stream.
 
     A blocking read has no deadline, and the server's pings keep it from timing out. So the read timeout is
-    half of the remaining time, and the connection is closed at the first byte received when less than that remains.
-    Resuming is cheap, and after a few halvings the deadline is met within a tenth of a second.
+    half of the remaining time, and the connection is closed at the first byte after which less than that
+    remains. Resuming is cheap, and after a few halvings the deadline is met within a tenth of a second.
     """
 
     def __init__(self, http: Http, job_id: str, after: str | None, deadline: Deadline) -> None:

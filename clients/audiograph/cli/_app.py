@@ -14,7 +14,7 @@ from audiograph.cli._session import Session
 app = typer.Typer(
     cls=RootGroup,
     name="audiograph",
-    help="Run audio models on an Audiograph server: transcribe, detect keys, separate, speak, generate music.",
+    help="Run audio models on an Audiograph server: transcribe, detect the key, separate, speak, and more.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
@@ -25,6 +25,8 @@ app.add_typer(_artifacts.app, name="artifacts")
 app.add_typer(_models.app, name="models")
 app.add_typer(_voices.app, name="voices")
 app.command("health")(_server.health)
+
+
 def _print_version(requested: bool) -> None:
     if requested:
         typer.echo(f"audiograph {__version__}")
@@ -40,7 +42,8 @@ def _shared(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Store the options that every command accepts, before or after its name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 import typer
@@ -21,31 +21,29 @@ def names() -> list[str]:
 def load(name: str) -> Any:
     """Load a command; None if there is none of this name.
 
-    The command is a placeholder that raises InvalidRequest where the package behind it is not installed.
+    Where its package is not installed, the command is a placeholder that raises InvalidRequest.
     """
     entry = next(iter(entry_points(group=GROUP, name=name)), None)
     if entry is None:
         return None
     try:
-        return get_command(entry.load())
+        command = get_command(entry.load())
     except ModuleNotFoundError as error:
-        return get_command(_placeholder(entry, error))
+        command = get_command(_placeholder(name, error))
+    command.name = name
+    return command
 
 
-def _placeholder(entry: EntryPoint, cause: ModuleNotFoundError) -> typer.Typer:
+def _placeholder(name: str, cause: ModuleNotFoundError) -> typer.Typer:
     app = typer.Typer(add_completion=False)
     any_arguments = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-    @app.command(
-        entry.name,
-        help="Not available here: this command needs the server's checkout.",
-        context_settings=any_arguments,
-        add_help_option=False,
-    )
+    @app.command(context_settings=any_arguments, add_help_option=False)
     def refuse() -> None:
+        """Not available here: a command of the server, which is not installed."""
         raise InvalidRequest(
-            f"`audiograph {entry.name}` works on the server's own database: run it where the server is "
-            f"installed, which `make setup` does in its checkout ({cause})"
+            f"`audiograph {name}` is a command of the server: run it where the server is installed, "
+            f"which `make setup` does in its checkout ({cause})"
         ) from cause
 
     return app

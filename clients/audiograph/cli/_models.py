@@ -11,7 +11,9 @@ from audiograph.schemas import LoadReport, ModelInfo
 
 app = typer.Typer(help="List, load and unload models.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, as in `audiograph models list`.")]
+Name = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a model, as in `audiograph models list`.")
+]
 
 
 @app.command("list")
@@ -30,7 +32,9 @@ def list_models(context: typer.Context) -> None:
 def load(
     context: typer.Context,
     model: Name,
-    variant: Annotated[str | None, typer.Option(help="Variant to load; the model's default if absent.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Variant to load; the model's default if absent.")
+    ] = None,
 ) -> None:
     """Load a variant on all present and future replicas."""
     session = session_of(context)
@@ -55,7 +59,9 @@ def _show(session: Session, report: LoadReport, verb: str) -> None:
         typer.echo(f"{report.model} {verb} {report.bytes} bytes on {len(report.replicas)} replicas")
         for change in report.replicas:
             variants = ", ".join(change.variants) if change.changed else "unchanged"
-            typer.echo(f"  {change.replica}: {variants}, {change.bytes} bytes {change.message or ''}".rstrip())
+            typer.echo(
+                f"  {change.replica}: {variants}, {change.bytes} bytes {change.message or ''}".rstrip()
+            )
 
     session.show(report, show)
 

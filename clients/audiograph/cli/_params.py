@@ -8,13 +8,17 @@ from typing import Annotated, Any
 import typer
 
 Input = Annotated[str, typer.Argument(metavar="FILE", help="A path, or the id of a stored file or artifact.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
-Model = Annotated[str | None, typer.Option(help="Model family; the server's default for the task if absent.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+Model = Annotated[str | None, typer.Option(help="Model; the server's default for the task if absent.")]
 Variant = Annotated[str | None, typer.Option(help="Variant of the model; its default if absent.")]
-Folder = Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="Save artifacts here.")]
-Detach = Annotated[bool, typer.Option("--detach", help="Print the job's id and do not wait.")]
+Folder = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to save the artifacts in.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the job's id without waiting.")]
 Timeout = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="Maximum time to wait; the job keeps running (exit status 5)."
+    float | None,
+    typer.Option(
+        min=0, metavar="SECONDS", help="Maximum time to wait; the job keeps running (exit status 5)."
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Maximum number of rows.")]

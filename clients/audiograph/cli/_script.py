@@ -12,9 +12,9 @@ _LINE = re.compile(r"(?P<speaker>[^:]{1,64}?)\s*:\s*(?P<text>.*\S)")
 
 
 def parse_turns(script: str, voices: Mapping[str, str]) -> list[Turn]:
-    """Parse the turns of a script; a speaker without an entry in ``voices`` speaks with the voice of that name.
+    """Parse the turns of a script, skipping empty lines.
 
-    Empty lines are skipped.
+    ``voices`` has voices by speaker; by default the name of a speaker is the voice.
 
     Raises:
         InvalidRequest: a line has no speaker, or the script is empty.
@@ -26,7 +26,7 @@ def parse_turns(script: str, voices: Mapping[str, str]) -> list[Turn]:
         found = _LINE.fullmatch(line.strip())
         if not found:
             raise InvalidRequest(
-                f"line {number} of the script is {line.strip()[:40]!r}: start it with the speaker and a colon",
+                f"line {number} of the script is {line.strip()[:40]!r}: begin with the speaker and a colon",
                 field="script",
             )
         turns.append(Turn(voice=voices.get(found["speaker"], found["speaker"]), text=found["text"]))

@@ -48,8 +48,8 @@ class Session:
         """Warn if random weights were used, so that the output is not mistaken for a real result."""
         if weights == "random":
             self.say(
-                f'{subject} has weights: "random". Without pretrained weights, an untrained model of the same '
-                "architecture ran; its output is meaningless.",
+                f'{subject} has weights: "random". No pretrained weights are available, so an untrained '
+                "model of the same architecture ran; its output is meaningless.",
                 "yellow",
             )
 
@@ -59,8 +59,8 @@ class Session:
         if error.retry_after is not None:
             self.say(f"Try again in {error.retry_after:.0f} s.")
         if self.as_json:
-            failed = isinstance(error, (JobFailed, JobCanceled))
-            self.show(error.job if failed else {"error": error.to_wire()}, lambda: None)
+            ended = error.job if isinstance(error, (JobFailed, JobCanceled)) else None
+            self.show(ended or {"error": error.to_wire()}, lambda: None)
 
 
 def session_of(context: typer.Context) -> Session:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from deployments.models.kit.checkpoints import built
+from deployments.models.kit.checkpoints import build_once
 
 SEED = 0
 REVISION = 1
@@ -72,7 +72,7 @@ _reducing = threading.Lock()
 
 def build_checkpoint(folder: Path) -> Path:
     """The folder of the checkpoint within `folder`, built if it is not there."""
-    return built(folder / f"chatterbox-{REVISION}", _write)
+    return build_once(folder / f"chatterbox-{REVISION}", _write)
 
 
 @contextmanager

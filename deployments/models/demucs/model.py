@@ -15,7 +15,7 @@ from deployments.models.demucs.passes import Settings
 from deployments.models.demucs.separator import separate
 from deployments.models.demucs.tiny import build_repository
 from deployments.models.demucs.weights import pretrained_repository
-from deployments.models.kit.separation import StemWriter, check_stems, decode_mixture, stems_asked
+from deployments.models.kit.separation import StemWriter, check_stems, decode_mixture, requested_stems
 from deployments.models.kit.weights import load_by_policy
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Demucs(Model["BagOfModels", SeparateRequest]):
             NotFound, InvalidAudio: like `RunContext.stream`.
         """
         mixture = decode_mixture(context, request.file, engine.samplerate)
-        stems = stems_asked(request, engine.sources)
+        stems = requested_stems(request, engine.sources)
         writer = StemWriter(context, mixture, stems, CHANNELS)
         settings = Settings(
             shifts=request.shifts,

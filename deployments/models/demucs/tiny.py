@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployments.models.kit.checkpoints import built
+from deployments.models.kit.checkpoints import build_once
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,7 @@ def build_repository(variant: str, folder: Path) -> Path:
 
     It is a folder inside ``folder``, and is built if it does not exist yet.
     """
-    return built(folder / f"demucs-{variant}-{REVISION}", partial(_write_repository, variant))
+    return build_once(folder / f"demucs-{variant}-{REVISION}", partial(_write_repository, variant))
 
 
 def _write_repository(variant: str, folder: Path) -> None:

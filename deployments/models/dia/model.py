@@ -58,8 +58,8 @@ class DiaParameters(Parameters):
 class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequest]):
     """``dialogue`` of two speakers, in English; mono at 44.1 kHz.
 
-    The named voices are its speakers ``[S1]`` and ``[S2]``, in the order of their first turns. Turns that
-    name no voice alternate with turns that do, and the model chooses the voice of a speaker without a
+    The named voices are its speakers ``[S1]`` and ``[S2]``, in the order of their first turns. A turn without
+    a voice has another speaker than the turn before it; the model chooses the voice of a speaker without a
     recording. It does not serve ``speak``: Dia was trained on dialogues.
     """
 

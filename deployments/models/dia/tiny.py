@@ -7,7 +7,7 @@ with the true delays between them. It never ends by itself: a dialogue is as lon
 from pathlib import Path
 from typing import Any
 
-from deployments.models.kit.checkpoints import built
+from deployments.models.kit.checkpoints import build_once
 
 SEED = 0
 REVISION = 1
@@ -23,7 +23,7 @@ CODE_DEVIATION = 0.03
 
 def build_checkpoint(folder: Path) -> Path:
     """The folder of the checkpoint within `folder`, built if it is not there."""
-    return built(folder / f"dia-{REVISION}", _write)
+    return build_once(folder / f"dia-{REVISION}", _write)
 
 
 def _write(path: Path) -> None:

@@ -1,5 +1,4 @@
-"""Speech by eSpeak NG: about 140 voices in 100 languages, without weights, hundreds of times faster than real
-time."""
+"""Speech by eSpeak NG: about 140 voices in 100 languages, hundreds of times faster than real time."""
 
 import importlib.util
 import unicodedata

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.models.higgs.codec import codec_class
-from deployments.models.kit.checkpoints import built
+from deployments.models.kit.checkpoints import build_once
 
 SEED = 0
 REVISION = 1
@@ -64,7 +64,7 @@ CHAT_TEMPLATE = """\
 
 def build_checkpoint(folder: Path) -> Path:
     """The folder of a checkpoint within `folder`, with ``model`` and ``codec``, built if it is not there."""
-    return built(folder / f"higgs-{REVISION}", _write)
+    return build_once(folder / f"higgs-{REVISION}", _write)
 
 
 def _write(path: Path) -> None:

@@ -15,7 +15,13 @@ from audiograph.errors import InvalidAudio
 from audiograph.schemas import SeparateRequest, TaskName
 from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext, Samples
 from deployments.models.hpss.spectral import Spectra, filter_spectra
-from deployments.models.kit.separation import Mixture, StemWriter, check_stems, decode_mixture, stems_asked
+from deployments.models.kit.separation import (
+    Mixture,
+    StemWriter,
+    check_stems,
+    decode_mixture,
+    requested_stems,
+)
 
 KERNEL_SIZE = 31
 """Length of the median filters: a third of a second along time, 670 Hz along frequency."""
@@ -119,7 +125,7 @@ class Hpss(Model[Method, SeparateRequest]):
         """
         mixture = decode_mixture(context, request.file)
         _check_channels(mixture, engine)
-        stems = stems_asked(request, engine.stems)
+        stems = requested_stems(request, engine.stems)
         writer = StemWriter(context, mixture, stems, mixture.recording.channels)
         done = 0
         for sources in _separated(mixture, engine):

@@ -1,14 +1,15 @@
-"""Checkpoints that are folders, built where they will be looked for."""
+"""Builds checkpoint folders, safely beside other replicas."""
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 
-def built(path: Path, write: Callable[[Path], None]) -> Path:
-    """The folder `path`, which `write` is called to make under another name if it is not there.
+def build_once(path: Path, write: Callable[[Path], None]) -> Path:
+    """Return the folder `path`; if it does not exist, write it under a temporary name first.
 
-    Written whole or not at all. Replicas may build at once, since `write` always makes the same content.
+    The folder appears complete or not at all. Replicas may build it at the same time, provided that `write`
+    always writes the same content.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,6 +23,6 @@ def built(path: Path, write: Callable[[Path], None]) -> Path:
 def _move(part: Path, path: Path) -> None:
     try:
         part.rename(path)
-    except OSError:  # a folder with something in it is not replaced
+    except OSError:  # a folder that is not empty is not replaced
         if not path.exists():  # else another replica was first
             raise

@@ -46,7 +46,7 @@ def progress_slices(context: RunContext, count: int) -> list[ProgressSlice]:
     return [ProgressSlice(context, number / count, (number + 1) / count) for number in range(count)]
 
 
-def joined(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list[SpokenTurn]]:
+def join_turns(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, list[SpokenTurn]]:
     """Join turns with pauses between them; returns the samples ``[frames]`` and the times of the turns.
 
     All turns get the same loudness. If a peak then exceeds full scale, all are scaled down alike.
@@ -104,7 +104,7 @@ def dialogue_output(
     parts: Sequence[SpokenPart], sample_rate: int, audio_format: AudioFormat, notes: Sequence[str]
 ) -> Output:
     """Build the output of ``dialogue`` from turns that were spoken one by one."""
-    samples, turns = joined(parts, sample_rate)
+    samples, turns = join_turns(parts, sample_rate)
     return recorded_dialogue_output(samples, turns, sample_rate, audio_format, notes)
 
 

@@ -1,4 +1,4 @@
-"""Published checkpoints of the Hugging Face hub: found in its cache, or fetched."""
+"""Finds published checkpoints in the Hugging Face hub's cache, or downloads them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ from audiograph.errors import WeightsMissing
 from deployments.models.kit.weights import hub_reachable
 
 NEEDED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-"""Not the same weights again in other formats, and no pickles."""
+"""Excludes the same weights in other formats, and pickles."""
 
 
 def pretrained_folder(repository: str, work_dir: Path, files: Sequence[str] = NEEDED) -> Path:
-    """Folder of a published checkpoint: in the hub's own cache (``HF_HOME``), or downloaded into it.
+    """Return the folder of a published checkpoint in the hub's cache (``HF_HOME``); download it if needed.
 
     Args:
         repository: such as ``facebook/musicgen-small``.
-        work_dir: where it is remembered whether the hub can be reached.
-        files: of the repository, by name or pattern.
+        work_dir: the folder that remembers whether the hub can be reached.
+        files: the needed files of the repository, by name or pattern.
 
     Raises:
-        WeightsMissing: it is not there, and cannot be fetched.
+        WeightsMissing: the checkpoint can neither be found nor downloaded.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -27,7 +27,7 @@ def pretrained_folder(repository: str, work_dir: Path, files: Sequence[str] = NE
     try:
         folder = Path(snapshot_download(repository, local_files_only=True, allow_patterns=list(files)))
         if all("*" in name or (folder / name).is_file() for name in files):
-            return folder  # else somebody has fetched other files of it
+            return folder  # else only other files of the repository were downloaded
     except LocalEntryNotFoundError:
         pass
     if not hub_reachable(constants.ENDPOINT, work_dir):

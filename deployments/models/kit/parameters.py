@@ -1,4 +1,4 @@
-"""A model's own parameters of a request, beyond the fields that all models share."""
+"""Parses a request's ``parameters``: the fields of one model, beyond those that all models share."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -9,16 +9,20 @@ from audiograph.errors import InvalidRequest
 
 
 class Parameters(BaseModel):
-    """Subclass it with one field for each, with its default and range; `checked` fills it."""
+    """Base of a model's parameters: subclass it with a field for each, with its default and range."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @classmethod
     def checked(cls, given: Mapping[str, Any], model: str) -> Self:
-        """The parameters of a request to a model of that name, with defaults for those that are absent.
+        """Parse the given parameters; absent ones take their defaults.
+
+        Args:
+            given: of a request.
+            model: the model's name, for messages.
 
         Raises:
-            InvalidRequest: one is unknown, of the wrong type or out of range.
+            InvalidRequest: a parameter is unknown, of the wrong type or out of range.
         """
         try:
             return cls.model_validate(given)
@@ -28,5 +32,5 @@ class Parameters(BaseModel):
         if fault["type"] == "extra_forbidden":
             known = ", ".join(cls.model_fields)
             raise InvalidRequest(f"{field} is unknown; {model} takes {known}", field=field)
-        right, value = fault["msg"].removeprefix("Input "), fault["input"]
-        raise InvalidRequest(f"{field} {right}, not {value!r}", field=field, details={"value": value})
+        constraint, value = fault["msg"].removeprefix("Input "), fault["input"]
+        raise InvalidRequest(f"{field} {constraint}, not {value!r}", field=field, details={"value": value})

@@ -1,23 +1,26 @@
-"""Torch's own random generators at a seed, for libraries that draw from no other."""
+"""Seeds torch's global random generators, for libraries that use no other."""
 
 import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _seeding = threading.Lock()
 
 
 @contextmanager
-def seeded(seed: int | None, device: Any) -> Iterator[None]:
-    """Torch's global generators with a seed, and then as they were.
+def seeded(seed: int | None, device: "torch.device") -> Iterator[None]:
+    """Seed torch's global generators for the block, and restore them afterwards.
 
-    One at a time in a process, since two would draw from each other's.
+    One block at a time runs in a process: two would draw from the same generators.
 
     Args:
         seed: a random one if None.
-        device: a `torch.device`; of GPUs, the generator of this one alone is set.
+        device: if it is a GPU, its generator is seeded besides the CPU's, and no other GPU's.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What models that separate share: a mixture decoded onto disk, the stems asked for, and writing them."""
+"""Decodes mixtures to disk, checks the requested stems, and writes them: for models that separate."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,28 +17,29 @@ FULL_SCALE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A decoded file with one or two channels, at the rate that the model works at."""
+    """A decoded file with one or two channels, at the model's sample rate."""
 
     recording: Recording
     rate: int
-    """Of the recording, in Hz."""
+    """Sample rate of the recording, in Hz."""
     file_rate: int
+    """Sample rate of the file, in Hz."""
     file_channels: int
     file_frames: int
 
     @property
     def duration(self) -> float:
-        """Seconds, exactly those of the file."""
+        """Duration of the file in seconds."""
         return self.file_frames / self.file_rate
 
 
 def decode_mixture(context: RunContext, file_id: str, sample_rate: int | None = None) -> Mixture:
-    """Decode a file onto disk, block by block; more than two channels are mixed down to two.
+    """Decode a file to disk, block by block; more than two channels are mixed down to two.
 
     Args:
         context: of the run.
-        file_id: of the stored file.
-        sample_rate: resample to this many Hz; None keeps the file's own rate.
+        file_id: id of the stored file.
+        sample_rate: Hz; None keeps the file's own rate.
 
     Raises:
         NotFound, InvalidAudio: like `RunContext.stream`.
@@ -64,17 +65,17 @@ def check_stems(request: SeparateRequest, known: Sequence[str]) -> None:
     """Refuse stems that a model does not have.
 
     Raises:
-        InvalidRequest: naming the stem, and those that there are.
+        InvalidRequest: with the field, the stem and the known ones.
     """
     if request.stems is not None and request.two_stems is not None:
         raise InvalidRequest(
-            "stems and two_stems exclude each other: name some stems, or one to be taken from all the rest",
+            "stems and two_stems exclude each other: name several stems, or one to separate from the rest",
             field="two_stems",
         )
-    asked = [("stems", stem) for stem in request.stems or ()]
+    requested = [("stems", stem) for stem in request.stems or ()]
     if request.two_stems is not None:
-        asked.append(("two_stems", request.two_stems))
-    for field, stem in asked:
+        requested.append(("two_stems", request.two_stems))
+    for field, stem in requested:
         if stem not in known:
             raise InvalidRequest(
                 f"model {request.model!r}, variant {request.variant!r}, has no stem {stem!r}; "
@@ -84,23 +85,23 @@ def check_stems(request: SeparateRequest, known: Sequence[str]) -> None:
             )
 
 
-def stems_asked(request: SeparateRequest, sources: Sequence[str]) -> dict[str, list[int]]:
-    """Which of the model's sources add up to each stem that is asked for, by the stem's name."""
+def requested_stems(request: SeparateRequest, sources: Sequence[str]) -> dict[str, list[int]]:
+    """Return the indices of the model's sources that add up to each requested stem, by the stem's name."""
     if request.two_stems is not None:
-        one = sources.index(request.two_stems)
-        rest = [n for n in range(len(sources)) if n != one]
-        return {request.two_stems: [one], f"no_{request.two_stems}": rest}
+        index = sources.index(request.two_stems)
+        rest = [n for n in range(len(sources)) if n != index]
+        return {request.two_stems: [index], f"no_{request.two_stems}": rest}
     return {stem: [sources.index(stem)] for stem in request.stems or sources}
 
 
 class StemWriter:
-    """Writes stems onto disk, at the file's own rate, and of exactly its length.
+    """Writes stems to disk, at the file's own sample rate, and of exactly its length.
 
     Args:
         context: of the run.
-        mixture: that they are taken from.
-        stems: from `stems_asked`.
-        channels: of each stem.
+        mixture: the decoded file.
+        stems: from `requested_stems`.
+        channels: number of channels of each stem.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class StemWriter:
             track.write(sources)
 
     def output(self, request: SeparateRequest, notes: Sequence[str] = ()) -> Output:
-        """The stems as files, and the result that names them; call it when all is written."""
+        """Build the output of ``separate``; call it when all blocks are written."""
         for track in self._tracks:
             track.finish()
         result = SeparateResult(
@@ -137,11 +138,11 @@ class StemWriter:
         for track in self._tracks:
             if track.recording.peak > FULL_SCALE:
                 decibels = 20 * np.log10(track.recording.peak)
-                yield f"{track.name} passed full scale, and was turned down by {decibels:.1f} dB."
+                yield f"{track.name} exceeded full scale, and was turned down by {decibels:.1f} dB."
 
 
 class _Track:
-    """One stem on its way to disk."""
+    """Writes one stem to disk."""
 
     def __init__(self, name: str, sources: Sequence[int], recording: Recording, mixture: Mixture) -> None:
         self.name = name
@@ -154,7 +155,7 @@ class _Track:
         self._append(self._resampler(sources[self._sources].sum(axis=0)))
 
     def finish(self) -> None:
-        """Resampling there and back may have lost or won a frame."""
+        """Pad to the length of the file: resampling twice may lose a frame."""
         self._append(self._resampler.finish())
         missing = self._frames - self.recording.frames
         self._append(np.zeros((missing, self.recording.channels), np.float32))

@@ -1,4 +1,4 @@
-"""What is said, and when, as files: JSON, plain text, SubRip and WebVTT."""
+"""Writes transcripts as JSON, plain text, SubRip and WebVTT."""
 
 import html
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from deployments.models.base import FileOutput
 
 
 def transcript_files(result: TranscribeResult, stem: str = "transcription") -> list[FileOutput]:
-    """``STEM.json``, ``.txt``, ``.srt`` and ``.vtt``, all UTF-8."""
+    """Build ``STEM.json``, ``STEM.txt``, ``STEM.srt`` and ``STEM.vtt``, all in UTF-8."""
     contents = (
         ("json", "application/json", to_json(result)),
         ("txt", "text/plain", to_text(result)),
@@ -20,18 +20,18 @@ def transcript_files(result: TranscribeResult, stem: str = "transcription") -> l
 
 
 def to_json(result: TranscribeResult) -> str:
-    """The result as it is in the job, indented."""
+    """Format the result as in the job, indented."""
     return result.model_dump_json(indent=2, exclude_none=True) + "\n"
 
 
 def to_text(result: TranscribeResult) -> str:
-    """One line per segment."""
+    """Format one line per segment."""
     return "".join(f"{_line(segment.text)}\n" for segment in result.segments)
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A subtitle; times in seconds."""
+    """A subtitle, with its times in seconds."""
 
     start: float
     end: float
@@ -39,7 +39,7 @@ class Cue:
 
 
 def to_srt(cues: Iterable[Cue | Segment]) -> str:
-    """SubRip: numbered cues, a comma before the milliseconds."""
+    """Format SubRip: numbered cues, and a comma before the milliseconds."""
     return "".join(
         f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n\n"
         for n, (start, end, text) in enumerate(_in_order(cues), start=1)
@@ -47,7 +47,7 @@ def to_srt(cues: Iterable[Cue | Segment]) -> str:
 
 
 def to_vtt(cues: Iterable[Cue | Segment]) -> str:
-    """WebVTT: a header, a dot before the milliseconds, and markup escaped."""
+    """Format WebVTT: a header, a dot before the milliseconds, and escaped markup."""
     return "WEBVTT\n\n" + "".join(
         f"{_clock(start, '.')} --> {_clock(end, '.')}\n{html.escape(text, quote=False)}\n\n"
         for start, end, text in _in_order(cues)
@@ -55,7 +55,7 @@ def to_vtt(cues: Iterable[Cue | Segment]) -> str:
 
 
 def _in_order(cues: Iterable[Cue | Segment]) -> Iterator[tuple[int, int, str]]:
-    """Milliseconds and text of cues that never overlap and last at least one, as players require."""
+    """Yield start and end in milliseconds, and the text, of cues without overlaps, as players require."""
     last = 0
     for cue in cues:
         if text := _line(cue.text):
@@ -65,7 +65,7 @@ def _in_order(cues: Iterable[Cue | Segment]) -> Iterator[tuple[int, int, str]]:
 
 
 def _line(text: str) -> str:
-    """On one line: an empty one would end the cue."""
+    """Join a text to one line: an empty line would end the cue."""
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""Published weights: fetching them, and whether their hub can be reached, which is asked and remembered."""
+"""Downloads published weights, and remembers whether their hub can be reached."""
 
 import hashlib
 import json
@@ -23,31 +23,32 @@ from deployments.models.base import Engine, LoadContext, Loaded
 logger = logging.getLogger("audiograph.models")
 
 CHECK_SECONDS = 5.0
+"""Time limit of a check whether a hub can be reached."""
 REMEMBER_SECONDS = 600.0
+"""How long the result of a check is remembered."""
 FILE_NAME = "hubs.json"
+READ_TIMEOUT_SECONDS = 30
+"""A download that receives nothing for this long has failed."""
 
 _REFUSED = frozenset({401, 403, 407, 451})
-"""What proxies answer in a hub's stead. A 404 or 405 of the hub itself shows that it is there."""
-
-SILENCE_SECONDS = 30
-"""A download that says nothing for so long is given up."""
+"""Statuses of proxies in place of a hub. A 404 or 405 of the hub itself proves that it can be reached."""
 
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-_answers: dict[str, tuple[bool, float]] = {}
-"""By URL: whether it was reached, and when that was found out (seconds since the epoch)."""
+_results: dict[str, tuple[bool, float]] = {}
+"""Results of checks by URL: whether it was reached, and the time of the check (seconds since the epoch)."""
 
 
 class DownloadFailed(Exception):
-    """Why a published file could not be had, as a clause."""
+    """A published file could not be downloaded; the message is a clause with the reason."""
 
 
 def load_by_policy(
     context: LoadContext, pretrained: Callable[[], Engine], tiny: Callable[[], Engine]
 ) -> Loaded[Engine]:
-    """An engine with published weights, or with tiny random ones, as the context's policy says.
+    """Load an engine with published weights, or with tiny random ones, as the context's policy says.
 
     Raises:
-        WeightsMissing: the policy is ``pretrained``, and that is what loading them raised.
+        WeightsMissing: the policy is ``pretrained``, and loading the published weights raised it.
     """
     if context.policy != "tiny":
         try:
@@ -55,48 +56,48 @@ def load_by_policy(
         except WeightsMissing as error:
             if context.policy == "pretrained":
                 raise
-            logger.warning("%s Going on with RANDOM weights, whose results mean nothing.", error)
+            logger.warning("%s Using RANDOM weights, whose results are meaningless.", error)
     return Loaded(tiny(), "random")
 
 
 def hub_reachable(url: str, work_dir: Path) -> bool:
-    """Whether something answers at a URL, found out within 5 s, name resolution included.
+    """Return whether a server answers at a URL. Takes at most 5 s, including name resolution.
 
-    The answer is remembered for 10 minutes: in this process, and in a file of `work_dir` for others.
-    Who asks while the same question is being answered waits for that answer.
+    The result is remembered for 10 minutes, in this process and, for others, in a file of `work_dir`. A call
+    during a check of the same URL waits for its result.
     """
     with _locks[url]:
-        known = _fresh(_answers.get(url)) or _fresh(_read(work_dir).get(url))
-        if known is None:
-            known = (_ask(url), time.time())
-            _remember(url, known, work_dir)
-            logger.info("%s can%s be reached", url, "" if known[0] else "not")
-        _answers[url] = known
-        return known[0]
+        result = _fresh(_results.get(url)) or _fresh(_read(work_dir).get(url))
+        if result is None:
+            result = (_check(url), time.time())
+            _remember(url, result, work_dir)
+            logger.info("%s can%s be reached", url, "" if result[0] else "not")
+        _results[url] = result
+        return result[0]
 
 
-def fetch(url: str, target: Path, is_whole: Callable[[Path], bool], work_dir: Path) -> None:
-    """Download a published file, whole or not at all: other replicas may fetch it at the same time.
+def fetch(url: str, target: Path, is_complete: Callable[[Path], bool], work_dir: Path) -> None:
+    """Download a published file, complete or not at all; other replicas may download it at the same time.
 
     Args:
         url: of the file.
-        target: where it goes.
-        is_whole: whether what came has the published digest.
-        work_dir: where it is remembered whether the hub can be reached.
+        target: path of the downloaded file.
+        is_complete: compares a file with the published digest.
+        work_dir: the folder that remembers whether the hub can be reached.
 
     Raises:
         DownloadFailed: the hub cannot be reached, or the download failed.
     """
-    if not hub_reachable(urljoin(url, "/"), work_dir):  # the same answer for every file
+    if not hub_reachable(urljoin(url, "/"), work_dir):  # one check for all files of a server
         raise DownloadFailed("the server that publishes it cannot be reached")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             part = Path(scratch) / target.name
-            with urlopen(url, timeout=SILENCE_SECONDS) as source, part.open("wb") as sink:
+            with urlopen(url, timeout=READ_TIMEOUT_SECONDS) as source, part.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-            if not is_whole(part):
-                raise DownloadFailed("its download failed (what came does not have the published SHA-256)")
+            if not is_complete(part):
+                raise DownloadFailed("its download failed (the file does not have the published SHA-256)")
             part.replace(target)
     except (OSError, HTTPException) as error:
         raise DownloadFailed(f"its download failed ({error})") from error
@@ -105,7 +106,7 @@ def fetch(url: str, target: Path, is_whole: Callable[[Path], bool], work_dir: Pa
 def missing_weights(
     model: str, variant: str, url: str, places: Sequence[Path], reason: DownloadFailed
 ) -> WeightsMissing:
-    """The error for a published file that is in none of these places; it belongs into the first."""
+    """Build the error for a published file that is in none of these places; the cure names the first."""
     looked = " and ".join(f"{path} ({'damaged' if path.exists() else 'not there'})" for path in places)
     return WeightsMissing(
         f"{model} {variant}: no pretrained weights. Looked for {looked}; {reason}. "
@@ -119,25 +120,25 @@ def missing_weights(
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fresh(answer: tuple[bool, float] | None) -> tuple[bool, float] | None:
-    return answer if answer and 0 <= time.time() - answer[1] < REMEMBER_SECONDS else None
+def _fresh(result: tuple[bool, float] | None) -> tuple[bool, float] | None:
+    return result if result and 0 <= time.time() - result[1] < REMEMBER_SECONDS else None
 
 
-def _ask(url: str) -> bool:
-    """Ask in a thread that is left behind if it takes too long: no time-out bounds name resolution."""
-    answers: list[bool] = []
-    thread = threading.Thread(target=lambda: answers.append(_answers_at(url)), daemon=True)
+def _check(url: str) -> bool:
+    """Check in a thread, which is abandoned if it takes too long: name resolution has no timeout."""
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(_has_answered(url)), daemon=True)
     thread.start()
     thread.join(CHECK_SECONDS)
-    return bool(answers and answers[0])
+    return bool(results and results[0])
 
 
-def _answers_at(url: str) -> bool:
+def _has_answered(url: str) -> bool:
     try:
         response = httpx.head(url, timeout=CHECK_SECONDS, follow_redirects=True)
     except (httpx.HTTPError, OSError) as error:
@@ -153,18 +154,18 @@ def _read(work_dir: Path) -> dict[str, tuple[bool, float]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        logger.warning("the remembered answers in %s cannot be read (%s); asking anew", work_dir, error)
+        logger.warning("cannot read %s in %s (%s); checking again", FILE_NAME, work_dir, error)
         return {}
 
 
-def _remember(url: str, answer: tuple[bool, float], work_dir: Path) -> None:
-    """Write whole or not at all. Two processes at once may lose one answer, which is then asked again."""
-    fresh = {known: found for known, found in _read(work_dir).items() if _fresh(found)}
+def _remember(url: str, result: tuple[bool, float], work_dir: Path) -> None:
+    """Write all results, or none. Of two processes at the same time one may lose its result."""
+    fresh = {known: stored for known, stored in _read(work_dir).items() if _fresh(stored)}
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=work_dir) as scratch:
             part = Path(scratch) / FILE_NAME
-            part.write_text(json.dumps(fresh | {url: answer}))
+            part.write_text(json.dumps(fresh | {url: result}))
             part.replace(work_dir / FILE_NAME)
     except OSError as error:
-        logger.warning("%s is not remembered in %s: %s", url, work_dir, error)
+        logger.warning("cannot remember in %s whether %s can be reached: %s", work_dir, url, error)

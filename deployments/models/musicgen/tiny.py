@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployments.models.kit.checkpoints import built
+from deployments.models.kit.checkpoints import build_once
 
 SEED = 0
 REVISION = 1
@@ -24,7 +24,7 @@ def build_checkpoint(folder: Path, *, melody: bool, stereo: bool) -> Path:
     """The folder of a checkpoint within `folder`, built if it is not there."""
     kind = ("stereo-" if stereo else "") + ("melody" if melody else "text")
     write = partial(_write, melody=melody, stereo=stereo)
-    return built(folder / f"musicgen-{kind}-{REVISION}", write)
+    return build_once(folder / f"musicgen-{kind}-{REVISION}", write)
 
 
 def _write(path: Path, *, melody: bool, stereo: bool) -> None:

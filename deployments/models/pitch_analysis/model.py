@@ -95,7 +95,7 @@ class PitchAnalysis(Model[Method, AnalyzePitchRequest]):
     needs_weights = False
 
     def load(self, variant: str, context: LoadContext) -> Loaded[Method]:
-        """Return the method. For ``librosa_chroma``, compile librosa's functions first, which takes a while."""
+        """Return the method; for ``librosa_chroma``, compile librosa's functions first, which is slow."""
         if variant == "librosa_chroma":
             _compile_librosa(context.work_dir / "numba")
         return Loaded(METHODS[variant])
@@ -148,7 +148,7 @@ def _chroma(extractor: ChromaExtractor, samples: Samples, context: RunContext) -
 
 
 def _normalize(chroma: Array) -> Array:
-    """Normalize chroma ``[12, frames]`` so that loud and soft frames, but not nearly silent ones, count alike.
+    """Normalize chroma ``[12, frames]``: loud and soft frames count alike, nearly silent ones count less.
 
     The largest value is 1.
 
@@ -164,7 +164,7 @@ def _normalize(chroma: Array) -> Array:
 
 
 def _ends(chroma: Array) -> tuple[Array, Array]:
-    """Return the mean chroma ``[12]`` of the first and the last sounds: two seconds, or less if it is short."""
+    """Return the mean chroma ``[12]`` of the first and of the last sounds, at most two seconds each."""
     level = chroma.sum(axis=0)
     sounding = np.flatnonzero(level > 0.2 * np.percentile(level, 95))
     frames = max(3, min(int(chroma.shape[1] * _END_FRACTION), _MAX_END_FRAMES))

@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ from deployments.models.whisper.scheduler import Scheduler
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.weights import pretrained_checkpoint
 
+if TYPE_CHECKING:
+    from whisper.model import Whisper as Network
+
 MAX_ROWS_ON_CPU, MAX_ROWS_ON_GPU = 8, 16
 """Windows in the decoder, unless the options say otherwise."""
 MAX_ENCODED_ON_GPU = 8
@@ -25,15 +28,15 @@ CONTROL_TOKEN = re.compile(r"<\|.*?\|>")
 
 
 class WhisperOptions(Options):
-    """How much is transcribed at a time."""
+    """Options of Whisper."""
 
     batch_size: int | None = Field(
         None, ge=1, le=256, description="Windows of 30 s in the decoder; absent: 8 on a CPU, 16 on a GPU."
     )
 
 
-class Whisper(ContinuousModel[Any, TranscribeRequest]):
-    """``transcribe`` with OpenAI's Whisper; the engine is a `whisper.model.Whisper`."""
+class Whisper(ContinuousModel["Network", TranscribeRequest]):
+    """``transcribe`` with OpenAI's Whisper; the engine is its network."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("transcribe",)
     variants = ("tiny", "base", "small", "medium", "large-v3", "turbo")
@@ -44,13 +47,17 @@ class Whisper(ContinuousModel[Any, TranscribeRequest]):
 
     @classmethod
     def missing(cls) -> str | None:
-        """The package openai-whisper, if it is not installed."""
+        """Return a sentence about the package openai-whisper if it is not installed."""
         if importlib.util.find_spec("whisper") is None:
             return "The package openai-whisper is not installed."
         return None
 
     def check_request(self, request: TranscribeRequest, variant: str) -> None:
-        """Refuse unknown languages, what a variant was not trained for, and control tokens in the prompt."""
+        """Refuse languages and tasks that the variant was not trained for, and control tokens in the prompt.
+
+        Raises:
+            InvalidRequest: with the field, its value and a valid one.
+        """
         if request.language is not None:
             _check_language(request.language, variant)
         if request.translate and variant == "turbo":
@@ -64,13 +71,17 @@ class Whisper(ContinuousModel[Any, TranscribeRequest]):
                 field="prompt",
             )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[Any]:
-        """Load the published checkpoint, or a tiny random one, as the policy says."""
+    def load(self, variant: str, context: LoadContext) -> Loaded["Network"]:
+        """Load the published checkpoint, or a tiny random one, as the policy says.
+
+        Raises:
+            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
+        """
         return load_by_policy(
             context, lambda: _load_pretrained(variant, context), lambda: _load_tiny(variant, context)
         )
 
-    def run_continuous(self, engine: Any, intake: Intake[TranscribeRequest]) -> None:
+    def run_continuous(self, engine: "Network", intake: Intake[TranscribeRequest]) -> None:
         """Transcribe the windows of all requests together.
 
         Unlike in `whisper.transcribe`, no window is conditioned on the text of the one before it, and the
@@ -85,8 +96,8 @@ class Whisper(ContinuousModel[Any, TranscribeRequest]):
         with torch.inference_mode():
             Scheduler(engine, intake, max_rows=max_rows, max_encoded=max_encoded).run()
 
-    def check_engine(self, engine: Any) -> None:
-        """One decoder step over a single frame of audio features."""
+    def check_engine(self, engine: "Network") -> None:
+        """Run one decoder step over a single frame of audio features."""
         import torch
 
         with torch.inference_mode():
@@ -96,26 +107,26 @@ class Whisper(ContinuousModel[Any, TranscribeRequest]):
                 raise RuntimeError("the decoder's logits are not finite")
 
 
-def _load_pretrained(variant: str, context: LoadContext) -> Any:
+def _load_pretrained(variant: str, context: LoadContext) -> "Network":
     import whisper
 
     path = pretrained_checkpoint(variant, context.work_dir)
     model = whisper.load_model(str(path), device=context.device)
-    # Known by name alone, and without them word times are wrong.
+    # Whisper looks them up by the variant's name alone; without them word times are wrong.
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])
-    return in_its_precision(model)
+    return to_native_precision(model)
 
 
-def _load_tiny(variant: str, context: LoadContext) -> Any:
-    """Its alignment heads stay whisper's default, the upper half of its layers."""
+def _load_tiny(variant: str, context: LoadContext) -> "Network":
+    """Load a tiny checkpoint; its alignment heads are whisper's default, the upper half of its layers."""
     import whisper
 
     path = build_checkpoint(variant, context.work_dir / "tiny")
-    return in_its_precision(whisper.load_model(str(path), device=context.device))
+    return to_native_precision(whisper.load_model(str(path), device=context.device))
 
 
-def in_its_precision(model: Any) -> Any:
-    """On a GPU the weights in half precision, once: whisper itself would convert them at every step."""
+def to_native_precision(model: "Network") -> "Network":
+    """Convert the weights to half precision on a GPU, once: whisper itself converts them at every step."""
     from torch import nn
 
     if model.device.type == "cuda":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiograph.errors import Canceled
 from audiograph.schemas import TranscribeRequest
@@ -18,6 +18,8 @@ from deployments.models.whisper.windows import mel_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from whisper.model import Whisper as Network
+
 
 class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
     """Assigns the decoder's rows to the windows of all requests.
@@ -26,14 +28,14 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
     canceled request releases its rows within a step, or within a layer of the encoder.
 
     Args:
-        model: a `whisper.model.Whisper`, used by this scheduler alone meanwhile.
+        model: used by this scheduler alone while it runs.
         intake: the source of requests.
         max_rows: maximum number of windows in the decoder.
         max_encoded: maximum number of windows in one pass of the encoder.
     """
 
     def __init__(
-        self, model: Any, intake: Intake[TranscribeRequest], *, max_rows: int, max_encoded: int
+        self, model: "Network", intake: Intake[TranscribeRequest], *, max_rows: int, max_encoded: int
     ) -> None:
         from whisper.tokenizer import get_tokenizer
 
@@ -113,7 +115,8 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
             if not self._unfinished(rows):
                 raise Canceled("all requests of these windows were canceled")
 
-        return self._decoder.encode(torch.stack(mels), check)
+        features: Tensor = self._decoder.encode(torch.stack(mels), check)
+        return features
 
     def _join(self, encoded: "list[tuple[Row, Tensor]]") -> None:
         import torch

@@ -4,7 +4,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from audiograph.schemas import Segment, TranscribeRequest, TranscribeResult, Word
 from deployments.models.base import Output, RunContext, Samples, Ticket
@@ -13,6 +13,10 @@ from deployments.models.whisper.languages import language_code
 from deployments.models.whisper.timing import Part
 from deployments.models.whisper.vad import SAMPLE_RATE
 from deployments.models.whisper.windows import Window, windows
+
+if TYPE_CHECKING:
+    from whisper.model import Whisper as Network
+    from whisper.tokenizer import Tokenizer
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's own temperature fallback: the next one is tried if a text repeats itself or is improbable."""
@@ -30,10 +34,10 @@ class Transcription:
 
     Args:
         ticket: of an admitted request.
-        model: the `whisper.model.Whisper` that serves it.
+        model: the network that serves it.
     """
 
-    def __init__(self, ticket: Ticket[TranscribeRequest], model: Any) -> None:
+    def __init__(self, ticket: Ticket[TranscribeRequest], model: "Network") -> None:
         self.ticket = ticket
         self.request = ticket.request
         self.language = None if self.request.language is None else language_code(self.request.language)
@@ -96,7 +100,7 @@ class Transcription:
         return [*self._prompt, *self.tokenizer.sot_sequence]
 
     @cached_property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> "Tokenizer":
         """Whisper's tokenizer for the language, which must be known, and the task."""
         from whisper.tokenizer import get_tokenizer
 
@@ -175,7 +179,7 @@ class Transcription:
         return int(self._model.dims.n_text_ctx) // 2 - 1
 
     @property
-    def _plain_tokenizer(self) -> Any:
+    def _plain_tokenizer(self) -> "Tokenizer":
         from whisper.tokenizer import get_tokenizer
 
         return get_tokenizer(True, num_languages=self._model.num_languages)

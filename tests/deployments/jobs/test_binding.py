@@ -82,7 +82,7 @@ def test_the_default_voice_speaks_for_one_that_is_not_there(house: House, voice:
 
 
 def test_a_model_that_clones_none_has_only_its_own(house: House) -> None:
-    assert "'anna.wav' is not there" in house.speak("anna.wav", "espeak").notes[0]
+    assert "'anna.wav' not found" in house.speak("anna.wav", "espeak").notes[0]
     binding = house.speak("en-us", "espeak")
     assert (binding.request.voice, list(binding.notes)) == ("en-us", [])  # type: ignore[attr-defined]
 
@@ -119,7 +119,8 @@ def test_a_voice_whose_words_must_be_known_is_refused_and_leaves_nothing(
     voice = house.upload() if mute == "an upload" else mute
     house.voices.list()  # the folder has been read
     items = house.store.usage().items
-    with pytest.raises(InvalidRequest, match=r"needs the transcript of voice .*, which has none.*POST /v1/voices") as refused:
+    fault = r"needs the transcript of voice .*, which has none.*POST /v1/voices"
+    with pytest.raises(InvalidRequest, match=fault) as refused:
         house.dialogue("anna.wav", voice, model=model)
     assert refused.value.field == "turns.1.voice"
     assert house.store.usage().items == items

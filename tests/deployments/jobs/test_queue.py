@@ -101,7 +101,7 @@ async def test_a_model_that_always_dies_fails_the_job(make_farm: MakeFarm) -> No
     farm.start_runner()
     job = await farm.queue.wait((await farm.submit(replica_deaths=99)).id, 20)
     assert (job.status, job.error.code, job.error.attempt) == ("failed", "model_unavailable", 2)
-    assert "'echo' died" in job.error.message
+    assert "no replica of model 'echo' was available after 2 tries" in job.error.message
 
 
 async def test_a_job_over_its_time_limit_fails_and_says_so(farm: Farm) -> None:
@@ -214,9 +214,10 @@ async def test_what_cannot_be_served_is_refused_before_a_job_exists(farm: Farm) 
 
 
 async def test_a_recording_kept_for_a_request_goes_when_it_is_refused(
-    farm: Farm, monkeypatch: pytest.MonkeyPatch
+    make_farm: MakeFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Echo, "clones_voices", True)
+    farm = make_farm()
     with farm.store.writer() as writer:
         writer.write(wav_bytes(speech_like(seconds=2.0), sample_rate=16_000))
         file = writer.commit_file("take.wav", "audio/wav", None)

@@ -6,7 +6,7 @@ import pytest
 
 from audiograph.schemas import DialogueResult
 from deployments.audio.fades import PAUSE_SECONDS
-from deployments.models.kit.dialogue import SpokenPart, dialogue_files, joined
+from deployments.models.kit.dialogue import SpokenPart, dialogue_files, join_turns
 from tests.support.sounds import speech_like, tone
 
 RATE = 24_000
@@ -22,7 +22,7 @@ def spoken(seconds, level, seed=0):
 
 def test_turns_are_equally_loud_and_do_not_clip():
     parts = [part("a", spoken(3.0, 1.0)), part("b", spoken(3.0, 0.01, 1)), part("c", spoken(3.0, 0.2, 2))]
-    samples, turns = joined(parts, RATE)
+    samples, turns = join_turns(parts, RATE)
     cut = [samples[round(turn.start * RATE) : round(turn.end * RATE)] for turn in turns]
     loudness = [pyloudnorm.Meter(RATE).integrated_loudness(one) for one in cut]
     assert max(loudness) - min(loudness) < 1.0
@@ -30,7 +30,7 @@ def test_turns_are_equally_loud_and_do_not_clip():
 
 
 def test_turns_follow_each_other_with_a_pause():
-    samples, turns = joined([part("a", spoken(1.0, 0.3)), part("b", spoken(2.0, 0.3))], RATE)
+    samples, turns = join_turns([part("a", spoken(1.0, 0.3)), part("b", spoken(2.0, 0.3))], RATE)
     times = [(turn.voice, turn.start, turn.end) for turn in turns]
     assert times == [("a", 0.0, 1.0), ("b", 1.0 + PAUSE_SECONDS, 3.0 + PAUSE_SECONDS)]
     assert len(samples) == round((3.0 + PAUSE_SECONDS) * RATE)
@@ -38,7 +38,7 @@ def test_turns_follow_each_other_with_a_pause():
 
 def test_joins_do_not_click():
     """A turn that is cut at full swing: no step between samples is larger than the tone's own."""
-    samples, turns = joined([part("a", tone(seconds=1.01, sample_rate=RATE)[0])] * 2, RATE)
+    samples, turns = join_turns([part("a", tone(seconds=1.01, sample_rate=RATE)[0])] * 2, RATE)
     inside = np.abs(np.diff(samples[RATE // 4 : RATE // 2])).max()
     for turn in turns:
         for at in (turn.start, turn.end):
@@ -50,7 +50,7 @@ def test_joins_do_not_click():
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2])
 def test_a_short_turn_is_leveled_too(seconds):
-    samples, turns = joined(
+    samples, turns = join_turns(
         [part("a", spoken(2.0, 0.3)), part("b", 0.01 * tone(seconds=seconds, sample_rate=RATE)[0])], RATE
     )
     short = samples[round(turns[1].start * RATE) :]
@@ -58,12 +58,12 @@ def test_a_short_turn_is_leveled_too(seconds):
 
 
 def test_silence_stays_silent():
-    samples, _ = joined([part("a", np.zeros(RATE, np.float32))], RATE)
+    samples, _ = join_turns([part("a", np.zeros(RATE, np.float32))], RATE)
     assert not samples.any()
 
 
 def test_subtitles_name_the_speaker():
-    samples, turns = joined([part("a", spoken(1.0, 0.3)), part("b", spoken(1.0, 0.3))], RATE)
+    samples, turns = join_turns([part("a", spoken(1.0, 0.3)), part("b", spoken(1.0, 0.3))], RATE)
     result = DialogueResult(turns=turns, duration=len(samples) / RATE, sample_rate=RATE, channels=1)
     files = {file.name: file.content.decode() for file in dialogue_files(result)}
     assert files["dialogue.srt"].startswith("1\n00:00:00,000 --> 00:00:01,000\na: a speaks.\n")

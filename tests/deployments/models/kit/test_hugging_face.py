@@ -76,6 +76,6 @@ def test_without_a_hub_the_answer_is_there_within_its_bound(monkeypatch, tmp_pat
     """The real code, against an address where nothing listens."""
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    weights._answers.clear()
+    weights._results.clear()
     with pytest.raises(WeightsMissing, match=r"127\.0\.0\.1:9 cannot be reached"):
         pretrained_folder("facebook/musicgen-small", tmp_path)
