@@ -122,6 +122,6 @@ class DurableModels:
 
 
 def _is_retry() -> bool:
-    """Whether the current step runs again after a failure."""
+    """Return whether the current step runs again after a failure."""
     status = DBOS.step_status
     return status is not None and bool(status.current_attempt)

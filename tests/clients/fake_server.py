@@ -73,7 +73,7 @@ class FakeServer:
         self.job_artifacts: list[str] = []
         self.progress_events = 3
         self.events_per_connection: deque[int] = deque()
-        """Events that each connection to an event stream delivers before it is cut; later ones deliver all."""
+        """Events of each connection to an event stream before it is cut; later connections deliver all."""
         self.endless = threading.Event()
         """While set, event streams send pings in place of the final event."""
         self.event_stream_opened = threading.Event()

@@ -156,7 +156,7 @@ def test_a_broken_download_is_resumed(
     ]
     assert ranges[0] is None
     assert len(ranges) == 4
-    assert all(range_ is not None for range_ in ranges[1:])
+    assert all(header is not None for header in ranges[1:])
 
 
 async def test_a_broken_download_is_resumed_async(

@@ -1,6 +1,7 @@
-"""The demo's recordings are what they claim, and its page tells what came of them."""
+"""The demo's recordings and its report."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from demo.work import Outcome
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
+Write = Callable[..., str]
+"""Writes a report about outcomes and returns its text."""
+
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[sounds.Recording]:
-    return sounds.make(tmp_path_factory.mktemp("demo") / "recordings")
+    return sounds.write_recordings(tmp_path_factory.mktemp("demo") / "recordings")
 
 
 def test_recordings_are_whole_stereo_and_not_clipped(recordings: list[sounds.Recording]) -> None:
@@ -75,23 +79,24 @@ def transcript(text: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def write(tmp_path: Path, recordings: list[sounds.Recording]) -> Any:
-    """Write a page about these outcomes and give its text."""
+def song(tmp_path: Path, recordings: list[sounds.Recording]) -> sounds.Recording:
     recording = sounds.Recording(tmp_path / "song.flac", "A song", "D minor", "FLAC")
     recording.path.write_bytes(next(r for r in recordings if r.path.suffix == ".flac").path.read_bytes())
+    return recording
 
+
+@pytest.fixture
+def write(tmp_path: Path, song: sounds.Recording) -> Write:
     def page(*outcomes: Outcome) -> str:
-        return report.write(tmp_path, [recording], outcomes).read_text("utf-8")
+        return report.write(tmp_path, [song], outcomes).read_text("utf-8")
 
-    page.recording = recording  # type: ignore[attr-defined]
     return page
 
 
-def test_the_page_marks_what_is_right_and_what_is_not(write: Any) -> None:
+def test_the_report_marks_right_and_wrong_keys(write: Write, song: sounds.Recording) -> None:
     keys = {"enhanced_chroma": "D minor", "basic_chroma": "F major"}
     outcomes = [
-        Outcome(name, job("analyze_pitch", pitch(key), variant=name), (), write.recording)
-        for name, key in keys.items()
+        Outcome(name, job("analyze_pitch", pitch(key), variant=name), (), song) for name, key in keys.items()
     ]
     text = write(*outcomes)
     assert "D minor ✓" in text
@@ -100,20 +105,20 @@ def test_the_page_marks_what_is_right_and_what_is_not(write: Any) -> None:
     assert "Random weights" not in text
 
 
-def test_what_the_page_plays_is_there(write: Any, tmp_path: Path) -> None:
-    text = write(Outcome("key", job("analyze_pitch", pitch("D minor")), (), write.recording))
+def test_the_files_that_the_report_plays_exist(write: Write, song: sounds.Recording, tmp_path: Path) -> None:
+    text = write(Outcome("key", job("analyze_pitch", pitch("D minor")), (), song))
     sources = re.findall(r'<audio[^>]* src="([^"]+)"', text)
     assert sources == ["song.flac"]
     assert all((tmp_path / source).is_file() for source in sources)
     assert text.count('src="data:image/png;base64,') == 1
 
 
-def test_random_weights_are_said_at_the_top_and_text_is_escaped(write: Any, tmp_path: Path) -> None:
+def test_random_weights_are_mentioned_at_the_top_and_text_is_escaped(write: Write, tmp_path: Path) -> None:
     outcome = Outcome(
         "transcribe",
         job("transcribe", transcript("<b>no</b>"), model="whisper", weights="random"),
         (tmp_path / "results" / "transcript.srt",),
-        text="said",
+        text="spoken",
     )
     text = write(outcome)
     assert text.index("Random weights") < text.index("<h2>")
@@ -121,7 +126,7 @@ def test_random_weights_are_said_at_the_top_and_text_is_escaped(write: Any, tmp_
     assert 'href="results/transcript.srt"' in text
 
 
-def test_a_failed_job_is_told_with_its_reason(write: Any) -> None:
+def test_a_failed_job_is_shown_with_its_reason(write: Write) -> None:
     error = {"code": "out_of_memory", "message": "the model does not fit"}
     text = write(Outcome("speak de", job("speak", None, status="failed", error=error), ()))
     assert "speak de: failed." in text
@@ -129,9 +134,9 @@ def test_a_failed_job_is_told_with_its_reason(write: Any) -> None:
     assert "<dt>succeeded</dt><dd>0</dd>" in text
 
 
-def test_timings_are_on_one_clock() -> None:
+def test_timings_are_relative_to_the_first_job() -> None:
     first = Outcome("a", job("analyze_pitch", pitch("C major")), ())
     second = Outcome("b", job("analyze_pitch", pitch("C major"), after=4), ())
-    took = report.timings([first, second])
-    assert [(entry.begins, entry.queued, entry.ran) for entry in took] == [(0, 2, 3), (4, 2, 3)]
-    assert took[0].factor == 0.05
+    timings = report.timings([first, second])
+    assert [(entry.start, entry.queued, entry.running) for entry in timings] == [(0, 2, 3), (4, 2, 3)]
+    assert timings[0].real_time_factor == 0.05

@@ -1,4 +1,4 @@
-"""Each folder here is named like an environment and runs in it: test_environments.py sees to that."""
+"""Excludes the folders here, which test_environments.py runs in the environments of the same names."""
 
 from deployments.environments import LOCKS
 

@@ -1,4 +1,4 @@
-"""What runs in an environment of its own is tested in there, by the same pytest."""
+"""Runs the tests of each model environment inside of it, with the same pytest."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SECONDS = 540
 
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("name", NAMES)
-def test_the_tests_of_an_environment_pass_in_it(name: str) -> None:
+def test_the_tests_of_an_environment_pass_inside_of_it(name: str) -> None:
     assert environments.missing(name) is None
     command = [environments.python_of(name), "-m", "pytest", "-q", "-p", "no:cacheprovider", HERE / name]
     paths = os.pathsep.join(map(str, (environments.ROOT, environments.ROOT / "clients")))

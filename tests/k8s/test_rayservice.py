@@ -1,4 +1,4 @@
-"""k8s/ stays equal to the typed configuration, to the locks and to itself."""
+"""Consistency of k8s/ with the typed configuration, with the locks and in itself."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def locked(package: str) -> str:
     return match[1]
 
 
-def test_the_application_is_production_and_keeps_its_secrets_out_of_the_file(file: ServeFile) -> None:
+def test_the_application_is_for_production_and_its_secrets_are_not_in_the_file(file: ServeFile) -> None:
     args = file.application.args
     assert args.weights == "pretrained"
     assert args.auth.required
@@ -52,13 +52,13 @@ def test_the_variables_that_the_configuration_names_come_from_the_secret_on_ever
             assert "secretKeyRef" in variable["valueFrom"]
 
 
-def test_ray_is_the_locked_one_and_the_image_this_version() -> None:
+def test_the_versions_of_ray_and_the_image_are_the_locked_ones() -> None:
     assert CLUSTER["rayVersion"] == locked("ray")
     assert {container["image"] for container in containers()} == {f"audiograph:{__version__}"}
     assert f"-t audiograph:{__version__} " in DOCKERFILE
 
 
-def test_serve_settings_are_alike_on_every_node() -> None:
+def test_serve_settings_are_equal_on_every_node() -> None:
     settings = [
         {e["name"]: e.get("value") for e in container["env"] if e["name"].startswith("RAY_SERVE_")}
         for container in containers()
@@ -67,7 +67,7 @@ def test_serve_settings_are_alike_on_every_node() -> None:
     assert settings[0]["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
 
 
-def test_whoever_is_asked_to_end_may_finish_the_longest_job(file: ServeFile) -> None:
+def test_shutdowns_wait_for_the_longest_job(file: ServeFile) -> None:
     args = file.application.args
     drains = [model.deployment["graceful_shutdown_timeout_s"] for model in args.models.values()]
     pods = [
@@ -78,7 +78,7 @@ def test_whoever_is_asked_to_end_may_finish_the_longest_job(file: ServeFile) -> 
     assert max(pods) <= SPEC["rayClusterDeletionDelaySeconds"]
 
 
-def test_every_deployment_fits_some_worker(file: ServeFile) -> None:
+def test_every_deployment_fits_a_worker(file: ServeFile) -> None:
     limits = [
         group["template"]["spec"]["containers"][0]["resources"]["limits"]
         for group in CLUSTER["workerGroupSpecs"]
@@ -97,7 +97,7 @@ def test_the_proxies_port_is_open_on_every_node(file: ServeFile) -> None:
         assert file.http_options.port in [port["containerPort"] for port in container["ports"]]
 
 
-def test_the_image_installs_the_locks_torch_first_and_imports_the_checkout() -> None:
+def test_the_image_installs_torch_first_and_imports_the_checkout() -> None:
     torch, serve = (DOCKERFILE.index(f"-r requirements/{name}.txt") for name in ("torch", "serve"))
     assert torch < serve
     assert "requirements/dev.txt" not in DOCKERFILE
@@ -106,7 +106,7 @@ def test_the_image_installs_the_locks_torch_first_and_imports_the_checkout() -> 
     assert "ENV PYTHONPATH=/opt/audiograph:/opt/audiograph/clients" in DOCKERFILE
 
 
-def test_what_the_dockerfile_copies_is_not_ignored() -> None:
+def test_copied_folders_are_not_ignored() -> None:
     rules = (ROOT / "k8s" / "Dockerfile.dockerignore").read_text().splitlines()
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     copies = re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE)
@@ -118,5 +118,5 @@ def test_what_the_dockerfile_copies_is_not_ignored() -> None:
 def test_the_image_has_the_environments_that_models_name(file: ServeFile) -> None:
     named = {model.environment for model in file.application.args.models.values()} - {None}
     assert named <= {lock.stem for lock in (ROOT / "requirements" / "environments").glob("*.txt")}
-    after = DOCKERFILE.index("-r requirements/serve.txt")  # which they lie over
+    after = DOCKERFILE.index("-r requirements/serve.txt")  # the layer below
     assert DOCKERFILE.index("python scripts/environments.py") > after

@@ -1,4 +1,4 @@
-"""Environments of a package made here, by the pip that is here, without any index."""
+"""Environments of wheels built by the tests, installed by the local pip without an index."""
 
 import subprocess
 import zipfile
@@ -22,12 +22,12 @@ def root(environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def lock(environments: Environments, root: Path, version: str) -> None:
-    """A lock of two packages that the environment below has as well, and of what does not load there."""
+    """Write a lock of a package that the layer below has as well, and of one with an incompatible part."""
     wheels = [
         wheel(root, "tqdm", version, "tqdm.py"),
         wheel(root, "torchaudio", version, "torchaudio/lib/x.so"),
     ]
-    environments.lock("toys", "# Of two.\n" + "".join(f"{path}\n" for path in wheels))
+    environments.lock("toys", "# Two packages.\n" + "".join(f"{path}\n" for path in wheels))
 
 
 def wheel(root: Path, name: str, version: str, file: str) -> Path:
@@ -40,21 +40,22 @@ def wheel(root: Path, name: str, version: str, file: str) -> Path:
     return path
 
 
-def told(program: str) -> str:
+def output_of(program: str) -> str:
+    """Run a program in the environment and return its output."""
     done = subprocess.run([python_of("toys"), "-c", program], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
-def test_what_the_lock_pins_comes_first_and_all_else_from_below(root: Path) -> None:
+def test_pinned_packages_come_first_and_all_others_from_the_layer_below(root: Path) -> None:
     script.main()
     assert missing("toys") is None
-    assert told("import tqdm; print(tqdm.__version__)") == "0.1" != tqdm.__version__
-    assert told("import ray; print(ray.__file__)").startswith(script._layered().strip())
-    assert told("from importlib import metadata; print(metadata.version('torchaudio'))") == "0.1"
+    assert output_of("import tqdm; print(tqdm.__version__)") == "0.1" != tqdm.__version__
+    assert output_of("import ray; print(ray.__file__)").startswith(script._base_packages().strip())
+    assert output_of("from importlib import metadata; print(metadata.version('torchaudio'))") == "0.1"
     assert not list((root / ".environments").rglob("*.so"))
 
 
-def test_it_is_made_again_only_when_its_lock_changes(root: Path, environments: Environments) -> None:
+def test_it_is_rebuilt_only_when_its_lock_changes(root: Path, environments: Environments) -> None:
     script.main()
     mark = environments.folder / "toys" / "mark"
     mark.touch()
@@ -63,13 +64,13 @@ def test_it_is_made_again_only_when_its_lock_changes(root: Path, environments: E
     lock(environments, root, "0.2")
     script.main()
     assert not mark.exists()
-    assert told("import tqdm; print(tqdm.__version__)") == "0.2"
+    assert output_of("import tqdm; print(tqdm.__version__)") == "0.2"
 
 
-def test_it_is_whole_or_not_there(root: Path, environments: Environments) -> None:
+def test_it_is_complete_or_missing(root: Path, environments: Environments) -> None:
     script.main()
     environments.lock("toys", "no-such-package==1\n")
-    with pytest.raises(SystemExit, match="environment 'toys' could not be made: pip cannot install"):
+    with pytest.raises(SystemExit, match="environment 'toys' could not be built: pip cannot install"):
         script.main()
     assert missing("toys") == "its environment 'toys' does not exist; run `make envs`"
     lock(environments, root, "0.3")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from deployments.config import AppConfig
-from deployments.replica import replica as replica_module
-from deployments.replica.replica import ModelReplica
+from deployments.storage.artifacts import ArtifactStore
 from tests.deployments.replica.toy_models import ENGINES, ToyMemory
+from tests.deployments.replica.toy_replicas import ToyReplica
 
 TOYS = "tests.deployments.replica.toy_models"
 
@@ -37,14 +37,12 @@ def config_of(tmp_path: Path) -> Callable[..., AppConfig]:
 
 
 @pytest.fixture
-def replica_of(
-    config_of: Callable[..., AppConfig], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., ModelReplica]:
-    def replica(toy: str = "Toy", **entry: Any) -> ModelReplica:
-        if toy != "Weighty":  # whose memory is real
-            monkeypatch.setattr(replica_module, "device_memory", lambda entry: ToyMemory())
-        made = ModelReplica("toy", config_of(toy, **entry))
-        made._store.database.migrate()
-        return made
+def replica_of(config_of: Callable[..., AppConfig]) -> Callable[..., ToyReplica]:
+    def replica(toy: str = "Toy", **entry: Any) -> ToyReplica:
+        config = config_of(toy, **entry)
+        store = ArtifactStore.open(config.storage)
+        store.database.migrate()
+        memory = None if toy == "Weighty" else ToyMemory()  # the memory of Weighty is real
+        return ToyReplica("toy", config, memory=memory, store=store)
 
     return replica

@@ -1,25 +1,32 @@
-"""A batcher on a stage of its own: no replica, no storage, and everything its requests are sent is kept."""
+"""A batcher without a replica and storage, which keeps the messages of its requests."""
 
 import asyncio
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from audiograph.schemas import DialogueRequest, SpeakRequest
+from audiograph.schemas import DialogueRequest, Request, SpeakRequest, Turn
 from deployments.config import LimitsConfig
-from deployments.models.base import LoadContext
+from deployments.models.base import Family, LoadContext
 from deployments.replica.batching import Batcher
 from deployments.replica.context import ReplicaContext
+from deployments.replica.lanes import Completed
+from deployments.replica.protocol import Event, task_of
 from deployments.replica.variants import Variants
+from deployments.storage.artifacts import ArtifactStore
 from deployments.threads import Threads
 from tests.deployments.replica.toy_models import ToyMemory
 
+NO_STORE = cast(ArtifactStore, None)  # the toy models read no files
+
 
 class Stage:
-    """A batcher over a model, and what its requests' contexts sent."""
+    """A batcher over a model, and the messages that its requests' contexts sent."""
 
-    def __init__(self, model, tmp_path, *, size=8, wait=0.05):
+    def __init__(self, model: Family[Any, Any], tmp_path: Path, *, size: int = 8, wait: float = 0.05) -> None:
         threads = Threads("test", 8)
-        self.model = model
+        self.model: Any = model
         self.variants = Variants(
             model,
             name="toy",
@@ -38,37 +45,42 @@ class Stage:
             max_batch_size=size,
             batch_wait_seconds=wait,
         )
-        self.events = {}
-        self.contexts = {}
+        self.events: dict[str, list[Event]] = {}
+        self.contexts: dict[str, ReplicaContext] = {}
+        self._scratch = tmp_path
 
-    def submit(self, text, *, variant="small", **parameters):
-        request = SpeakRequest(text=text, parameters=parameters)
-        return asyncio.create_task(self._submit(text, variant, request))
+    def submit(self, text: str, *, variant: str = "small", **parameters: Any) -> "asyncio.Task[Completed]":
+        return self.submit_request(text, SpeakRequest(text=text, parameters=parameters), variant=variant)
 
-    def submit_dialogue(self, key):
-        return asyncio.create_task(self._submit(key, "small", DialogueRequest(turns=[{"text": key}])))
+    def submit_dialogue(self, key: str) -> "asyncio.Task[Completed]":
+        return self.submit_request(key, DialogueRequest(turns=[Turn(text=key)]))
 
-    async def _submit(self, key, variant, request):
+    def submit_request(
+        self, key: str, request: Request, *, variant: str = "small"
+    ) -> "asyncio.Task[Completed]":
+        return asyncio.create_task(self._submit(key, variant, request))
+
+    async def _submit(self, key: str, variant: str, request: Request) -> Completed:
         self.events[key] = []
         self.contexts[key] = ReplicaContext(
             device="cpu",
             job_id=key,
-            store=None,
+            store=NO_STORE,
             limits=LimitsConfig(),
-            scratch=None,
+            scratch=self._scratch,
             send=self.events[key].append,
         )
         try:
-            return await self.batcher.submit(variant, request.task, request, self.contexts[key])
+            return await self.batcher.submit(variant, task_of(request), request, self.contexts[key])
         finally:
             self.contexts[key].flush()
 
-    async def cancel(self, task, key):
+    async def cancel(self, task: "asyncio.Task[Completed]", key: str) -> None:
         self.contexts[key].cancel()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
-async def started(model):
+async def started(model: Any) -> None:
     await asyncio.to_thread(model.started.wait)

@@ -1,21 +1,28 @@
+"""The Prometheus series of a model."""
+
+from typing import Any
+
+import pytest
 from ray.serve import metrics
 
-from deployments.replica.lanes import Timings
+from deployments.replica.lanes import RunTimings
 from deployments.replica.metrics import ModelMetrics
 
 TAGS = {"model": "toy", "variant": "small", "task": "speak"}
 
 
-def test_every_series_has_its_name_and_tags(monkeypatch):
-    seen = []
+def test_every_series_has_its_name_and_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, float, dict[str, str]]] = []
 
-    def series(kind):
+    def series(kind: str) -> None:
         class Series:
-            def __init__(self, name, *, tag_keys, description, boundaries=None):
+            def __init__(
+                self, name: str, *, tag_keys: tuple[str, ...], description: str, boundaries: Any = None
+            ) -> None:
                 assert description
                 self.name, self.tag_keys = name, tag_keys
 
-            def record(self, value=1, tags=None):
+            def record(self, value: float = 1, *, tags: dict[str, str]) -> None:
                 assert set(tags) == set(self.tag_keys)
                 seen.append((self.name, value, tags))
 
@@ -27,8 +34,8 @@ def test_every_series_has_its_name_and_tags(monkeypatch):
         series(kind)
     toy = ModelMetrics("toy")
     toy.ended("small", "speak", "succeeded")
-    toy.ran("small", "speak", Timings(queue=0.5, load=9.0, run=2.0), 4.0)
-    toy.ran("small", "speak", Timings(queue=0.5, load=9.0, run=2.0), None)
+    toy.ran("small", "speak", RunTimings(queue=0.5, load=9.0, run=2.0), 4.0)
+    toy.ran("small", "speak", RunTimings(queue=0.5, load=9.0, run=2.0), None)
     toy.loaded("small", 100)
     assert seen == [
         ("audiograph_model_requests_total", 1, {**TAGS, "outcome": "succeeded"}),
@@ -41,8 +48,8 @@ def test_every_series_has_its_name_and_tags(monkeypatch):
     ]
 
 
-def test_ray_takes_them_without_a_cluster():
+def test_ray_takes_them_without_a_cluster() -> None:
     toy = ModelMetrics("toy")
     toy.ended("small", "speak", "succeeded")
-    toy.ran("small", "speak", Timings(queue=0.5, load=9.0, run=2.0), 4.0)
+    toy.ran("small", "speak", RunTimings(queue=0.5, load=9.0, run=2.0), 4.0)
     toy.loaded("small", 100)

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from deployments.config import ModelConfig
-from deployments.replica.processors import SPIN, THREADS, use_processors
+from deployments.replica.processors import SPIN_VARIABLE, THREADS_VARIABLE, use_processors
 
 ALL = len(os.sched_getaffinity(0))
 
@@ -22,13 +23,15 @@ ALL = len(os.sched_getaffinity(0))
         ({"ray_actor_options": {"num_gpus": 0.5}}, ALL),
     ],
 )
-def test_a_fraction_is_no_limit(deployment, threads, monkeypatch) -> None:
-    monkeypatch.setenv(THREADS, "1")  # as Ray sets it, and put back after the test
-    monkeypatch.setenv(SPIN, "7")  # whoever sets it knows better
+def test_a_fraction_is_no_limit(
+    deployment: dict[str, Any], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(THREADS_VARIABLE, "1")  # as Ray sets it, and put back after the test
+    monkeypatch.setenv(SPIN_VARIABLE, "7")  # a given value is kept
     entry = ModelConfig.model_validate({"class": "some.module:Model", "deployment": deployment})
     assert use_processors(entry) == threads
-    assert os.environ[THREADS] == str(threads)
-    assert os.environ[SPIN] == "7"
+    assert os.environ[THREADS_VARIABLE] == str(threads)
+    assert os.environ[SPIN_VARIABLE] == "7"
 
 
 def test_torch_follows() -> None:
@@ -40,5 +43,5 @@ import torch
 print(torch.get_num_threads())
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert said.stdout.decode() == f"{ALL}\n"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout.decode() == f"{ALL}\n"

@@ -1,20 +1,43 @@
+"""The cache of a model's variants: loaded once, unloaded for room, after an idle time or on request."""
+
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audiograph.errors import ModelUnavailable, OutOfMemory, WeightsMissing
-from deployments.models.base import LoadContext
-from deployments.replica.memory import ResidentMemory
+from deployments.models.base import LoadContext, Loaded
+from deployments.replica.loading import Variant
+from deployments.replica.memory import Memory, ResidentMemory
 from deployments.replica.variants import Variants
 from deployments.threads import Threads
-from tests.deployments.replica.toy_models import ENGINES, OutOfMemoryError, Toy, ToyMemory, Unready, Weighty
+from tests.deployments.replica.toy_models import (
+    ENGINES,
+    OutOfMemoryError,
+    Toy,
+    ToyEngine,
+    ToyMemory,
+    Unready,
+    Weighty,
+)
+from tests.deployments.replica.toy_replicas import until
 
 MIB = 2**20
 
 
-def variants_of(model, tmp_path, *, memory=None, budget=None, idle_seconds=900, **options):
+def variants_of(
+    model: Toy,
+    tmp_path: Path,
+    *,
+    memory: Memory | None = None,
+    budget: int | None = None,
+    idle_seconds: float = 900,
+    **options: Any,
+) -> Variants[ToyEngine]:
     return Variants(
         model,
         name="toy",
@@ -28,7 +51,7 @@ def variants_of(model, tmp_path, *, memory=None, budget=None, idle_seconds=900, 
 
 
 @asynccontextmanager
-async def holding(variants, name):
+async def holding(variants: Variants[ToyEngine], name: str) -> AsyncIterator[Variant[ToyEngine]]:
     variant = await variants.acquire(name)
     try:
         yield variant
@@ -36,17 +59,11 @@ async def holding(variants, name):
         variants.release(variant)
 
 
-async def until(condition):
-    """Wait for something that will happen; the test's time-out is the limit."""
-    while not condition():  # noqa: ASYNC110  # threads make it true
-        await asyncio.sleep(0.005)
-
-
-def names(variants):
+def names(variants: Variants[ToyEngine]) -> list[str]:
     return [loaded.variant for loaded in variants.loaded()]
 
 
-async def test_concurrent_loads_of_a_variant_load_it_once(tmp_path):
+async def test_concurrent_loads_of_a_variant_load_it_once(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path)
     held = await asyncio.gather(*[variants.acquire("small") for _ in range(5)])
@@ -54,7 +71,7 @@ async def test_concurrent_loads_of_a_variant_load_it_once(tmp_path):
     assert model.loads == ["small"]
 
 
-async def test_a_failed_load_raises_the_same_error_to_all_and_is_not_kept(tmp_path):
+async def test_a_failed_load_raises_the_same_error_to_all_and_is_not_kept(tmp_path: Path) -> None:
     model = Toy()
     model.load_error = WeightsMissing("no weights")
     model.load_gate.clear()
@@ -72,19 +89,19 @@ async def test_a_failed_load_raises_the_same_error_to_all_and_is_not_kept(tmp_pa
 
 
 @pytest.mark.parametrize("error", [KeyError("layer"), SystemExit(2), StopIteration()])
-async def test_whatever_a_load_raises_arrives_as_model_unavailable(tmp_path, error):
+async def test_any_error_of_a_load_arrives_as_model_unavailable(tmp_path: Path, error: BaseException) -> None:
     model = Toy()
     model.load_error = error
     with pytest.raises(ModelUnavailable, match="toy small could not be loaded"):
         await variants_of(model, tmp_path).acquire("small")
 
 
-async def test_a_missing_package_is_named(tmp_path):
+async def test_a_missing_package_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="install the package toys"):
         await variants_of(Unready(), tmp_path).acquire("small")
 
 
-async def test_an_unused_variant_is_unloaded_after_the_idle_time(tmp_path):
+async def test_an_unused_variant_is_unloaded_after_the_idle_time(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path, idle_seconds=0.05)
     async with holding(variants, "small"):
@@ -95,7 +112,7 @@ async def test_an_unused_variant_is_unloaded_after_the_idle_time(tmp_path):
     assert not list(ENGINES)
 
 
-async def test_a_load_whose_callers_all_left_still_ends_and_idles_out(tmp_path):
+async def test_a_load_whose_callers_all_left_still_ends_and_idles_out(tmp_path: Path) -> None:
     model = Toy()
     model.load_gate.clear()
     variants = variants_of(model, tmp_path, idle_seconds=0.05)
@@ -108,19 +125,19 @@ async def test_a_load_whose_callers_all_left_still_ends_and_idles_out(tmp_path):
     await until(lambda: model.unloads == ["small"])
 
 
-async def test_the_budget_lets_the_least_recently_used_go_first(tmp_path):
+async def test_the_budget_lets_the_least_recently_used_go_first(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path, budget=300)
     for name in ("small", "medium", "small"):
         async with holding(variants, name):
             pass
-    model.sizes = {**Toy.sizes, "large": 150}
+    model.sizes = {**Toy.sizes, "large": 150}  # type: ignore[misc]  # of this instance alone
     async with holding(variants, "large"):
         assert names(variants) == ["small", "large"]
     assert model.unloads == ["medium"]
 
 
-async def test_a_variant_in_use_is_never_evicted(tmp_path):
+async def test_a_variant_in_use_is_never_evicted(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path, budget=500)
     async with holding(variants, "small"):
@@ -131,7 +148,7 @@ async def test_a_variant_in_use_is_never_evicted(tmp_path):
     assert model.unloads == ["medium"]
 
 
-async def test_a_load_waits_for_room_and_then_goes_on(tmp_path):
+async def test_a_load_waits_for_room_and_then_goes_on(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path, budget=450)
     small = await variants.acquire("small")
@@ -144,17 +161,17 @@ async def test_a_load_waits_for_room_and_then_goes_on(tmp_path):
     assert large.bytes == 400
 
 
-async def test_a_load_that_finds_no_room_says_what_it_needed(tmp_path):
+async def test_a_load_that_finds_no_room_says_what_it_needed(tmp_path: Path) -> None:
     variants = variants_of(Toy(), tmp_path, budget=450, room_seconds=0.05)
     async with holding(variants, "small"):
         with pytest.raises(
             OutOfMemory, match=r"toy large needs 400 bytes.*memory_bytes.*small has ended"
-        ) as told:
+        ) as refused:
             await variants.acquire("large")
-    assert told.value.details == {"needed_bytes": 400, "limit_bytes": 450, "used_bytes": 100}
+    assert refused.value.details == {"needed_bytes": 400, "limit_bytes": 450, "used_bytes": 100}
 
 
-async def test_a_variant_beyond_the_whole_budget_is_refused_at_once(tmp_path):
+async def test_a_variant_beyond_the_whole_budget_is_refused_at_once(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path, budget=300)
     async with holding(variants, "small"):
@@ -165,9 +182,9 @@ async def test_a_variant_beyond_the_whole_budget_is_refused_at_once(tmp_path):
     assert model.loads == ["small", "large"]
 
 
-async def test_a_full_device_makes_idle_variants_leave_and_tries_again(tmp_path):
+async def test_a_full_device_makes_idle_variants_leave_and_tries_again(tmp_path: Path) -> None:
     class Full(Toy):
-        def load(self, variant, context):
+        def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
             if ToyMemory().used() + self.sizes[variant] > 450:
                 self.loads.append("full")
                 raise OutOfMemoryError("CUDA out of memory. Tried to allocate 400 bytes.")
@@ -179,12 +196,12 @@ async def test_a_full_device_makes_idle_variants_leave_and_tries_again(tmp_path)
         pass
     async with holding(variants, "large"):
         assert model.loads == ["small", "full", "large"]
-        with pytest.raises(OutOfMemory) as told:
+        with pytest.raises(OutOfMemory) as refused:
             await variants.acquire("medium")
-    assert told.value.details["needed_bytes"] == 400
+    assert refused.value.details["needed_bytes"] == 400
 
 
-async def test_unload_waits_for_the_work_and_tells_the_bytes(tmp_path):
+async def test_unload_waits_for_the_work_and_returns_the_bytes(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path)
     small = await variants.acquire("small")
@@ -201,7 +218,7 @@ async def test_unload_waits_for_the_work_and_tells_the_bytes(tmp_path):
     assert len(list(ENGINES)) == 1
 
 
-async def test_unload_without_a_name_unloads_all_and_nothing_twice(tmp_path):
+async def test_unload_without_a_name_unloads_all_and_nothing_twice(tmp_path: Path) -> None:
     variants = variants_of(Toy(), tmp_path)
     for name in ("small", "medium"):
         await variants.load(name)
@@ -212,7 +229,7 @@ async def test_unload_without_a_name_unloads_all_and_nothing_twice(tmp_path):
     assert not list(ENGINES)
 
 
-async def test_an_unload_that_is_canceled_leaves_the_variant_usable(tmp_path):
+async def test_an_unload_that_is_canceled_leaves_the_variant_usable(tmp_path: Path) -> None:
     variants = variants_of(Toy(), tmp_path)
     async with holding(variants, "small"):
         unloading = asyncio.create_task(variants.unload("small"))
@@ -224,9 +241,11 @@ async def test_an_unload_that_is_canceled_leaves_the_variant_usable(tmp_path):
             assert again.loaded is not None
 
 
-async def test_an_engine_whose_unload_raises_is_dropped_all_the_same(tmp_path, caplog):
+async def test_an_engine_whose_unload_raises_is_dropped_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     class Clinging(Toy):
-        def unload(self, engine):
+        def unload(self, engine: ToyEngine) -> None:
             raise RuntimeError("the handle is stuck")
 
     variants = variants_of(Clinging(), tmp_path)
@@ -236,16 +255,17 @@ async def test_an_engine_whose_unload_raises_is_dropped_all_the_same(tmp_path, c
     assert "the handle is stuck" in caplog.text
 
 
-async def test_load_tells_the_bytes_taken_to_all_who_waited(tmp_path):
-    seen = []
+async def test_load_returns_the_bytes_to_all_callers_that_waited(tmp_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
     variants = variants_of(Toy(), tmp_path, changed=lambda name, size: seen.append((name, size)))
-    assert await asyncio.gather(variants.load("medium"), variants.load("medium")) == [200, 200]
+    taken = await asyncio.gather(variants.load("medium"), variants.load("medium"))
+    assert list(taken) == [200, 200]
     assert await variants.load("medium") is None
     await variants.unload()
     assert seen == [("medium", 200), ("medium", 0)]
 
 
-async def test_the_health_test_runs_on_idle_engines_alone_and_is_no_use_of_them(tmp_path):
+async def test_the_health_test_runs_on_idle_engines_alone_and_does_not_count_as_use(tmp_path: Path) -> None:
     model = Toy()
     variants = variants_of(model, tmp_path, idle_seconds=0.3)
     await variants.load("small")
@@ -261,7 +281,7 @@ async def test_the_health_test_runs_on_idle_engines_alone_and_is_no_use_of_them(
         await variants.check_idle()
 
 
-async def test_what_is_loaded_is_told_with_its_users(tmp_path):
+async def test_loaded_variants_are_described_with_their_users(tmp_path: Path) -> None:
     variants = variants_of(Toy(), tmp_path)
     async with holding(variants, "small"):
         (loaded,) = variants.loaded()
@@ -269,12 +289,12 @@ async def test_what_is_loaded_is_told_with_its_users(tmp_path):
     assert variants.loaded()[0].idle_seconds >= 0
 
 
-async def test_real_memory_is_measured_as_it_comes_and_goes(tmp_path):
+async def test_real_memory_is_measured_as_it_comes_and_goes(tmp_path: Path) -> None:
     memory = ResidentMemory()
-    gc.unfreeze()  # what was alive when another test loaded a variant that it never unloaded
+    gc.unfreeze()  # objects that were alive when another test loaded a variant and did not unload it
     memory.settle()
     variants = variants_of(Weighty(), tmp_path, memory=memory)
-    taken = await variants.load("small")
+    taken = await variants.load("small") or 0
     freed = (await variants.unload("small"))["small"]
     assert 60 * MIB < taken < 80 * MIB
     assert 60 * MIB < freed < 80 * MIB

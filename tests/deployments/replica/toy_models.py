@@ -78,7 +78,7 @@ class ToyFamily(SpeechModel[ToyEngine, SpeechRequest]):
     """Loads engines of 100, 200 and 400 bytes, and records each load, unload and check."""
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak",)
-    variants = ("small", "medium", "large")
+    variants: ClassVar[tuple[str, ...]] = ("small", "medium", "large")
     default_variant = "small"
     options_class = ToyOptions
     sizes: ClassVar[dict[str, int]] = {"small": 100, "medium": 200, "large": 400}

@@ -1,6 +1,7 @@
 """The loop of a continuous batch, with a model whose step is one subtraction."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -142,8 +143,9 @@ def test_an_error_at_delivery_finishes_that_request_alone(error: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["step", "admit", "deliver"])
-def test_an_error_of_a_step_or_of_full_memory_reaches_all_unfinished_requests(stage: str) -> None:
-    done, bad, good = ticket("a"), ticket("b", **{stage: "memory"}), ticket("c", steps=3)
+def test_an_error_of_full_memory_reaches_all_unfinished_requests_from_any_stage(stage: str) -> None:
+    failing: dict[str, Any] = {stage: "memory"}
+    done, bad, good = ticket("a"), ticket("b", **failing), ticket("c", steps=3)
     with pytest.raises(MemoryError):
         run((0, done), (0, good), (1, bad))
     assert done.output == output("a")
