@@ -98,10 +98,14 @@ class Runner:
 
     async def stop(self) -> None:
         """Stop in good order: other runners take the jobs in flight at once."""
+        # In one thread: DBOS has made its own thread pool the event loop's default, and ends it here.
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
         for thread in self._threads:
-            await asyncio.to_thread(thread.stop)
-        await asyncio.to_thread(DBOS.destroy)
-        await asyncio.to_thread(self._leases.remove, self._executor_id)
+            thread.stop()
+        DBOS.destroy()
+        self._leases.remove(self._executor_id)
 
 
 class ServeRunner:

@@ -5,6 +5,7 @@ often as the request says.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -103,13 +104,17 @@ async def repeated(request: Request, models: Models) -> Outcome:
 
 
 def run(config_path: Path, ready: Event) -> None:
-    """Run the jobs of a configuration until killed; what the replicas do is noted beside it."""
+    """Run the jobs of a configuration until SIGTERM, and write the replicas' journal beside it."""
     config = AppConfig.model_validate_json(config_path.read_text())
     asyncio.run(_run(config, config_path.with_suffix(".journal"), ready))
 
 
 async def _run(config: AppConfig, journal: Path, ready: Event) -> None:
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     store = ArtifactStore.open(config.storage)
-    await Runner(config, {"echo": EchoHandle(store, journal)}, {**GRAPHS, "speak": repeated}).start()
+    runner = Runner(config, {"echo": EchoHandle(store, journal)}, {**GRAPHS, "speak": repeated})
+    await runner.start()
     ready.set()
-    await asyncio.Event().wait()
+    await stopping.wait()
+    await runner.stop()

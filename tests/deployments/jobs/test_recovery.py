@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 
+from deployments.jobs.lease import Leases
 from tests.deployments.jobs.conftest import Farm, MakeFarm
 
 
@@ -45,6 +46,19 @@ async def test_another_runner_takes_over_from_a_killed_one(make_farm: MakeFarm) 
     await farm.until_started(ids[-1])
     farm.kill(first)
     await all_succeed_once(farm, ids)
+
+
+async def test_another_runner_takes_the_jobs_of_one_that_stopped_at_once(make_farm: MakeFarm) -> None:
+    farm = make_farm(dead_after_seconds=600.0)  # silence would take too long
+    first = farm.start_runner()
+    job = await farm.submit("long", steps=5, delay=0.4)
+    await farm.until_started(job.id)
+    first.terminate()
+    await asyncio.to_thread(first.join, 60)
+    assert first.exitcode == 0
+    assert Leases(farm.store.database, dead_after_seconds=600.0).live() == []
+    farm.start_runner()
+    await all_succeed_once(farm, [job.id])
 
 
 async def test_a_runner_that_only_seemed_dead_does_no_harm(make_farm: MakeFarm) -> None:

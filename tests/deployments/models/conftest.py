@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Compute with one thread: more gain nothing on layers this small, and spin on a busy machine."""
+    """Compute with one thread: layers this small are not faster with more, which spin on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

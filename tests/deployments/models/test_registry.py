@@ -35,9 +35,18 @@ def entry(toy="Toy", **fields):
         (entry("Nobody"), r"models.toy.class: module '.*' has no class 'Nobody'"),
         (entry("NOT_A_MODEL"), r"models.toy.class: .* is not a subclass of"),
         (entry("Idle"), r"models.toy.class: .*:Idle does not define run$"),
-        (entry("Baseless"), r"models.toy.class: .*:Baseless is not a subclass of one of Model, BatchedModel and"),
-        (entry("Undecided"), r"models.toy.class: .*:Undecided is not a subclass of one of Model, BatchedModel"),
-        (entry("Voiceless"), r"models.toy.class: .*:Voiceless speaks, but is not a subclass of .*SpeechModel"),
+        (
+            entry("Baseless"),
+            r"models.toy.class: .*:Baseless is not a subclass of one of Model, BatchedModel and",
+        ),
+        (
+            entry("Undecided"),
+            r"models.toy.class: .*:Undecided is not a subclass of one of Model, BatchedModel",
+        ),
+        (
+            entry("Voiceless"),
+            r"models.toy.class: .*:Voiceless speaks, but is not a subclass of .*SpeechModel",
+        ),
         (entry("Repeating"), r"models.toy.class: Repeating.variants is empty or repeats itself"),
         (entry(options={"greting": "hi"}), r"models.toy.options.greting: Extra inputs.*options: greeting"),
         (entry(options={"greeting": 3}), r"models.toy.options.greeting: Input should be a valid string"),

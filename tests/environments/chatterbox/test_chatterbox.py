@@ -1,8 +1,11 @@
-"""Chatterbox, against the package's own `generate`, on a tiny random checkpoint."""
+"""Chatterbox against the package's own `generate`, with a tiny random checkpoint."""
 
 import gc
 import shutil
 import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 import huggingface_hub
 import numpy as np
@@ -14,11 +17,13 @@ from chatterbox.models.t3 import t3 as t3_module
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from audiograph.errors import Canceled, InvalidAudio, NotFound, WeightsMissing
-from audiograph.schemas import DialogueRequest, SpeakRequest
+from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, Turn
 from deployments.audio.fades import PAUSE_SECONDS
-from deployments.models.base import LoadContext, VoiceSample
+from deployments.config import WeightsPolicy
+from deployments.models.base import AudioOutput, LoadContext, Output, Samples, VoiceSample
 from deployments.models.chatterbox import model as chatterbox_module
-from deployments.models.chatterbox.model import WEIGHTS_FILES
+from deployments.models.chatterbox.engine import ChatterboxEngine
+from deployments.models.chatterbox.model import WEIGHTS_FILES, Chatterbox
 from deployments.models.chatterbox.tiny import build_checkpoint
 from deployments.models.kit import hugging_face
 from tests.deployments.models.fakes import FakeContext
@@ -28,46 +33,69 @@ TOKEN = RATE // 25
 SHORT = {"max_new_tokens": 25}
 TEXT = "hello there: how are you"
 
+Speak = Callable[..., Output]
+Dialogue = Callable[..., Output]
+Reference = Callable[..., Samples]
 
-def recording(seconds=6.0, seed=0, name="Ann"):
+
+def recording(seconds: float = 6.0, seed: int = 0, name: str = "Ann") -> VoiceSample:
     noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
     return VoiceSample(name, noise, RATE, None)
 
 
-def company(**changes):
-    return FakeContext(voices={"a": recording(), "b": recording(3.0, 1, "Bob")}, **changes)
+def two_voices(**options: Any) -> FakeContext:
+    return FakeContext(voices={"a": recording(), "b": recording(3.0, 1, "Bob")}, **options)
 
 
 @pytest.fixture
-def speak(model, engine):
-    def run(text=TEXT, *, context=None, parameters=None, **fields):
+def speak(model: Chatterbox, engine: ChatterboxEngine) -> Speak:
+    def run(
+        text: str = TEXT,
+        *,
+        context: FakeContext | None = None,
+        parameters: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> Output:
         fields = {"seed": 4, "parameters": SHORT | (parameters or {})} | fields
         request = SpeakRequest(text=text, **fields)
         model.check_request(request, "english")
-        return model.run(engine, request, context or company())
+        return model.run(engine, request, context or two_voices())
 
     return run
 
 
 @pytest.fixture
-def dialogue(model, engine):
-    def run(turns, *, context=None, parameters=None, seed=4):
+def dialogue(model: Chatterbox, engine: ChatterboxEngine) -> Dialogue:
+    def run(
+        turns: Sequence[tuple[str | None, str]],
+        *,
+        context: FakeContext | None = None,
+        parameters: dict[str, Any] | None = None,
+        seed: int = 4,
+    ) -> Output:
         request = DialogueRequest(
-            turns=[{"text": text, "voice": voice} for voice, text in turns],
+            turns=[Turn(text=text, voice=voice) for voice, text in turns],
             seed=seed,
             parameters=SHORT | (parameters or {}),
         )
         model.check_request(request, "english")
-        return model.run(engine, request, context or company())
+        return model.run(engine, request, context or two_voices())
 
     return run
 
 
 @pytest.fixture
-def reference(engine, tmp_path, monkeypatch):
-    """What the package makes of a text, in its own loop, ended where it has as many tokens as ours."""
+def reference(engine: ChatterboxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reference:
+    """Generates speech with the package's own loop, limited to the same number of tokens."""
 
-    def generate(text=TEXT, *, seed=4, voice=None, watermark=True, **given):
+    def generate(
+        text: str = TEXT,
+        *,
+        seed: int = 4,
+        voice: VoiceSample | None = None,
+        watermark: bool = True,
+        **parameters: Any,
+    ) -> Samples:
         tts, path = engine.tts, None
         if voice is not None:
             path = tmp_path / "voice.wav"
@@ -77,28 +105,47 @@ def reference(engine, tmp_path, monkeypatch):
             monkeypatch.setattr(tts.watermarker, "apply_watermark", lambda wave, sample_rate: wave)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            made = tts.generate(text, audio_prompt_path=path, **{"temperature": 0.75} | given)
+            waves = tts.generate(text, audio_prompt_path=path, **{"temperature": 0.75} | parameters)
         tts.conds = engine.default_voice
         monkeypatch.undo()
-        return made[0].numpy()
+        samples: Samples = waves[0].numpy()
+        return samples
 
     return generate
 
 
-def samples(output):
-    return output.files[0].samples
+def audio_of(output: Output) -> AudioOutput:
+    audio = output.files[0]
+    assert isinstance(audio, AudioOutput)
+    return audio
 
 
-def notes(output):
+def samples(output: Output) -> Samples:
+    content = audio_of(output).samples
+    assert isinstance(content, np.ndarray)
+    return content
+
+
+def speech(output: Output) -> SpeakResult:
+    assert isinstance(output.result, SpeakResult)
+    return output.result
+
+
+def conversation(output: Output) -> DialogueResult:
+    assert isinstance(output.result, DialogueResult)
+    return output.result
+
+
+def notes(output: Output) -> str:
     return " ".join(output.result.notes)
 
 
-def detected(engine, wave):
-    """How much of the watermark is found, 0..1."""
+def detected(engine: ChatterboxEngine, wave: Samples) -> float:
+    """Return the detected fraction of the watermark, 0..1."""
     return float(engine.tts.watermarker.get_watermark(wave, sample_rate=RATE).mean())
 
 
-# The same as the reference
+# Equality with the package
 
 
 @pytest.mark.parametrize(
@@ -109,32 +156,34 @@ def detected(engine, wave):
         {"top_p": 0.5, "min_p": 0.0, "repetition_penalty": 2.0},
     ],
 )
-def test_speech_is_what_the_package_makes(speak, reference, parameters):
+def test_speech_equals_that_of_the_package(
+    speak: Speak, reference: Reference, parameters: dict[str, Any]
+) -> None:
     np.testing.assert_allclose(samples(speak(parameters=parameters)), reference(**parameters), atol=1e-6)
 
 
-def test_a_voice_is_cloned_as_the_package_clones_it(speak, reference):
+def test_a_cloned_voice_equals_that_of_the_package(speak: Speak, reference: Reference) -> None:
     output = speak(voice="a", parameters={"exaggeration": 0.8})
     np.testing.assert_allclose(samples(output), reference(voice=recording(), exaggeration=0.8), atol=1e-6)
-    assert output.result.voice == "Ann"
+    assert speech(output).voice == "Ann"
     assert not np.allclose(samples(output), samples(speak(parameters={"exaggeration": 0.8})))
-    assert speak().result.voice == "default"
+    assert speech(speak()).voice == "default"
 
 
-def test_without_a_watermark_it_is_what_the_package_made_before(speak, reference):
+def test_speech_without_a_watermark_equals_that_of_the_package(speak: Speak, reference: Reference) -> None:
     output = speak(parameters={"disable_watermark": True})
     np.testing.assert_allclose(samples(output), reference(watermark=False), atol=1e-6)
 
 
-def test_no_guidance_is_what_guidance_comes_to(speak, reference):
+def test_no_guidance_is_the_limit_of_guidance(speak: Speak, reference: Reference) -> None:
     np.testing.assert_allclose(
         samples(speak(parameters={"cfg_weight": 0})), reference(cfg_weight=1e-6), atol=1e-6
     )
-    with pytest.raises((RuntimeError, IndexError)):  # the reason for all this
+    with pytest.raises((RuntimeError, IndexError)):  # the package fails with a guidance of 0
         reference(cfg_weight=0.0)
 
 
-def test_a_voice_leaves_nothing_behind(speak):
+def test_a_voice_leaves_nothing_behind(speak: Speak) -> None:
     before = samples(speak())
     speak(voice="a", parameters={"exaggeration": 1.0})
     np.testing.assert_array_equal(samples(speak()), before)
@@ -143,7 +192,7 @@ def test_a_voice_leaves_nothing_behind(speak):
 # Results
 
 
-def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(speak):
+def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(speak: Speak) -> None:
     output = speak(format="flac", parameters={"max_new_tokens": 12})
     result, (audio,) = output.result, output.files
     assert (audio.name, audio.format, audio.sample_rate, result.sample_rate) == ("speech", "flac", RATE, RATE)
@@ -154,7 +203,9 @@ def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(speak):
     assert result.notes == ["The speech reached max_new_tokens (12): the end may be cut off."]
 
 
-def test_nothing_to_say_is_a_token_of_silence(speak, engine, monkeypatch):
+def test_speech_without_tokens_is_one_token_of_silence(
+    speak: Speak, engine: ChatterboxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     end = engine.tts.t3.hp.stop_speech_token
     monkeypatch.setattr(engine.tts.t3, "inference", lambda **_: torch.tensor([[end]]))
     output = speak(parameters={"disable_watermark": True})
@@ -162,7 +213,7 @@ def test_nothing_to_say_is_a_token_of_silence(speak, engine, monkeypatch):
     assert "cut off" not in notes(output)
 
 
-def test_a_seed_is_reproducible_whoever_else_draws(speak):
+def test_a_seed_is_reproducible_and_leaves_the_global_generator_alone(speak: Speak) -> None:
     before = torch.random.get_rng_state()
     first = samples(speak(seed=1))
     assert torch.equal(before, torch.random.get_rng_state())
@@ -176,20 +227,22 @@ def test_a_seed_is_reproducible_whoever_else_draws(speak):
 # The watermark
 
 
-def test_the_watermark_is_there_unless_it_is_left_out(speak, engine):
+def test_the_watermark_is_there_unless_it_is_left_out(speak: Speak, engine: ChatterboxEngine) -> None:
     assert detected(engine, samples(speak())) > 0.9
     output = speak(parameters={"disable_watermark": True})
     assert detected(engine, samples(output)) < 0.1
     assert "no watermark: disable_watermark" in notes(output)
 
 
-def test_the_watermark_survives_a_dialogue(dialogue, engine):
+def test_the_watermark_survives_a_dialogue(dialogue: Dialogue, engine: ChatterboxEngine) -> None:
     assert detected(engine, samples(dialogue([("a", "one"), ("b", "two"), (None, "three")]))) > 0.9
 
 
-def test_a_watermark_that_is_unavailable_is_not_silently_off(model, speak, work_dir, monkeypatch):
+def test_a_watermark_that_is_unavailable_is_not_silently_off(
+    model: Chatterbox, speak: Speak, work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "watermark" not in notes(speak())
-    monkeypatch.setattr(perth, "PerthImplicitWatermarker", None)  # as it is where pkg_resources is missing
+    monkeypatch.setattr(perth, "PerthImplicitWatermarker", None)  # as without pkg_resources
     engine = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
     request = SpeakRequest(text=TEXT, seed=4, parameters=SHORT)
     output = model.run(engine, request, FakeContext())
@@ -201,7 +254,7 @@ def test_a_watermark_that_is_unavailable_is_not_silently_off(model, speak, work_
 # Dialogues
 
 
-def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(dialogue):
+def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(dialogue: Dialogue) -> None:
     output = dialogue([("a", "one"), (None, "two"), ("a", "three")])
     result, audio = output.result, output.files[0]
     assert [(turn.voice, turn.text) for turn in result.turns] == [
@@ -219,14 +272,16 @@ def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(dialogue):
     np.testing.assert_array_equal(samples(again), audio.samples)
 
 
-def test_each_voice_is_heard_once(dialogue, engine, monkeypatch):
+def test_each_voice_is_encoded_once(
+    dialogue: Dialogue, engine: ChatterboxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard, hear = [], engine.hear
     monkeypatch.setattr(engine, "hear", lambda samples: heard.append(len(samples)) or hear(samples))
     dialogue([("a", "one"), ("b", "two"), ("a", "three")])
     assert heard == [6 * RATE, 3 * RATE]
 
 
-# What is ignored or clamped
+# Ignored and clamped parameters
 
 
 @pytest.mark.parametrize(
@@ -237,32 +292,34 @@ def test_each_voice_is_heard_once(dialogue, engine, monkeypatch):
         ({"max_new_tokens": 2000}, "max_new_tokens was lowered from 2000 to 1000"),
     ],
 )
-def test_what_cannot_be_followed_is_said(speak, engine, monkeypatch, given, note):
-    asked = {}
+def test_unsupported_parameters_are_noted(
+    speak: Speak, engine: ChatterboxEngine, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], note: str
+) -> None:
+    received: dict[str, Any] = {}
 
-    def inference(**arguments):
-        asked.update(arguments)
+    def inference(**arguments: Any) -> torch.Tensor:
+        received.update(arguments)
         return torch.arange(3)[None]
 
     monkeypatch.setattr(engine.tts.t3, "inference", inference)
     assert note in notes(speak(parameters=given))
-    assert asked["temperature"] >= 0.05
-    assert asked["max_new_tokens"] <= 1000
+    assert received["temperature"] >= 0.05
+    assert received["max_new_tokens"] <= 1000
 
 
 @pytest.mark.parametrize("seconds", [0.3, 61])
-def test_a_voice_of_the_wrong_length_is_refused(speak, seconds):
+def test_a_voice_of_the_wrong_length_is_refused(speak: Speak, seconds: float) -> None:
     context = FakeContext(voices={"a": recording(seconds)})
     with pytest.raises(InvalidAudio, match=r"Chatterbox takes 0\.5 to 60 s"):
         speak(voice="a", context=context)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 0.777, 60])
-def test_a_voice_may_be_short_or_long(speak, seconds):
+def test_a_voice_may_be_short_or_long(speak: Speak, seconds: float) -> None:
     assert samples(speak(voice="a", context=FakeContext(voices={"a": recording(seconds)}))).any()
 
 
-def test_a_voice_that_is_gone_is_not_found(speak):
+def test_a_voice_that_is_gone_is_not_found(speak: Speak) -> None:
     with pytest.raises(NotFound):
         speak(voice="c")
 
@@ -270,8 +327,8 @@ def test_a_voice_that_is_gone_is_not_found(speak):
 # Progress and cancel
 
 
-def test_progress_rises_over_steps_and_turns(dialogue):
-    context = company()
+def test_progress_rises_over_steps_and_turns(dialogue: Dialogue) -> None:
+    context = two_voices()
     dialogue([("a", "a text of some length"), ("b", "another one")], context=context)
     assert context.fractions == sorted(context.fractions)
     assert len(context.fractions) == 1 + 2 * (25 + 10)
@@ -280,9 +337,9 @@ def test_progress_rises_over_steps_and_turns(dialogue):
     assert context.stages == ["speaking"]
 
 
-@pytest.mark.parametrize("reports", [10, 30])  # while tokens are drawn, and while sound is made of them
-def test_a_cancel_ends_it_at_the_next_step(speak, reports):
-    bar, context = t3_module.tqdm, company(cancel_after=reports)
+@pytest.mark.parametrize("reports", [10, 30])  # while sampling tokens, and while decoding them
+def test_a_cancel_ends_it_at_the_next_step(speak: Speak, reports: int) -> None:
+    bar, context = t3_module.tqdm, two_voices(cancel_after=reports)
     with pytest.raises(Canceled):
         speak(context=context)
     assert len(context.reports) == reports + 1
@@ -294,34 +351,37 @@ def test_a_cancel_ends_it_at_the_next_step(speak, reports):
 
 
 @pytest.fixture
-def no_hub(monkeypatch):
-    def missing(repository, **_):
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(repository: str, **_: Any) -> NoReturn:
         raise LocalEntryNotFoundError("not in the cache")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", missing)
     monkeypatch.setattr(hugging_face, "hub_reachable", lambda url, work_dir: False)
 
 
-def test_pretrained_means_pretrained(model, no_hub, work_dir):
+def test_pretrained_means_pretrained(model: Chatterbox, no_hub: None, work_dir: Path) -> None:
     with pytest.raises(WeightsMissing, match="ResembleAI/chatterbox"):
         model.load("english", LoadContext("cpu", "pretrained", work_dir))
 
 
 @pytest.mark.parametrize("policy", ["auto", "tiny"])
-def test_random_weights_stand_in_and_say_so(model, no_hub, work_dir, policy, caplog):
+def test_random_weights_stand_in_and_say_so(
+    model: Chatterbox, no_hub: None, work_dir: Path, policy: WeightsPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
     assert model.load("english", LoadContext("cpu", policy, work_dir)).weights == "random"
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
 def test_the_published_checkpoint_is_loaded_from_what_is_fetched_of_it(
-    model, work_dir, tmp_path, monkeypatch
-):
+    model: Chatterbox, work_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiny = build_checkpoint(work_dir / "tiny")
     folder = tmp_path / "published"
     folder.mkdir()
-    fetched, loaded = [], []
+    fetched: list[str] = []
+    loaded: list[Path] = []
 
-    def download(repository, *, allow_patterns, **_):
+    def download(repository: str, *, allow_patterns: Sequence[str], **_: Any) -> str:
         fetched.append(repository)
         for name in allow_patterns:
             shutil.copyfile(tiny / name, folder / name)
@@ -334,7 +394,7 @@ def test_the_published_checkpoint_is_loaded_from_what_is_fetched_of_it(
     assert {path.name for path in tiny.iterdir()} == set(WEIGHTS_FILES)
 
 
-def test_a_broken_engine_is_noticed(model, engine, work_dir):
+def test_a_broken_engine_is_noticed(model: Chatterbox, engine: ChatterboxEngine, work_dir: Path) -> None:
     model.check_engine(engine)
     broken = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
     with torch.no_grad():
@@ -343,9 +403,9 @@ def test_a_broken_engine_is_noticed(model, engine, work_dir):
         model.check_engine(broken)
 
 
-def test_what_has_cloned_a_voice_can_be_unloaded(model, work_dir):
+def test_an_engine_that_cloned_a_voice_can_be_unloaded(model: Chatterbox, work_dir: Path) -> None:
     engine = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
-    model.run(engine, SpeakRequest(text=TEXT, voice="a", parameters=SHORT), company())
+    model.run(engine, SpeakRequest(text=TEXT, voice="a", parameters=SHORT), two_voices())
     parts = [weakref.ref(part) for part in (engine.tts.t3, engine.tts.s3gen, engine.tts.ve)]
     model.unload(engine)
     del engine
@@ -353,5 +413,5 @@ def test_what_has_cloned_a_voice_can_be_unloaded(model, work_dir):
     assert [part() for part in parts] == [None, None, None]
 
 
-def test_nothing_is_missing_here(model):
+def test_nothing_is_missing_here(model: Chatterbox) -> None:
     assert model.missing() is None

@@ -1,7 +1,9 @@
-"""The tiny checkpoint: true classes, always the same content, and the package as it was afterwards."""
+"""The tiny checkpoint: original classes, reproducible content, and no lasting change of the package."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +15,16 @@ from chatterbox.models.t3.modules.perceiver import Perceiver
 from chatterbox.tts import ChatterboxTTS
 from s3tokenizer.model_v2 import S3TokenizerV2
 
+from deployments.models.chatterbox.engine import ChatterboxEngine
 from deployments.models.chatterbox.parameters import ChatterboxParameters
 from deployments.models.chatterbox.tiny import build_checkpoint, reduced
 
 
-def content(folder):
+def content(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def test_it_is_small_and_always_the_same_even_built_by_many_at_once(tmp_path):
+def test_it_is_small_and_reproducible_even_if_built_concurrently(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as threads:
         folders = set(threads.map(lambda _: build_checkpoint(tmp_path / "a"), range(3)))
     (folder,) = folders
@@ -31,7 +34,7 @@ def test_it_is_small_and_always_the_same_even_built_by_many_at_once(tmp_path):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 25e6
 
 
-def test_it_is_of_the_true_classes(engine):
+def test_it_has_the_original_classes(engine: ChatterboxEngine) -> None:
     assert type(engine.tts) is ChatterboxTTS
     assert type(engine.tts.t3) is T3
     assert type(engine.tts.s3gen) is S3Gen
@@ -39,8 +42,8 @@ def test_it_is_of_the_true_classes(engine):
     assert engine.tts.t3.cfg.hidden_size == 64
 
 
-def test_the_package_has_its_true_sizes_again():
-    def sizes():
+def test_the_package_has_its_original_sizes_again() -> None:
+    def sizes() -> tuple[Any, ...]:
         return (
             cond_enc.Perceiver,
             s3gen.HiFTGenerator,
@@ -50,12 +53,12 @@ def test_the_package_has_its_true_sizes_again():
 
     before = sizes()
     with pytest.raises(InterruptedError), reduced():
-        assert not any(now is true for now, true in zip(sizes(), before, strict=True))
+        assert not any(now is original for now, original in zip(sizes(), before, strict=True))
         raise InterruptedError
     assert sizes() == before
 
 
-def test_it_makes_noise_as_loud_as_speech_that_ends_by_itself(engine):
+def test_it_generates_noise_as_loud_as_speech_that_ends_by_itself(engine: ChatterboxEngine) -> None:
     speeches = []
     for seed in range(4):
         torch.manual_seed(seed)

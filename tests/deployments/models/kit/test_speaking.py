@@ -1,3 +1,5 @@
+"""Texts, turns and voices of models that speak."""
+
 import pytest
 
 from audiograph.errors import InvalidRequest
@@ -5,22 +7,22 @@ from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
 from deployments.models.kit.speaking import check_speakable, expected_frames, turns_of, voices_of
 
 
-def test_voices_are_in_the_order_in_which_they_first_speak():
+def test_voices_are_in_the_order_in_which_they_first_speak() -> None:
     assert voices_of([Turn(text="x", voice=voice) for voice in ("b", None, "a", "b")]) == ["b", "a"]
 
 
-def test_speech_is_one_turn():
+def test_speech_is_one_turn() -> None:
     turn = Turn(text="x", voice="a")
     assert turns_of(SpeakRequest(text="x", voice="a")) == turns_of(DialogueRequest(turns=[turn])) == [turn]
 
 
-def test_wide_letters_take_longer():
+def test_wide_letters_take_longer() -> None:
     assert 25 * 0.7 < expected_frames("fifteen letters") < 25 * 1.5
     assert 25 * 0.7 < expected_frames("今天天气") < 25 * 1.5
 
 
 @pytest.mark.parametrize("text", ["…", "?!", " \t"])
-def test_what_has_no_words_is_refused_with_its_field(text):
+def test_a_text_without_words_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"turns\.1\.text has nothing that can be spoken") as refused:
         check_speakable(text, "turns.1.text")
     assert refused.value.field == "turns.1.text"
