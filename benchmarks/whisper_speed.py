@@ -22,7 +22,7 @@ from benchmarks.measure import Comparison, Setting, alternate
 from deployments.models.base import Output, Samples
 from deployments.models.whisper.model import Whisper, WhisperOptions
 from deployments.models.whisper.tiny import scripted_model
-from deployments.models.whisper.windows import Window, mel_of
+from deployments.models.whisper.windows import Window, window_spectrogram
 
 CONCURRENCY = (1, 4, 16)
 MIN_CAPACITY = 16
@@ -135,7 +135,9 @@ def _generate(model: WhisperForConditionalGeneration, recordings: list[Samples])
 def _mels(recordings: list[Samples]) -> Tensor:
     """Stack the mel spectrograms of the recordings: ``[recordings, 80, 3000]``."""
     window = Window(0, SECONDS * 100)
-    return torch.stack([mel_of(window, samples, bands=80, device="cpu") for samples in recordings])
+    return torch.stack(
+        [window_spectrogram(window, samples, bands=80, device="cpu") for samples in recordings]
+    )
 
 
 def _speech() -> list[tuple[float, str, float]]:

@@ -48,8 +48,8 @@ async def async_chunks(source: Source) -> AsyncIterator[bytes]:
             yield chunk
         return
     blocking = source.chunks()  # not closed here: if this task is canceled, a thread is still inside it
-    while (chunk := await asyncio.to_thread(next, blocking, None)) is not None:
-        yield chunk
+    while (part := await asyncio.to_thread(next, blocking, None)) is not None:
+        yield part
 
 
 def chunks(source: Source) -> Iterator[bytes]:

@@ -6,6 +6,8 @@ An author subclasses one of three bases, by the way the model serves its request
     BatchedModel      several requests in one pass                  ``run_batch``
     ContinuousModel   requests that join and leave between steps    ``run_continuous``
 
+A model that speaks subclasses `deployments.models.kit.speech_model.SpeechModel` as well.
+
 The code is plain and blocking. `deployments.replica.replica` runs it in threads, and does progress,
 cancellation, variants, memory, batching, storage, metrics and health. Nothing here needs a cluster.
 """

@@ -16,7 +16,7 @@ from audiograph.errors import ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, Voice, Weights
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
-from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options
+from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.kit.weights import hub_reachable
 
@@ -124,7 +124,7 @@ class Registry:
             raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
         return fitting[name]
 
-    def resolve(self, request: Request) -> Request:
+    def resolve(self, request: RequestT) -> RequestT:
         """Return a copy of a request with model and variant filled in, once the model has checked it.
 
         Raises:
@@ -155,7 +155,7 @@ class Registry:
             self._voices[name] = model.voices() if isinstance(model, SpeechModel) and not missing else []
         return self._voices[name]
 
-    def without_voices(self, request: Request, missing: Collection[str]) -> Request:
+    def without_voices(self, request: RequestT, missing: Collection[str]) -> RequestT:
         """Return a copy of a resolved request in which the default voice replaces missing voices.
 
         Raises:

@@ -355,6 +355,27 @@ def test_keys_are_a_command_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_p
     missing = CliRunner().invoke(app, ["keys", "list"])
     assert missing.exit_code == 2
     assert "checkout" in missing.stderr
+    assert CliRunner().invoke(app, ["keys", "list", "--help"]).exit_code == 2
+    overview = CliRunner().invoke(app, ["--help"])
+    assert overview.exit_code == 0
+    assert "keys" in overview.stdout
+
+
+def test_keys_are_a_command_of_their_own_too() -> None:
+    helped = subprocess.run(
+        [sys.executable, "-m", "deployments.serve.keys", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "python -m deployments.serve.keys" in helped.stdout
+
+
+def test_keys_are_found_from_any_folder(tmp_path: Path) -> None:
+    """Running the installed script, which does not search the current folder for modules."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    script = Path(sys.executable).with_name("audiograph")
+    helped = subprocess.run(
+        [script, "keys", "--help"], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    )
+    assert "revoke" in helped.stdout
 
 
 @pytest.mark.parametrize(

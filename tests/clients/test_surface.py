@@ -1,19 +1,16 @@
 """The public names of the package, and the equality of both clients."""
 
-import importlib.util
 import inspect
 import pkgutil
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import audiograph
 from audiograph import AsyncAudiograph, Audiograph
-
-ROOT = Path(__file__).parents[2]
+from scripts import unasync
 
 SURFACE = {
     "Artifact",
@@ -32,15 +29,6 @@ SURFACE = {
 }
 
 
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("unasync", ROOT / "scripts" / "unasync.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_public_surface() -> None:
     assert set(audiograph.__all__) == SURFACE
     modules = {module.name for module in pkgutil.iter_modules(audiograph.__path__)}
@@ -49,23 +37,22 @@ def test_the_public_surface() -> None:
 
 
 def test_the_blocking_client_is_up_to_date() -> None:
-    assert _script().stale() == []
+    assert unasync.stale() == []
 
 
 def test_the_check_notices_a_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script = _script()
-    script.TARGET = tmp_path
+    monkeypatch.setattr(unasync, "TARGET", tmp_path)
     monkeypatch.setattr(sys, "argv", ["unasync.py", "--check"])
     with pytest.raises(SystemExit, match="out of date"):
-        script.main()
+        unasync.main()
     (tmp_path / "left_over.py").write_text("")
     monkeypatch.setattr(sys, "argv", ["unasync.py"])
-    script.main()
-    assert script.stale() == []
+    unasync.main()
+    assert unasync.stale() == []
     assert not (tmp_path / "left_over.py").exists()
 
 
-@pytest.mark.parametrize("part", [None, "files", "jobs", "artifacts", "models"])
+@pytest.mark.parametrize("part", [None, "files", "jobs", "artifacts", "models", "voices"])
 def test_both_clients_have_the_same_methods_and_parameters(part: str | None) -> None:
     blocking: Any = Audiograph()
     waiting: Any = AsyncAudiograph()

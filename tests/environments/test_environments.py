@@ -17,10 +17,10 @@ SECONDS = 540
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tests_of_an_environment_pass_inside_of_it(name: str) -> None:
     assert environments.missing(name) is None
-    command = [environments.python_of(name), "-m", "pytest", "-q", "-p", "no:cacheprovider", HERE / name]
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / name)]
     paths = os.pathsep.join(map(str, (environments.ROOT, environments.ROOT / "clients")))
     done = subprocess.run(
-        command,
+        [environments.python_of(name), *options],
         cwd=environments.ROOT,
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,

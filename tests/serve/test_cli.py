@@ -87,7 +87,7 @@ def test_models_are_listed_loaded_and_unloaded(run: Run) -> None:
     assert set(names) > {"espeak", "pitch_analysis", "whisper"}
     assert [model["id"] for model in json.loads(succeed(run("models", "list", "--json")))] == names
     assert "took" in succeed(run("models", "load", "espeak"))
-    assert "gave back" in succeed(run("models", "unload", "espeak"))
+    assert "freed" in succeed(run("models", "unload", "espeak"))
     assert "en-us" in succeed(run("voices", "list"))
 
 

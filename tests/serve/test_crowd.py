@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,10 +13,10 @@ from audiograph import Audiograph
 from audiograph.errors import Conflict, JobCanceled
 from audiograph.schemas import (
     AnalyzePitchRequest,
+    AnyRequest,
     DialogueRequest,
     GenerateMusicRequest,
     Job,
-    Request,
     SeparateRequest,
     SpeakRequest,
     TranscribeRequest,
@@ -33,9 +34,9 @@ SLACK_BYTES = 64 * 1024**2
 """What allocators and caches of libraries keep, whose size says nothing about jobs."""
 
 
-def requests(file: str, count: int) -> list[Request]:
-    """In turn, one for every model; music of many lengths."""
-    kinds = [
+def requests(file: str, count: int) -> list[AnyRequest]:
+    """Return requests for every model in turn; music of many lengths."""
+    kinds: list[Callable[[int], AnyRequest]] = [
         lambda n: SpeakRequest(text=f"This is number {n}."),
         lambda n: GenerateMusicRequest(prompt="jazz", duration=0.5 + n % 3, seed=n),
         lambda n: TranscribeRequest(file=file),
@@ -50,7 +51,7 @@ def requests(file: str, count: int) -> list[Request]:
     return [kinds[number % len(kinds)](number) for number in range(count)]
 
 
-def run_all(client: Audiograph, wanted: list[Request], canceled: set[int]) -> list[Job]:
+def run_all(client: Audiograph, wanted: list[AnyRequest], canceled: set[int]) -> list[Job]:
     """Submit all at once, cancel those of these places a little later, and wait for the end of each."""
     chance = random.Random(1)
     delays = [chance.uniform(0.0, 3.0) for _ in wanted]

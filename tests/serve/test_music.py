@@ -3,10 +3,12 @@
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from audiograph import Audiograph
 from audiograph.errors import InvalidRequest, JobCanceled, JobFailed
@@ -15,8 +17,9 @@ from tests.support.sounds import wav_bytes
 pytestmark = pytest.mark.cluster
 
 
-def heard(client: Audiograph, job) -> tuple[np.ndarray, int]:
-    return soundfile.read(io.BytesIO(client.artifacts.download(job.artifacts[0])))
+def heard(client: Audiograph, job: Any) -> tuple[NDArray[np.float64], int]:
+    samples, rate = soundfile.read(io.BytesIO(client.artifacts.download(job.artifacts[0])))
+    return samples, rate
 
 
 def test_music_is_as_long_as_asked_and_the_same_for_the_same_seed(client: Audiograph) -> None:
@@ -42,11 +45,11 @@ def test_requests_of_many_lengths_share_a_batch(client: Audiograph) -> None:
 
 def test_a_melody_and_a_beginning(client: Audiograph) -> None:
     tune = client.files.upload(wav_bytes(seconds=1.0), name="tune.wav")
-    wishes = {"file": tune.id, "duration": 1.5}
-    followed = client.generate_music("strings", variant="stereo-melody", format="flac", **wishes)
+    fields: dict[str, Any] = {"file": tune.id, "duration": 1.5}
+    followed = client.generate_music("strings", variant="stereo-melody", format="flac", **fields)
     samples, _ = heard(client, followed)
     assert samples.shape == (48_000, 2)
-    continued = client.generate_music("strings", **wishes)
+    continued = client.generate_music("strings", **fields)
     assert len(heard(client, continued)[0]) == 48_000
     assert any("begins with the file" in note for note in continued.result.notes)
     with pytest.raises((InvalidRequest, JobCanceled, JobFailed), match="already has 1 s"):
@@ -57,7 +60,7 @@ def test_a_running_piece_is_canceled_and_its_neighbour_goes_on(client: Audiograp
     long = client.generate_music("endless", duration=280, wait=False)
     neighbour = client.generate_music("short", duration=1.0, wait=False)
     for event in client.jobs.events(long.id):
-        if event.type == "progress" and event.progress > 0:
+        if event.type == "progress" and event.progress:
             break
     client.jobs.cancel(long.id)
     with pytest.raises(JobCanceled):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from audiograph import Audiograph
-from audiograph.schemas import DialogueRequest, Request, SpeakRequest, Turn
+from audiograph.schemas import AnyRequest, DialogueRequest, SpeakRequest, Turn
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -27,7 +27,7 @@ PATIENCE = 300
 SHORT = {"max_new_tokens": 40}
 TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
 
-SPOKEN: dict[str, Callable[[], Request]] = {
+SPOKEN: dict[str, Callable[[], AnyRequest]] = {
     "espeak": lambda: SpeakRequest(model="espeak", text="Hello."),
     "dia": lambda: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
     "higgs": lambda: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),

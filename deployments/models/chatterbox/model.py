@@ -94,12 +94,12 @@ class Chatterbox(SpeechModel[ChatterboxEngine, SpeechRequest], Model[ChatterboxE
         """
         context.progress(0.0, STAGE)
         given = ChatterboxParameters.checked(request.parameters, "chatterbox")
-        parameters, notes = given.followed()
+        parameters, notes = given.supported()
         turns = turns_of(request)
 
         def clone(voice: str) -> Speaker[Any]:
             sample = load_voice(voice, "Chatterbox", engine.sample_rate, context)
-            return Speaker(sample.name, engine.hear(sample.samples))
+            return Speaker(sample.name, engine.encode_voice(sample.samples))
 
         speakers = speakers_of(turns, engine.default_voice, clone)
         with seeded(request.seed, engine.device):

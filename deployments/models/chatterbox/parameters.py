@@ -1,50 +1,50 @@
-"""What a request may set of Chatterbox, beyond text, voices and seed."""
+"""Chatterbox's own parameters of a request."""
 
 from pydantic import Field
 
 from deployments.models.kit.parameters import Parameters
 
-MOST_TOKENS = 1000
-"""40 s, as far as the package lets the model go."""
-LEAST_TEMPERATURE = 0.05
+MAX_TOKENS = 1000
+"""40 s of speech, the limit of the package."""
+MIN_TEMPERATURE = 0.05
 
 
 class ChatterboxParameters(Parameters):
-    """The ``parameters`` of a request; the model makes 25 tokens a second."""
+    """The ``parameters`` of a request; one second of speech is 25 tokens."""
 
     exaggeration: float = Field(0.5, ge=0, le=2)
-    """How much emotion there is in the voice; 0.5 is neutral, and more is also faster."""
+    """Emotion in the voice; 0.5 is neutral, and more is also faster."""
     temperature: float = Field(0.75, ge=0, le=5)
-    """At least `LEAST_TEMPERATURE` is taken."""
+    """Sampling temperature; less than 0.05 is raised to 0.05."""
     cfg_weight: float = Field(0.5, ge=0, le=2)
-    """Classifier-free guidance by the text; 0 for none. Less is slower, and has less of a voice's accent."""
+    """Classifier-free guidance by the text; 0 for none. Less is slower, with less of a voice's accent."""
     disable_watermark: bool = False
-    """Leave out the inaudible mark that tells that the audio was made by a model (Resemble AI's Perth)."""
-    max_new_tokens: int = Field(MOST_TOKENS, ge=1, le=8192)
-    """At most `MOST_TOKENS` are made."""
+    """Omit the inaudible watermark that marks generated audio (Resemble AI's Perth)."""
+    max_new_tokens: int = Field(MAX_TOKENS, ge=1, le=8192)
+    """Maximum number of tokens; more than 1000 is lowered to 1000."""
     top_p: float = Field(1.0, ge=0, le=1)
     min_p: float = Field(0.05, ge=0, le=1)
-    """Tokens that are less likely than this fraction of the likeliest are not drawn."""
+    """Minimum probability of a token, as a fraction of that of the likeliest."""
     repetition_penalty: float = Field(1.2, gt=0, le=10)
     top_k: int | None = Field(None, ge=0, le=8194)
-    """Ignored: the package has none."""
+    """Ignored: the package has no top-k sampling."""
 
-    def followed(self) -> tuple["ChatterboxParameters", list[str]]:
-        """The parameters as they can be followed, and notes of what is ignored or had to be changed."""
+    def supported(self) -> tuple["ChatterboxParameters", list[str]]:
+        """Return the parameters within the package's limits, and notes about ignored or changed ones."""
         changes: dict[str, float] = {}
         notes = []
         if self.top_k is not None:
-            notes.append("top_k was ignored: Chatterbox draws by min_p, top_p and repetition_penalty.")
-        if self.temperature < LEAST_TEMPERATURE:
-            changes["temperature"] = LEAST_TEMPERATURE
+            notes.append("top_k was ignored: Chatterbox samples by min_p, top_p and repetition_penalty.")
+        if self.temperature < MIN_TEMPERATURE:
+            changes["temperature"] = MIN_TEMPERATURE
             notes.append(
-                f"temperature was raised from {self.temperature:g} to {LEAST_TEMPERATURE:g}, the least that "
-                "Chatterbox takes."
+                f"temperature was raised from {self.temperature:g} to {MIN_TEMPERATURE:g}, the least that "
+                "Chatterbox."
             )
-        if self.max_new_tokens > MOST_TOKENS:
-            changes["max_new_tokens"] = MOST_TOKENS
+        if self.max_new_tokens > MAX_TOKENS:
+            changes["max_new_tokens"] = MAX_TOKENS
             notes.append(
-                f"max_new_tokens was lowered from {self.max_new_tokens} to {MOST_TOKENS}, the most that "
-                "Chatterbox makes."
+                f"max_new_tokens was lowered from {self.max_new_tokens} to {MAX_TOKENS}, the maximum of "
+                "Chatterbox."
             )
         return self.model_copy(update=changes), notes

@@ -1,47 +1,42 @@
-"""A loaded Dia: from a script, and what its speakers sound like, to one recording."""
+"""A loaded Dia: turns a script, and recordings of its speakers, into one recording."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deployments.models.base import Samples
 from deployments.models.kit.seeding import seeded
+from deployments.models.kit.speaking import Speech
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn; the names are those of transformers' `generate`.
+    """Arguments of transformers' `generate`, under its names.
 
-    A step is a frame of the codec, 1/86 s. The last 16 make no sound of their own: the end token, and what
-    the other eight codebooks are behind the first.
+    A step is a frame of the codec, 1/86 s. The last 16 steps make no sound: one is the end token, and for 15
+    more the delayed codebooks catch up with the first.
     """
 
     max_new_tokens: int
     temperature: float
-    """At least 1: Dia takes less for 1."""
+    """At least 1, the minimum of Dia."""
     top_p: float
     top_k: int
-    """At least 5: four tokens of most codebooks are never spoken, and one that is must be left."""
+    """At least 5: most codebooks have four control tokens that are masked, and one token must remain."""
     guidance_scale: float
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """A recording: mono ``[frames]`` within -1..1, where the codec's last layer is a tanh."""
-
-    samples: Samples
-    ended: bool
-    """Whether the model came to an end; else it was cut off at ``max_new_tokens``."""
-
-
 class DiaEngine:
-    """Weights and codec, and the processor between text, audio and tokens.
+    """Weights and codec, and the processor that converts text and audio to tokens, and tokens to audio.
 
-    The processor is made by hand: the published one's configuration says where its codec was on the disk of
-    who published it.
+    The processor is built here, because the published one refers to its codec by a path on its author's disk.
 
     Args:
         model: transformers' `DiaForConditionalGeneration`.
@@ -59,7 +54,7 @@ class DiaEngine:
 
     @classmethod
     def from_folders(cls, weights: Path, codec: Path, device: str) -> "DiaEngine":
-        """Load both checkpoints: in half precision on a GPU, but for the codec, which is small."""
+        """Load both checkpoints: on a GPU the model in half precision, and the small codec in float32."""
         import torch
         import transformers as hf
 
@@ -67,8 +62,8 @@ class DiaEngine:
         dac = hf.DacModel.from_pretrained(codec, dtype=torch.float32)
         return cls(model.eval().to(device), dac.eval().to(device))
 
-    def steps(self, samples: Samples) -> int:
-        """How many steps a recording takes as an audio prompt."""
+    def count_steps(self, samples: Samples) -> int:
+        """Return the number of steps that a recording ``[frames]`` takes as an audio prompt."""
         return -(-len(samples) // self.frame_samples)
 
     def speak(
@@ -79,24 +74,27 @@ class DiaEngine:
         *,
         seed: int | None,
         report: Callable[[float], None],
-    ) -> Spoken:
-        """Speak a script, the same way each time for the same seed.
+    ) -> Speech:
+        """Speak a script; with the same seed, the speech is the same.
+
+        The codec's last layer is a tanh, so the samples are within -1..1.
 
         Args:
-            script: with ``[S1]`` and ``[S2]`` before the words of each speaker; first those of the prompt.
-            prompt: what was said before, mono ``[frames]`` at `sample_rate`, possibly none; the recording
-                goes on from there.
-            sampling: how tokens are drawn.
-            seed: of torch's global generator, which is left as it was; a random one if None.
-            report: called after each step with the fraction of `Sampling.max_new_tokens`; may raise.
+            script: with ``[S1]`` and ``[S2]`` before the lines of each speaker, beginning with the transcript
+                of the prompt.
+            prompt: a recording that the speech continues, mono ``[frames]`` at `sample_rate`; may be empty.
+            sampling: of the tokens.
+            seed: of torch's global generator, which is restored afterwards; a random one if None.
+            report: called after each step with the fraction of `Sampling.max_new_tokens`; it may raise to end
+                the run.
         """
         import torch
 
         inputs = self._inputs(script, prompt)
-        known = self.processor.get_audio_prompt_len(inputs["decoder_attention_mask"])
+        prompt_length = self.processor.get_audio_prompt_len(inputs["decoder_attention_mask"])
 
-        def after_step(tokens: Any, scores: Any, **_: Any) -> Any:
-            report((tokens.shape[1] - known) / sampling.max_new_tokens)
+        def after_step(tokens: "Tensor", scores: "Tensor", **_: Any) -> "Tensor":
+            report((tokens.shape[1] - prompt_length) / sampling.max_new_tokens)
             return tokens.new_zeros(len(tokens), dtype=torch.bool)
 
         with torch.inference_mode():
@@ -105,14 +103,14 @@ class DiaEngine:
                     **inputs,
                     **asdict(sampling),
                     do_sample=True,
-                    min_new_tokens=1,  # the end token alone would be a recording of nothing
+                    min_new_tokens=1,  # the end token alone would be an empty recording
                     stopping_criteria=[after_step],
                 )
-            samples = self.processor.decode(tokens, audio_prompt_len=known).numpy()
-        return Spoken(samples, ended=tokens.shape[1] < known + sampling.max_new_tokens)
+            samples = self.processor.decode(tokens, audio_prompt_len=prompt_length).numpy()
+        return Speech(samples, complete=tokens.shape[1] < prompt_length + sampling.max_new_tokens)
 
     def check(self) -> None:
-        """One pass over a word; raise if what comes out is not a number."""
+        """Run one pass over a word; raise RuntimeError if the logits are not finite."""
         import torch
 
         with torch.inference_mode():
@@ -120,12 +118,12 @@ class DiaEngine:
                 raise RuntimeError("Dia's logits are not finite")
 
     def _inputs(self, script: str, prompt: Samples) -> Any:
-        given = {"audio": [prompt], "sampling_rate": self.sample_rate} if len(prompt) else {}
-        inputs = self.processor(text=[script], padding=True, return_tensors="pt", **given)
+        audio = {"audio": [prompt], "sampling_rate": self.sample_rate} if len(prompt) else {}
+        inputs = self.processor(text=[script], padding=True, return_tensors="pt", **audio)
         return inputs.to(self.model.device)
 
 
-def _precision(device: str) -> Any:
+def _precision(device: str) -> "torch.dtype":
     import torch
 
     if device != "cuda":

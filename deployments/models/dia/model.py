@@ -1,4 +1,4 @@
-"""Dialogues of two speakers in one recording, with Nari Labs' Dia 1.6B (2025) in transformers."""
+"""Dialogues of two speakers in one recording, by Nari Labs' Dia 1.6B (2025) in transformers."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from deployments.models.dia.script import (
     check_length,
     check_turns,
     estimated_times,
-    has_signs,
+    has_control_tokens,
     lines_of,
     named_voices,
     plain,
@@ -40,13 +40,13 @@ WEIGHTS_REPOSITORY = "nari-labs/Dia-1.6B-0626"
 CODEC_REPOSITORY = "descript/dac_44khz"
 
 MAX_STEPS = 3072
-"""Steps of 1/86 s in the decoder, for the recordings of the voices and the dialogue together."""
+"""Decoder positions, steps of 1/86 s, which the recordings of the voices and the dialogue share."""
 MIN_STEPS = 17
-"""The last 16 steps make no sound; see `Sampling`."""
+"""One step with sound, and 16 without; see `Sampling`."""
 
 
 class DiaParameters(Parameters):
-    """Parameters of the token sampling; see `Sampling`."""
+    """The ``parameters`` of a request; see `Sampling`."""
 
     max_new_tokens: int = Field(256, ge=MIN_STEPS, le=MAX_STEPS)
     temperature: float = Field(1.8, ge=0, le=10)
@@ -59,8 +59,8 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
     """``dialogue`` of two speakers, in English; mono at 44.1 kHz.
 
     The named voices are its speakers ``[S1]`` and ``[S2]``, in the order of their first turns. A turn without
-    a voice has another speaker than the turn before it; the model chooses the voice of a speaker without a
-    recording. It does not serve ``speak``: Dia was trained on dialogues.
+    a voice has the other speaker than the turn before it. The model chooses the voice of a speaker without a
+    recording.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("dialogue",)
@@ -74,7 +74,7 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
     needs_transcripts = True
 
     def check_request(self, request: DialogueRequest, variant: str) -> None:
-        """Refuse more than two speakers, more text than the encoder reads, and parameters out of range.
+        """Refuse a third speaker, a text that exceeds the encoder's input, and parameters out of range.
 
         Raises:
             InvalidRequest: with the field, its value and a valid one.
@@ -113,12 +113,12 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
         return load_by_policy(context, pretrained, tiny)
 
     def run(self, engine: DiaEngine, request: DialogueRequest, context: RunContext) -> Output:
-        """Speak all turns at once, as a continuation of the recordings of the voices.
+        """Speak all turns in one recording, which continues the recordings of the voices.
 
         Raises:
             NotFound: a recorded voice does not exist any more.
-            InvalidRequest: a voice has no transcript, or the transcripts leave no room for the text, or the
-                recordings for the dialogue.
+            InvalidRequest: a voice has no transcript, the transcripts leave no room for the text, or the
+                recordings leave none for the dialogue.
         """
         context.progress(0.0, STAGE)
         voices, lines = named_voices(request.turns), lines_of(request.turns)
@@ -126,20 +126,20 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
         text = script([*enumerate(map(_transcript, samples)), *lines])
         check_length(text)
         prompt = _prompt(samples)
-        sampling, notes = _sampling(request.parameters, engine.steps(prompt))
-        spoken = engine.speak(
+        sampling, notes = _sampling(request.parameters, engine.count_steps(prompt))
+        speech = engine.speak(
             text,
             prompt,
             sampling,
             seed=request.seed,
             report=lambda fraction: context.progress(fraction, STAGE),
         )
-        duration = len(spoken.samples) / engine.sample_rate
-        if not spoken.ended:
+        duration = len(speech.samples) / engine.sample_rate
+        if not speech.complete:
             notes.append(_cut_off_note(sampling.max_new_tokens, duration))
         turns = estimated_times(lines, [sample.name for sample in samples], duration)
         notes = [*_notes(request.turns), *notes]
-        return recorded_dialogue_output(spoken.samples, turns, engine.sample_rate, request.format, notes)
+        return recorded_dialogue_output(speech.samples, turns, engine.sample_rate, request.format, notes)
 
     def check_engine(self, engine: DiaEngine) -> None:
         """Run one pass over a word."""
@@ -147,7 +147,7 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
 
 
 def _prompt(samples: Iterable[VoiceSample]) -> Samples:
-    """Join the recordings of all speakers, mono ``[frames]``; empty if no voice is named."""
+    """Join the recordings of all speakers to one, mono ``[frames]``; empty if no voice is named."""
     return np.concatenate([np.zeros(0, np.float32), *(sample.samples for sample in samples)])
 
 
@@ -162,13 +162,13 @@ def _transcript(sample: VoiceSample) -> str:
     return transcript
 
 
-def _sampling(given: Mapping[str, Any], prompt_steps: int) -> tuple[Sampling, list[str]]:
+def _sampling(parameters: Mapping[str, Any], prompt_steps: int) -> tuple[Sampling, list[str]]:
     """Return the parameters within the model's limits, and notes about changed ones.
 
     Raises:
-        InvalidRequest: a prompt of this many steps leaves no room for a dialogue.
+        InvalidRequest: the prompt leaves no room for a dialogue.
     """
-    values = DiaParameters.checked(given, "dia").model_dump()
+    values = DiaParameters.checked(parameters, "dia").model_dump()
     notes = []
     if values["temperature"] < 1:
         notes.append(f"temperature was raised from {values['temperature']:g} to 1, the minimum of Dia.")
@@ -176,8 +176,8 @@ def _sampling(given: Mapping[str, Any], prompt_steps: int) -> tuple[Sampling, li
     room = MAX_STEPS - prompt_steps
     if room < MIN_STEPS:
         raise InvalidRequest(
-            f"the recordings of the voices have {prompt_steps} tokens of 1/86 s; with the dialogue Dia has "
-            f"room for {MAX_STEPS}: name shorter ones, of 5 to 10 s, or only one",
+            f"the recordings of the voices take {prompt_steps} tokens of 1/86 s; Dia has room for {MAX_STEPS}, "
+            "the dialogue included: name shorter ones, of 5 to 10 s, or only one",
             field="turns",
             details={"value": prompt_steps, "maximum": MAX_STEPS - MIN_STEPS},
         )
@@ -192,8 +192,10 @@ def _sampling(given: Mapping[str, Any], prompt_steps: int) -> tuple[Sampling, li
 
 def _notes(turns: Iterable[Turn]) -> list[str]:
     notes = ["The times of the turns are estimated from the lengths of their texts: Dia returns none."]
-    if any(has_signs(turn.text) for turn in turns):
-        notes.append("Signs such as [S1] were left out of the texts: the voices of the turns say who speaks.")
+    if any(has_control_tokens(turn.text) for turn in turns):
+        notes.append(
+            "Tags such as [S1] were left out of the texts: the voices of the turns select the speakers."
+        )
     return notes
 
 

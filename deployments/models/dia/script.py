@@ -1,4 +1,4 @@
-"""What Dia reads: who of its two speakers says which line, and one text with their tags."""
+"""The script that Dia reads: the lines of two speakers, joined to one text with speaker tags."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,32 +7,34 @@ from operator import itemgetter
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import SpokenTurn, Turn
+from deployments.models.kit.speaking import unspeakable
 
 MAX_TOKENS = 1024
-"""Of a text: a byte of UTF-8 is a token, and so is a speaker's tag."""
+"""Length of the encoder's input. A byte of UTF-8 is a token, and so is a speaker tag."""
 
-TAGS = ("[S1]", "[S2]")
-_SIGNS = re.compile(r"\[S[12]\]|<pad>|[\x00-\x02]")
-"""What the tokenizer takes for tags of speakers and for padding, written out and as bytes."""
+SPEAKER_TAGS = ("[S1]", "[S2]")
+_CONTROL_TOKENS = re.compile(r"\[S[12]\]|<pad>|[\x00-\x02]")
+"""Padding and speaker tags of transformers' `DiaTokenizer`, as text and as bytes."""
 
 Line = tuple[int, str]
-"""A speaker, 0 or 1, and what they say."""
+"""A speaker, 0 or 1, and the text of a turn."""
 
 
 def named_voices(turns: Iterable[Turn]) -> list[str]:
-    """The voices named, in the order in which they first appear: those of speaker 0, and of speaker 1."""
+    """Return the named voices in the order of their first turns: that of speaker 0, then of speaker 1."""
     return list(dict.fromkeys(turn.voice for turn in turns if turn.voice))
 
 
 def lines_of(turns: Sequence[Turn]) -> list[Line]:
-    """Who says what.
+    """Assign a speaker to each turn.
 
-    A turn without a voice is the other speaker's than the turn before it, or than the turn after it where
-    no voice was named yet. If none is named at all, speaker 0 begins.
+    Named voices are speakers 0 and 1, in the order of their first turns. A turn without a voice has the other
+    speaker than the turn before it; turns before the first named voice alternate towards it. If no voice is
+    named at all, speaker 0 begins.
     """
     voices = named_voices(turns)
     first_named = next((index for index, turn in enumerate(turns) if turn.voice), 0)
-    speaker = (first_named + 1) % 2  # taking turns from here on, they come to 0 where the first voice is
+    speaker = (first_named + 1) % 2  # alternating from here, the first named voice becomes speaker 0
     lines = []
     for turn in turns:
         speaker = voices.index(turn.voice) if turn.voice else 1 - speaker
@@ -41,27 +43,33 @@ def lines_of(turns: Sequence[Turn]) -> list[Line]:
 
 
 def script(lines: Iterable[Line]) -> str:
-    """Lines with their tags. Those of one speaker in a row share one: Dia was trained on tags in turn."""
+    """Join lines with their tags.
+
+    Consecutive lines of one speaker share a tag, because Dia was trained on alternating tags.
+    """
     return " ".join(
-        " ".join([TAGS[speaker], *(text for _, text in said)])
-        for speaker, said in groupby(lines, key=itemgetter(0))
+        " ".join([SPEAKER_TAGS[speaker], *(text for _, text in group)])
+        for speaker, group in groupby(lines, key=itemgetter(0))
     )
 
 
 def plain(text: str) -> str:
-    """A text without signs that mean something else to Dia, and with single blanks."""
-    return " ".join(_SIGNS.sub(" ", text).split())
+    """Return a text without Dia's control tokens, and with single spaces."""
+    return " ".join(_CONTROL_TOKENS.sub(" ", text).split())
 
 
-def has_signs(text: str) -> bool:
-    """Whether `plain` leaves out more than blanks."""
-    return _SIGNS.search(text) is not None
+def has_control_tokens(text: str) -> bool:
+    """Return whether `plain` removes control tokens from a text."""
+    return _CONTROL_TOKENS.search(text) is not None
 
 
 def estimated_times(lines: Sequence[Line], voices: Sequence[str], duration: float) -> list[SpokenTurn]:
-    """Who speaks when in a recording of so many seconds, as if all spoke at one pace.
+    """Estimate the times of the turns in a recording, as if all speakers had the same pace.
 
-    A speaker without a voice is called S1 or S2.
+    Args:
+        lines: of the dialogue.
+        voices: the names of the speakers with a voice; a speaker without one is called S1 or S2.
+        duration: of the recording, in seconds.
     """
     names = [*voices, *("S1", "S2")[len(voices) :]]
     ends = list(accumulate((len(text) for _, text in lines), initial=0))
@@ -73,10 +81,10 @@ def estimated_times(lines: Sequence[Line], voices: Sequence[str], duration: floa
 
 
 def check_turns(turns: Sequence[Turn]) -> None:
-    """Refuse what is no dialogue of two speakers.
+    """Refuse turns that are not a dialogue of two speakers.
 
     Raises:
-        InvalidRequest: there is but one turn, or a third voice, or a turn of nothing but blanks and signs.
+        InvalidRequest: there is only one turn, or a third voice, or a turn without anything to speak.
     """
     if len(turns) < 2:
         raise InvalidRequest(
@@ -95,21 +103,20 @@ def check_turns(turns: Sequence[Turn]) -> None:
                 details={"value": turn.voice, "voices": voices[:2]},
             )
         if not plain(turn.text):
-            field = f"turns.{index}.text"
-            raise InvalidRequest(f"{field} has nothing that can be spoken: {turn.text[:40]!r}", field=field)
+            raise unspeakable(turn.text, f"turns.{index}.text")
 
 
 def check_length(text: str) -> None:
-    """Refuse a script that is longer than Dia reads.
+    """Refuse a script that is longer than the encoder's input.
 
     Raises:
-        InvalidRequest: it is.
+        InvalidRequest: with the length and its maximum.
     """
-    tokens = len(text.replace(TAGS[0], "1").replace(TAGS[1], "2").encode())
+    tokens = len(text.replace(SPEAKER_TAGS[0], "1").replace(SPEAKER_TAGS[1], "2").encode())
     if tokens > MAX_TOKENS:
         raise InvalidRequest(
             f"turns have {tokens} bytes of text, transcripts of their voices included; Dia reads at most "
-            f"{MAX_TOKENS}: make several dialogues of it",
+            f"{MAX_TOKENS}: split them into several dialogues",
             field="turns",
             details={"value": tokens, "maximum": MAX_TOKENS},
         )

@@ -1,28 +1,32 @@
-"""A tiny random Dia checkpoint of the true architecture: text encoder, decoder and, in a folder of it, codec.
+"""Builds a tiny random Dia checkpoint of the true architecture: text encoder, decoder and codec.
 
-What it makes is noise, at the true sample rate (44.1 kHz), from the true number of codebooks and vocabulary,
-with the true delays between them. It never ends by itself: a dialogue is as long as it may be.
+Its speech is noise at the true sample rate (44.1 kHz). Number and delays of the codebooks and the vocabulary
+are the true ones. It never ends by itself, so a dialogue always has the maximum length.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.models.kit.checkpoints import build_once
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 SEED = 0
 REVISION = 1
-"""Part of the folder's name: raise it with every change of what is built."""
+"""Part of the folder's name; raise it with every change of the checkpoint."""
 
 CODEC = "codec"
-"""The folder of the codec within that of the checkpoint."""
+"""The codec's folder below that of the checkpoint."""
 END_TOKEN, PAD_TOKEN, START_TOKEN = 1024, 1025, 1026
 HIDDEN, HEADS = 32, 4
 CODE_DEVIATION = 0.03
-"""Of what is in the codebooks: it makes noise as loud as speech, well below full scale."""
+"""Standard deviation of the codebooks: with it the noise is as loud as speech, well below full scale."""
 
 
 def build_checkpoint(folder: Path) -> Path:
-    """The folder of the checkpoint within `folder`, built if it is not there."""
+    """Return the checkpoint's folder below `folder`, and build it first if it does not exist."""
     return build_once(folder / f"dia-{REVISION}", _write)
 
 
@@ -75,8 +79,8 @@ def _codec() -> Any:
     return hf.DacModel(config)
 
 
-def _randomize(model: Any, generator: Any) -> None:
-    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+def _randomize(model: "nn.Module", generator: "torch.Generator") -> None:
+    """Draw all weights from one generator: other threads may draw from torch's global one."""
     import torch
 
     for name, parameter in model.named_parameters():
@@ -84,18 +88,18 @@ def _randomize(model: Any, generator: Any) -> None:
             parameter.normal_(std=CODE_DEVIATION, generator=generator)
         elif name.endswith("bias"):
             parameter.zero_()
-        elif parameter.dim() > 1 and not name.endswith("alpha"):  # of the codec's activations, which are ones
+        elif parameter.dim() > 1 and not name.endswith("alpha"):  # the codec's activations keep ones
             torch.nn.init.xavier_normal_(parameter, generator=generator)
 
 
 def _never_end(model: Any) -> None:
-    """The end token's logit is always 0, and of a thousand others some are always more."""
+    """Set the logit of the end token to 0: some of the thousand others are always greater."""
     rows = model.logits_dense.weight.view(model.config.decoder_config.num_channels, -1, HIDDEN)
     rows[:, END_TOKEN:] = 0
 
 
 def _set_generation(config: Any) -> None:
-    """As the published checkpoint has it."""
+    """Set the generation parameters of the published checkpoint."""
     config.eos_token_id, config.pad_token_id = END_TOKEN, PAD_TOKEN
     config.bos_token_id = config.decoder_start_token_id = START_TOKEN
     config.do_sample, config.guidance_scale, config.max_length = True, 3.0, 3072

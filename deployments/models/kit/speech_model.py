@@ -19,7 +19,10 @@ SPEED_TOLERANCE = 1e-3
 
 
 class SpeechModel(Family[Engine, RequestT]):
-    """Mixin for models that speak, beside `Model`, `BatchedModel` or `ContinuousModel`."""
+    """Mixin for models that speak, beside `Model`, `BatchedModel` or `ContinuousModel`.
+
+    For example ``class Parrot(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest])``.
+    """
 
     clones_voices: ClassVar[bool] = False
     """True for models whose requests may name recorded voices, which `RunContext.voice` loads."""

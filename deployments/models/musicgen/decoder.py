@@ -1,55 +1,56 @@
 """MusicGen's transformer over a fixed number of rows, each at its own position.
 
-The weights are transformers' (`MusicgenForCausalLM`, `MusicgenMelodyForCausalLM`); the pass through them is
-written here, since theirs has one position for the whole batch. Every step has the same rows, whoever shares
-it, and looks back over a multiple of 64 positions, of which the masked ones add exact zeros: so a row's
-numbers do not depend on its neighbours.
+The weights are those of transformers (`MusicgenForCausalLM`, `MusicgenMelodyForCausalLM`). The forward pass
+is written here, because that of transformers has one position for the whole batch. Every step computes the
+same number of rows, and attends to a multiple of 64 positions, of which masked ones add exact zeros. So a
+row's numbers do not depend on the other rows.
 
-Each row is computed twice, with its conditions and without, for classifier-free guidance: the first half of
-a tensor is conditional, the second unconditional. What describes the music comes in by cross attention
-(MusicGen, Copet et al. 2023, section 2.2) or as a prefix of the sequence (its melody variants).
+Each row is computed twice for classifier-free guidance: the first half of a tensor is conditional, the second
+unconditional. The description enters by cross attention (MusicGen, Copet et al. 2023, section 2.2), or as a
+prefix of the sequence (melody variants).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.models.musicgen.cuda_graphs import StepGraphs
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 ATTENDED_STEP = 64
-"""Attention looks at a multiple of so many positions: short music does not pay for long music's cache."""
+"""Attention spans a multiple of this many positions, so that short music does not pay for a long cache."""
 CACHE_STEP = 512
-"""The cache grows by so many positions."""
+"""Positions by which the cache grows."""
 TEXT_STEP = 32
-"""And by so many tokens of text."""
+"""Text tokens by which the cross-attention cache grows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a row's music shall be like, as hidden states; at least one frame of either, or nothing.
+    """Hidden states that condition a row's music; each has at least one frame, or is None."""
 
-    `text` is ``[tokens, hidden]`` for cross attention; `prefix` is ``[2, frames, hidden]``, with the
-    conditions and without.
-    """
-
-    text: Any = None
-    prefix: Any = None
+    text: "Tensor | None" = None
+    """``[tokens, hidden]`` for cross attention."""
+    prefix: "Tensor | None" = None
+    """``[2, frames, hidden]``: conditional and unconditional."""
 
     @property
     def prefix_frames(self) -> int:
-        """How many positions come before the first token."""
+        """Number of positions before the first token."""
         return 0 if self.prefix is None else int(self.prefix.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a batch of columns stands in the cache."""
+class CacheSlice:
+    """The place of a batch of columns in the cache."""
 
-    rows: Any
+    rows: "Tensor | None"
     """int64 ``[batch]``, or None for all rows in order."""
-    positions: Any
+    positions: "Tensor"
     """int64 ``[batch, columns]``."""
-    mask: Any
-    """bool ``[batch, 1, columns, attended]``: what each column looks at."""
+    mask: "Tensor"
+    """bool ``[batch, 1, columns, attended]``: the positions that each column attends to."""
 
 
 class Decoder:
@@ -57,7 +58,7 @@ class Decoder:
 
     Args:
         language_model: transformers' decoder with its heads.
-        rows: how many pieces of music are made at a time.
+        rows: number of sequences that are generated at a time.
     """
 
     def __init__(self, language_model: Any, rows: int) -> None:
@@ -73,18 +74,15 @@ class Decoder:
         weight = decoder.layer_norm.weight
         self.device, self._dtype = weight.device, weight.dtype
         self._has_cross = hasattr(decoder.layers[0], "encoder_attn")
-        self._cache: Any = None  # [layers, 2 (keys, values), 2 x rows, heads, positions, size]
-        self._cross: Any = None  # [layers, 2 (keys, values), rows, heads, tokens, size]
-        self._text_mask: Any = None  # bool [rows, 1, 1, tokens]
-        self._text_lengths = [0] * rows
         self._graphs: StepGraphs | None = None
+        self._reset()
 
-    def begin(self, row: int, conditions: Conditions, tokens: Any) -> Any:
-        """Start a row: forget what it was, and read its conditions and its first tokens.
+    def begin(self, row: int, conditions: Conditions, tokens: "Tensor") -> "Tensor":
+        """Start a new sequence in a row, with its conditions and first tokens.
 
         Args:
             row: its index.
-            conditions: of its music.
+            conditions: of the sequence.
             tokens: int64 ``[codebooks, columns]``, at least one column.
 
         Returns:
@@ -103,12 +101,12 @@ class Decoder:
         hidden = self._forward(hidden, positions, both, attended=length)
         return self._logits(hidden)
 
-    def step(self, tokens: Any, positions: list[int]) -> Any:
-        """One column further, for all rows at once.
+    def step(self, tokens: "Tensor", positions: list[int]) -> "Tensor":
+        """Advance all rows by one column.
 
         Args:
             tokens: int64 ``[rows, codebooks]``, the newest column.
-            positions: where that column stands in each row, prefix included; 0 for an idle one.
+            positions: the position of that column in each row, prefix included; 0 for an idle row.
 
         Returns:
             float32 logits ``[2, rows, codebooks, vocabulary]`` for the next column, valid until then.
@@ -125,36 +123,56 @@ class Decoder:
         return self._graphs.run(tokens, places, attended)
 
     def release(self) -> None:
-        """Give the caches' memory back; every row is forgotten."""
-        self._cache = self._cross = self._text_mask = self._graphs = None
-        self._text_lengths = [0] * self.rows
+        """Free the caches; every row is reset."""
+        self._reset()
 
-    def _step(self, tokens: Any, positions: Any, attended: int) -> Any:
-        """`step` with all of its input on the device."""
+    def _reset(self) -> None:
+        import torch
+
+        self._cache = self._zeros(2 * self.rows, 0)
+        """``[layers, 2 (keys, values), 2 x rows, heads, positions, size]``."""
+        self._cross = self._zeros(self.rows, 0)
+        """``[layers, 2 (keys, values), rows, heads, tokens, size]``."""
+        self._text_mask = torch.zeros((self.rows, 1, 1, 0), dtype=torch.bool, device=self.device)
+        self._text_lengths = [0] * self.rows
+        self._graphs = None
+
+    def _zeros(self, rows: int, length: int) -> "Tensor":
+        import torch
+
+        heads = self._config.num_attention_heads
+        shape = (len(self._layers), 2, rows, heads, length, self._config.hidden_size // heads)
+        return torch.zeros(shape, device=self.device, dtype=self._dtype)
+
+    def _step(self, tokens: "Tensor", positions: "Tensor", attended: int) -> "Tensor":
+        """Compute `step` with all inputs on the device."""
         hidden = self._embed(tokens[..., None]).repeat(2, 1, 1)
         hidden = self._forward(hidden, positions.repeat(2)[:, None], None, attended)
         return self._logits(hidden).view(2, self.rows, self.codebooks, -1)
 
-    def _embed(self, tokens: Any) -> Any:
-        """``[batch, codebooks, columns]`` to ``[batch, columns, hidden]``."""
-        return sum(table(tokens[:, index]) for index, table in enumerate(self._embeddings))
+    def _embed(self, tokens: "Tensor") -> "Tensor":
+        """Embed ``[batch, codebooks, columns]`` as ``[batch, columns, hidden]``."""
+        embedded: Tensor = sum(table(tokens[:, index]) for index, table in enumerate(self._embeddings))
+        return embedded
 
-    def _logits(self, hidden: Any) -> Any:
-        """``[batch, hidden]`` to ``[batch, codebooks, vocabulary]``."""
+    def _logits(self, hidden: "Tensor") -> "Tensor":
+        """Compute logits ``[batch, codebooks, vocabulary]`` of ``[batch, hidden]``."""
         import torch
 
         return torch.stack([head(hidden) for head in self._heads], dim=1).float()
 
-    def _forward(self, hidden: Any, positions: Any, rows: Any, attended: int) -> Any:
-        """Run ``[batch, columns, hidden]`` through all layers; the last column of each comes back.
+    def _forward(
+        self, hidden: "Tensor", positions: "Tensor", rows: "Tensor | None", attended: int
+    ) -> "Tensor":
+        """Run ``[batch, columns, hidden]`` through all layers; returns the last column ``[batch, hidden]``.
 
-        `rows` are the places in the cache; None for all of them in order.
+        `rows` are the rows in the cache; None for all of them in order.
         """
         import torch
 
         hidden = hidden + self._position_table()[positions]
         mask = torch.arange(attended, device=self.device) <= positions[..., None]
-        place = Place(rows, positions, mask[:, None])
+        place = CacheSlice(rows, positions, mask[:, None])
         for index, layer in enumerate(self._layers):
             inner = layer.self_attn_layer_norm(hidden)
             hidden = hidden + self._attend(self._cache[index], layer.self_attn, inner, place)
@@ -162,10 +180,11 @@ class Decoder:
                 hidden = self._cross_attend(index, layer, hidden, rows)
             inner = layer.fc1(layer.final_layer_norm(hidden))
             hidden = hidden + layer.fc2(layer.activation_fn(inner))
-        return self._norm(hidden[:, -1])
+        last: Tensor = self._norm(hidden[:, -1])
+        return last
 
-    def _attend(self, cache: Any, attention: Any, hidden: Any, place: Place) -> Any:
-        """Self attention: write the columns into the cache, and look at everything up to them."""
+    def _attend(self, cache: "Tensor", attention: Any, hidden: "Tensor", place: CacheSlice) -> "Tensor":
+        """Compute self attention: write the columns into the cache, and attend to all positions before."""
         import torch
 
         batch, columns, _ = hidden.shape
@@ -180,10 +199,11 @@ class Decoder:
         if place.rows is not None:
             keys, values = keys[rows], values[rows]
         mixed = torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=place.mask)
-        return attention.out_proj(mixed.transpose(1, 2).reshape(batch, columns, -1))
+        attended_to: Tensor = attention.out_proj(mixed.transpose(1, 2).reshape(batch, columns, -1))
+        return attended_to
 
-    def _cross_attend(self, index: int, layer: Any, hidden: Any, rows: Any) -> Any:
-        """Look at the text. Without conditions there is nothing to see: that half stays as it is."""
+    def _cross_attend(self, index: int, layer: Any, hidden: "Tensor", rows: "Tensor | None") -> "Tensor":
+        """Attend to the text; the unconditional half has none, and is unchanged."""
         import torch
 
         attention = layer.encoder_attn
@@ -197,8 +217,8 @@ class Decoder:
         hidden[:half] += attention.out_proj(mixed.transpose(1, 2).reshape(half, hidden.shape[1], -1))
         return hidden
 
-    def _read_text(self, row: int, text: Any) -> None:
-        """Keep the keys and values of a row's text. None reads as one token of zeros, which says nothing."""
+    def _read_text(self, row: int, text: "Tensor | None") -> None:
+        """Cache the keys and values of a row's text; None becomes one token of zeros, which adds nothing."""
         import torch
 
         if not self._has_cross:
@@ -221,32 +241,28 @@ class Decoder:
     def _fit_text(self) -> None:
         import torch
 
-        self._cross = self._grown(self._cross, self.rows, _rounded(max(self._text_lengths), TEXT_STEP))
+        self._cross = self._grown(self._cross, _rounded(max(self._text_lengths), TEXT_STEP))
         width = self._cross.shape[4]
-        if self._text_mask is None or self._text_mask.shape[3] < width:
+        if self._text_mask.shape[3] < width:
             self._text_mask = self._cross.new_zeros((self.rows, 1, 1, width), dtype=torch.bool)
 
     def _grow_cache(self, length: int) -> None:
-        self._cache = self._grown(self._cache, 2 * self.rows, _rounded(length, CACHE_STEP))
+        self._cache = self._grown(self._cache, _rounded(length, CACHE_STEP))
 
-    def _grown(self, cache: Any, rows: int, length: int) -> Any:
-        """The cache if it is long enough, else a longer one with the same content."""
-        import torch
-
-        if cache is not None and cache.shape[4] >= length:
+    def _grown(self, cache: "Tensor", length: int) -> "Tensor":
+        """Return the cache if it is long enough, or a longer one with the same content."""
+        if cache.shape[4] >= length:
             return cache
-        heads = self._config.num_attention_heads
-        shape = (len(self._layers), 2, rows, heads, length, self._config.hidden_size // heads)
-        longer = torch.zeros(shape, device=self.device, dtype=self._dtype)
-        if cache is not None:
-            longer[:, :, :, :, : cache.shape[4]] = cache
+        longer = self._zeros(cache.shape[2], length)
+        longer[:, :, :, :, : cache.shape[4]] = cache
         if self._graphs:
-            self._graphs.forget()  # they look at the shorter one
+            self._graphs.forget()  # they refer to the shorter cache
         return longer
 
-    def _position_table(self) -> Any:
-        """Sinusoids ``[positions, hidden]``, as many as the cache has."""
-        table, length = self._positions.weights, self._cache.shape[4]
+    def _position_table(self) -> "Tensor":
+        """Return the sinusoids ``[positions, hidden]`` of all positions of the cache."""
+        table: Tensor = self._positions.weights
+        length = self._cache.shape[4]
         if len(table) < length:
             self._positions.make_weights(length, self._positions.embedding_dim)
             table = self._positions.weights
@@ -254,4 +270,5 @@ class Decoder:
 
 
 def _rounded(length: int, step: int) -> int:
+    """Round up to a multiple of ``step``."""
     return -(-length // step) * step

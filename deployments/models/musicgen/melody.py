@@ -1,25 +1,28 @@
-"""What MusicGen's melody variants hear of a recording: the loudest pitch class of every 128 ms.
+"""Melody features of MusicGen's melody variants: the loudest pitch class of every 128 ms.
 
-The features of transformers' `MusicgenMelodyFeatureExtractor`, whose module needs torchaudio.
+They are equal to those of transformers' `MusicgenMelodyFeatureExtractor`, whose module needs torchaudio.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from deployments.models.base import Samples
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLE_RATE = 32_000
 PITCH_CLASSES = 12
 WINDOW, HOP = 16_384, 4096
 
 
-def pitch_classes(samples: Samples) -> Any:
-    """The loudest pitch class by frame, as one-hot vectors.
+def pitch_classes(samples: Samples) -> "Tensor":
+    """Extract the loudest pitch class of every frame, as one-hot vectors.
 
     Args:
         samples: float32 ``[frames]`` at 32 kHz.
 
     Returns:
-        float32 ``[1, frames, 12]``, a frame every 4096 samples.
+        float32 ``[1, frames, 12]``, one frame per 4096 samples.
     """
     import torch
     from transformers.audio_utils import chroma_filter_bank

@@ -1,18 +1,21 @@
-"""Tiny random MusicGen checkpoints of the true architecture: text encoder, decoder and codec.
+"""Builds tiny random MusicGen checkpoints of the true architecture: text encoder, decoder and codec.
 
-What they make is noise, at the true sample rate (32 kHz) and frame rate (50 Hz), from the true number of
-codebooks and vocabulary; so everything about a recording but its music is as it will be.
+They generate noise at the true sample rate (32 kHz) and frame rate (50 Hz), with the true number of codebooks
+and the true vocabulary.
 """
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.models.kit.checkpoints import build_once
 
+if TYPE_CHECKING:
+    from torch import nn
+
 SEED = 0
 REVISION = 1
-"""Part of the folder's name: raise it with every change of what is built."""
+"""Part of the folder's name; raise it with every change of the checkpoint."""
 
 CODEBOOK_SIZE = 2048
 START_TOKEN = 2048
@@ -21,7 +24,7 @@ LETTERS = "etaoinshrdlucmfwypvbgkjqxz0123456789,.-'&!?:;()ABCDEFGHIJKLMNOPQRSTUV
 
 
 def build_checkpoint(folder: Path, *, melody: bool, stereo: bool) -> Path:
-    """The folder of a checkpoint within `folder`, built if it is not there."""
+    """Return the checkpoint's folder below `folder`, and build it first if it does not exist."""
     kind = ("stereo-" if stereo else "") + ("melody" if melody else "text")
     write = partial(_write, melody=melody, stereo=stereo)
     return build_once(folder / f"musicgen-{kind}-{REVISION}", write)
@@ -49,7 +52,7 @@ def _model(*, melody: bool, stereo: bool) -> Any:
         hidden_size=16,
         codebook_size=CODEBOOK_SIZE,
         codebook_dim=16,
-        upsampling_ratios=[8, 5, 4, 4],  # 640 samples a frame
+        upsampling_ratios=[8, 5, 4, 4],  # 640 samples per frame
         num_lstm_layers=1,
         use_causal_conv=False,
         use_conv_shortcut=False,
@@ -74,8 +77,8 @@ def _model(*, melody: bool, stereo: bool) -> Any:
     return hf.MusicgenForConditionalGeneration(config)
 
 
-def _randomize(model: Any) -> None:
-    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+def _randomize(model: "nn.Module") -> None:
+    """Initialize every matrix from a generator of its own: other threads may use torch's global one."""
     import torch
 
     generator = torch.Generator().manual_seed(SEED)
@@ -86,7 +89,7 @@ def _randomize(model: Any) -> None:
         elif name.endswith("bias"):
             parameter.zero_()
     for name, length in parameters.items():
-        if name.endswith("original0"):  # weight normalization: the lengths of the vectors in original1
+        if name.endswith("original0"):  # weight normalization: norms of the vectors in original1
             vectors = parameters[name.removesuffix("0") + "1"]
             length.copy_(vectors.flatten(1).norm(dim=1).view_as(length))
     for name, codebook in model.named_buffers():
@@ -95,14 +98,14 @@ def _randomize(model: Any) -> None:
 
 
 def set_generation(config: Any) -> None:
-    """As the published checkpoints have it."""
+    """Set the generation parameters of the published checkpoints."""
     config.decoder_start_token_id = config.pad_token_id = config.bos_token_id = START_TOKEN
     config.eos_token_id = None
     config.do_sample, config.guidance_scale, config.max_length = True, 3.0, 1500
 
 
 def tokenizer() -> Any:
-    """Of letters; its tokens are within the vocabulary of any T5."""
+    """Build a tokenizer of letters, within the vocabulary of any T5."""
     import transformers as hf
 
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]

@@ -1,36 +1,45 @@
-"""Whisper's network over rows that come and go: each row is one window of 30 s at a position of its own.
+"""Whisper's network with rows that join and leave: each row is one window of 30 s, at its own position.
 
-`whisper.decode` takes a batch too, but one whose rows have the same initial tokens and temperature, start
-together, and wait for the longest. Here a row joins behind the others, moves into a gap when one leaves, and
-may start anew with what the encoder made of it. The arithmetic is that of `whisper.model`, with its modules
-and weights; the caches of keys and values are written in place.
+`whisper.decode` takes a batch as well, but its rows have the same initial tokens and temperature, begin
+together, and wait for the longest of them. Here a row joins behind the others, moves into a gap when another
+one leaves, and may begin again without being encoded again. Modules, weights and arithmetic are those of
+`whisper.model`; the caches of keys and values are written in place.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from whisper.model import MultiHeadAttention
+    from whisper.model import Whisper as Network
+
+Caches = tuple["Tensor", "Tensor", "Tensor", "Tensor"]
+"""Keys and values of self attention, then of cross attention: ``[rows, heads, positions, size]``."""
 
 
 class Decoder:
-    """The rows of one model; to be used in `torch.inference_mode` and by one thread.
+    """Encoder and decoder of one model; use it in `torch.inference_mode` and from one thread.
 
     Args:
-        model: a `whisper.model.Whisper`, in half precision or not.
+        model: in half precision or not.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "Network") -> None:
         self.rows = 0
-        """How many there are, numbered from 0; the last one takes the number of one that leaves."""
+        """Number of rows. They are numbered from 0; the last row takes the number of one that leaves."""
         self._model = model
         self._blocks = model.decoder.blocks
-        self._heads = model.dims.n_text_head
-        self._caches: list[tuple[Any, ...]] = []  # by block: own keys and values, then those of the audio
-        self._room = 0
+        self._heads: int = model.dims.n_text_head
+        self._caches: list[Caches] = []  # by block
+        self._capacity = 0
 
-    def encode(self, mel: Any, check: Callable[[], None]) -> Any:
-        """What the encoder makes of ``[rows, bands, 3000]``: ``[rows, 1500, state]``.
+    def encode(self, mel: "Tensor", check: Callable[[], None]) -> "Tensor":
+        """Return audio features ``[rows, 1500, state]``.
 
         Args:
-            mel: spectrograms, float32.
+            mel: spectrograms, float32 ``[rows, bands, 3000]``.
             check: called before every layer; may raise.
         """
         from torch.nn import functional
@@ -42,10 +51,15 @@ class Decoder:
         for block in encoder.blocks:
             check()
             x = block(x)
-        return encoder.ln_post(x)
+        features: Tensor = encoder.ln_post(x)
+        return features
 
-    def join(self, features: Any) -> range:
-        """Add a row for each of ``[rows, 1500, state]``; the numbers of the new rows."""
+    def join(self, features: "Tensor") -> range:
+        """Add a row for each window, and return the numbers of the new rows.
+
+        Args:
+            features: of the audio, ``[rows, 1500, state]``.
+        """
         new = range(self.rows, self.rows + len(features))
         self._reserve(new.stop)
         self.rows = new.stop
@@ -55,104 +69,121 @@ class Decoder:
         return new
 
     def leave(self, row: int) -> None:
-        """Take a row out; the last one has its number from now on."""
+        """Remove a row; the last row takes its number."""
         self.rows -= 1
-        for cache in self._caches:
-            for store in cache:
-                store[row] = store[self.rows]
+        for caches in self._caches:
+            for cache in caches:
+                cache[row] = cache[self.rows]
 
-    def start(self, rows: range, tokens: Sequence[Sequence[int]], at: int = 0) -> tuple[Any, Any]:
-        """Let neighbouring rows begin, or begin anew.
+    def prefill(
+        self, rows: range, tokens: Sequence[Sequence[int]], sot_index: int = 0
+    ) -> "tuple[Tensor, Tensor]":
+        """Begin neighboring rows, or begin them again.
 
         Args:
             rows: their numbers.
-            tokens: as many for each row.
-            at: position of the start-of-transcript token.
+            tokens: the initial tokens of each row; equally many for all.
+            sot_index: position of the start-of-transcript token.
 
         Returns:
-            Logits ``[rows, vocabulary]`` behind that token, and behind the last one.
+            Logits ``[rows, vocabulary]`` after that token, and after the last one.
         """
         import torch
 
         ids = torch.tensor(tokens, device=self._model.device)
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         hidden = self._forward(rows, ids, positions, ids.shape[1])
-        return self._logits(hidden[:, at]), self._logits(hidden[:, -1])
+        return self._logits(hidden[:, sot_index]), self._logits(hidden[:, -1])
 
-    def step(self, tokens: Sequence[int], positions: Sequence[int]) -> Any:
-        """One token further in every row: logits ``[rows, vocabulary]`` behind it.
+    def step(self, tokens: Sequence[int], positions: Sequence[int]) -> "Tensor":
+        """Append one token to every row, and return the logits ``[rows, vocabulary]`` after it.
 
         Args:
-            tokens: the last one of each row.
-            positions: where in its row each of them stands.
+            tokens: the last token of each row.
+            positions: of these tokens in their rows.
         """
         import torch
 
         ids, places = torch.tensor([tokens, positions], device=self._model.device)[..., None]
         return self._logits(self._forward(range(self.rows), ids, places, max(positions) + 1)[:, 0])
 
-    def _forward(self, rows: range, ids: Any, positions: Any, length: int) -> Any:
-        """Hidden states ``[rows, tokens, state]`` of tokens at these positions, all below ``length``."""
+    def _forward(self, rows: range, ids: "Tensor", positions: "Tensor", length: int) -> "Tensor":
+        """Return the hidden states ``[rows, tokens, state]`` of tokens.
+
+        Args:
+            rows: their numbers.
+            ids: of the tokens, ``[rows, tokens]``.
+            positions: of the tokens, ``[rows, tokens]``.
+            length: number of positions to attend to; greater than all positions.
+        """
         import torch
 
         decoder = self._model.decoder
         x = decoder.token_embedding(ids) + decoder.positional_embedding[positions]
         x = x.to(decoder.token_embedding.weight.dtype)
-        seen = torch.arange(length, device=ids.device) <= positions[..., None]  # [rows, tokens, length]
-        for block, cache in zip(self._blocks, self._caches, strict=True):
-            own_keys, own_values, keys, values = (store[rows.start : rows.stop] for store in cache)
+        mask = torch.arange(length, device=ids.device) <= positions[..., None]  # [rows, tokens, length]
+        for block, caches in zip(self._blocks, self._caches, strict=True):
+            own_keys, own_values, keys, values = (cache[rows.start : rows.stop] for cache in caches)
             y = block.attn_ln(x)
             _write(own_keys, positions, self._split(block.attn.key(y)))
             _write(own_values, positions, self._split(block.attn.value(y)))
             own = own_keys[:, :, :length], own_values[:, :, :length]
-            x = x + self._attend(block.attn, y, *own, mask=seen[:, None])
+            x = x + self._attend(block.attn, y, *own, mask=mask[:, None])
             x = x + self._attend(block.cross_attn, block.cross_attn_ln(x), keys, values)
             x = x + block.mlp(block.mlp_ln(x))
-        return decoder.ln(x)
+        hidden: Tensor = decoder.ln(x)
+        return hidden
 
-    def _attend(self, attention: Any, x: Any, keys: Any, values: Any, mask: Any = None) -> Any:
+    def _attend(
+        self,
+        attention: "MultiHeadAttention",
+        x: "Tensor",
+        keys: "Tensor",
+        values: "Tensor",
+        mask: "Tensor | None" = None,
+    ) -> "Tensor":
         from torch.nn import functional
 
         queries = self._split(attention.query(x)).transpose(1, 2)
-        found = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        return attention.out(found.transpose(1, 2).flatten(2))
+        mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        output: Tensor = attention.out(mixed.transpose(1, 2).flatten(2))
+        return output
 
-    def _split(self, x: Any) -> Any:
-        """``[rows, tokens, state]`` as ``[rows, tokens, heads, state / heads]``."""
-        return x.unflatten(-1, (self._heads, -1))
+    def _split(self, x: "Tensor") -> "Tensor":
+        """Reshape ``[rows, tokens, state]`` to ``[rows, tokens, heads, state / heads]``."""
+        return x.view(*x.shape[:-1], self._heads, -1)
 
-    def _logits(self, hidden: Any) -> Any:
-        """Float32 ``[rows, vocabulary]``; multiplied this way round a CPU reads the weights twice as fast."""
-        return (self._model.decoder.token_embedding.weight @ hidden.T).T.float().contiguous()
+    def _logits(self, hidden: "Tensor") -> "Tensor":
+        """Return float32 ``[rows, vocabulary]``; a CPU reads the weights twice as fast in this order."""
+        logits: Tensor = (self._model.decoder.token_embedding.weight @ hidden.T).T.float().contiguous()
+        return logits
 
     def _reserve(self, rows: int) -> None:
-        if rows <= self._room:
+        if rows <= self._capacity:
             return
-        self._room = max(rows, 2 * self._room)
-        self._caches = [
-            tuple(
-                self._grown(cache[n] if cache else None, length) for n, length in enumerate(self._lengths())
-            )
-            for cache in self._caches or [()] * len(self._blocks)
-        ]
+        self._capacity = max(rows, 2 * self._capacity)
+        old: Sequence[Caches | None] = self._caches or [None] * len(self._blocks)
+        self._caches = [self._grown(caches) for caches in old]
 
-    def _lengths(self) -> tuple[int, int, int, int]:
-        own, audio = self._model.dims.n_text_ctx, self._model.dims.n_audio_ctx
-        return own, own, audio, audio
-
-    def _grown(self, store: Any, length: int) -> Any:
-        like = self._model.decoder.token_embedding.weight
-        size = self._model.dims.n_text_state // self._heads
-        # Not empty: what is masked counts nothing, but for NaN, which is NaN times nothing as well.
-        grown = like.new_zeros(self._room, self._heads, length, size)
-        if store is not None:
-            grown[: self.rows] = store[: self.rows]
+    def _grown(self, caches: Caches | None) -> Caches:
+        """Return the caches of a block with the new capacity and the content of the old ones, if any."""
+        text, audio = self._model.dims.n_text_ctx, self._model.dims.n_audio_ctx
+        grown = self._zeros(text), self._zeros(text), self._zeros(audio), self._zeros(audio)
+        if caches is not None:
+            for new, old in zip(grown, caches, strict=True):
+                new[: self.rows] = old[: self.rows]
         return grown
 
+    def _zeros(self, length: int) -> "Tensor":
+        # Not `new_empty`: attention multiplies masked positions by zero, and NaN times zero is NaN.
+        like: Tensor = self._model.decoder.token_embedding.weight
+        size = self._model.dims.n_text_state // self._heads
+        return like.new_zeros(self._capacity, self._heads, length, size)
 
-def _write(store: Any, positions: Any, new: Any) -> None:
-    """Put ``[rows, tokens, heads, size]`` at these positions of ``[rows, heads, length, size]``."""
+
+def _write(cache: "Tensor", positions: "Tensor", new: "Tensor") -> None:
+    """Write ``[rows, tokens, heads, size]`` at these positions of ``[rows, heads, length, size]``."""
     import torch
 
     rows = torch.arange(len(positions), device=positions.device)[:, None]
-    store.transpose(1, 2)[rows, positions] = new
+    cache.transpose(1, 2)[rows, positions] = new

@@ -1,4 +1,4 @@
-"""The languages that Whisper knows: a copy of its own tables, because importing the package imports torch."""
+"""Languages of Whisper: a copy of `whisper.tokenizer`'s tables, because importing that imports torch."""
 
 from collections.abc import Mapping
 
@@ -104,7 +104,7 @@ LANGUAGES: Mapping[str, str] = {
     "su": "sundanese",
     "yue": "cantonese",
 }
-"""English name by code, in the order of the vocabulary."""
+"""English names by code, in the order of the vocabulary."""
 
 ALIASES: Mapping[str, str] = {
     "burmese": "my",
@@ -120,11 +120,15 @@ ALIASES: Mapping[str, str] = {
     "castilian": "es",
     "mandarin": "zh",
 }
-"""Code by other names in use."""
+"""Codes by other English names, as in `whisper.tokenizer.TO_LANGUAGE_CODE`."""
 
 
 def language_code(language: str) -> str | None:
-    """Code of a language given by code or English name, in any case; None if Whisper does not know it."""
+    """Return the code of a language; None if Whisper does not know it.
+
+    Args:
+        language: a code or an English name, in upper or lower case.
+    """
     name = language.strip().lower()
     return name if name in LANGUAGES else _CODES.get(name)
 

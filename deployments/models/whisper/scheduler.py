@@ -10,10 +10,10 @@ from audiograph.schemas import TranscribeRequest
 from deployments.models.base import Intake, Ticket
 from deployments.models.kit.continuous import ContinuousScheduler
 from deployments.models.whisper.decoder import Decoder
-from deployments.models.whisper.rows import Row
+from deployments.models.whisper.hypothesis import Hypothesis
 from deployments.models.whisper.token_rules import TokenRules
 from deployments.models.whisper.transcription import Transcription
-from deployments.models.whisper.windows import mel_of
+from deployments.models.whisper.windows import window_spectrogram
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         self._tokenizer = get_tokenizer(True, num_languages=model.num_languages)
         self._rules = TokenRules(self._tokenizer, model.device)
         self._decoder = Decoder(model)
-        self._rows: list[Row] = []  # in the order of the decoder's rows
+        self._hypotheses: list[Hypothesis] = []  # in the order of the decoder's rows
 
     def admit(self, ticket: Ticket[TranscribeRequest]) -> Transcription:
         """Admit a request; its recording is decoded when it is its turn."""
@@ -55,31 +55,34 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
     def step(self) -> None:
         """Fill free rows with windows, and decode one token of every row."""
         self._fill()
-        if self._rows:
+        if self._hypotheses:
             self._decode()
 
     def report(self, request: Transcription) -> None:
         """Report a transcription's progress, with the frames that its rows have decoded so far."""
-        request.report(sum(row.frames_done for row in self._rows if row.transcription is request))
+        request.report(sum(hypothesis.frames_done for hypothesis in self._of(request)))
 
     def release(self, request: Transcription) -> None:
         """Free a transcription's rows."""
-        for row in [row for row in self._rows if row.transcription is request]:
-            self._leave(row)
+        for hypothesis in self._of(request):
+            self._leave(hypothesis)
+
+    def _of(self, request: Transcription) -> list[Hypothesis]:
+        return [hypothesis for hypothesis in self._hypotheses if hypothesis.transcription is request]
 
     # From windows to rows
 
     def _fill(self) -> None:
-        """Assign free rows to the requests in turn; rows with equally long prompts join together."""
-        while new := self._next_rows(self._max_rows - len(self._rows)):
+        """Assign free rows to the requests in turn; windows with equally long prompts join together."""
+        while new := self._next_windows(self._max_rows - len(self._hypotheses)):
             new.sort(key=_prompt_length)
             for _, alike in groupby(new, key=_prompt_length):
                 self._join(self._encoded(list(alike)))
 
-    def _next_rows(self, free: int) -> list[Row]:
-        new: list[Row] = []
+    def _next_windows(self, free: int) -> list[Hypothesis]:
+        new: list[Hypothesis] = []
         while len(new) < free and (transcription := self._next_transcription()):
-            new.append(Row(transcription, transcription.queue.popleft()))
+            new.append(Hypothesis(transcription, transcription.queue.popleft()))
         return new
 
     def _next_transcription(self) -> Transcription | None:
@@ -94,104 +97,107 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
                 return transcription
         return None
 
-    def _encoded(self, rows: list[Row]) -> "list[tuple[Row, Tensor]]":
-        """Encode the windows of rows; rows whose request is canceled meanwhile are left out."""
-        done: list[tuple[Row, Tensor]] = []
-        for start in range(0, len(rows), self._max_encoded):
-            if some := self._unfinished(rows[start : start + self._max_encoded]):
+    def _encoded(self, hypotheses: list[Hypothesis]) -> "list[tuple[Hypothesis, Tensor]]":
+        """Encode windows; those whose request is canceled meanwhile are left out."""
+        done: list[tuple[Hypothesis, Tensor]] = []
+        for start in range(0, len(hypotheses), self._max_encoded):
+            if some := self._unfinished(hypotheses[start : start + self._max_encoded]):
                 with suppress(Canceled):
                     done += zip(some, self._encode(some), strict=True)
-        return [(row, features) for row, features in done if row.transcription in self.admitted]
+        return [(new, features) for new, features in done if new.transcription in self.admitted]
 
-    def _encode(self, rows: list[Row]) -> "Tensor":
+    def _encode(self, hypotheses: list[Hypothesis]) -> "Tensor":
         """Return audio features ``[rows, 1500, state]``; raise Canceled if all requests were canceled."""
         import torch
 
         bands, device = self._model.dims.n_mels, self._model.device
-        mels = [mel_of(row.window, row.transcription.samples, bands=bands, device=device) for row in rows]
+        spectrograms = [
+            window_spectrogram(new.window, new.transcription.samples, bands=bands, device=device)
+            for new in hypotheses
+        ]
 
         def check() -> None:
             self.report_all()
-            if not self._unfinished(rows):
+            if not self._unfinished(hypotheses):
                 raise Canceled("all requests of these windows were canceled")
 
-        features: Tensor = self._decoder.encode(torch.stack(mels), check)
-        return features
+        return self._decoder.encode(torch.stack(spectrograms), check)
 
-    def _join(self, encoded: "list[tuple[Row, Tensor]]") -> None:
+    def _join(self, encoded: "list[tuple[Hypothesis, Tensor]]") -> None:
         import torch
 
         if not encoded:
             return
-        rows = [row for row, _ in encoded]
-        numbers = self._decoder.join(torch.stack([features for _, features in encoded]))
-        self._rows += rows
-        for row, features in encoded:
-            row.features = features if row.transcription.request.word_timestamps else None
-        if any(row.transcription.language is None for row in rows):
-            self._detect_languages(rows, numbers)
-        self._begin(rows, numbers)
+        new = [hypothesis for hypothesis, _ in encoded]
+        rows = self._decoder.join(torch.stack([features for _, features in encoded]))
+        self._hypotheses += new
+        for hypothesis, features in encoded:
+            if hypothesis.transcription.request.word_timestamps:
+                hypothesis.features = features
+        if any(hypothesis.transcription.language is None for hypothesis in new):
+            self._detect_languages(new, rows)
+        self._begin(new, rows)
 
-    def _detect_languages(self, rows: list[Row], numbers: range) -> None:
+    def _detect_languages(self, hypotheses: list[Hypothesis], rows: range) -> None:
         """Detect the languages that are not known; the first window of a transcription comes first."""
-        logits, _ = self._decoder.start(numbers, [[self._tokenizer.sot]] * len(rows))
+        logits, _ = self._decoder.prefill(rows, [[self._tokenizer.sot]] * len(rows))
         found = logits[:, list(self._tokenizer.all_language_tokens)].argmax(-1).tolist()
-        for row, index in zip(rows, found, strict=True):
-            language = row.transcription.language
-            row.transcription.language = language or self._tokenizer.all_language_codes[index]
+        for hypothesis, index in zip(hypotheses, found, strict=True):
+            if hypothesis.transcription.language is None:
+                hypothesis.transcription.language = self._tokenizer.all_language_codes[index]
 
-    def _begin(self, rows: list[Row], numbers: range) -> None:
-        """Begin the rows' texts, or begin them again; the first token of a text is a timestamp."""
-        for row in rows:
-            row.begin(self._model.device)
-        initial = [row.transcription.initial_tokens for row in rows]
-        sot_logits, last_logits = self._decoder.start(
-            numbers, initial, at=initial[0].index(self._tokenizer.sot)
-        )
-        for row, probability in zip(rows, self._rules.no_speech_probs(sot_logits), strict=True):
-            row.text.no_speech_prob = probability
-        self._rules.extend([row.text for row in rows], last_logits)
+    def _begin(self, hypotheses: list[Hypothesis], rows: range) -> None:
+        """Begin texts, or begin them again; the first token of a text is a timestamp."""
+        for hypothesis in hypotheses:
+            hypothesis.begin(self._model.device)
+        initial = [hypothesis.transcription.initial_tokens for hypothesis in hypotheses]
+        sot_logits, last_logits = self._decoder.prefill(rows, initial, initial[0].index(self._tokenizer.sot))
+        texts = [hypothesis.decoded for hypothesis in hypotheses]
+        for text, probability in zip(texts, self._rules.no_speech_probs(sot_logits), strict=True):
+            text.no_speech_prob = probability
+        self._rules.extend(texts, last_logits)
 
     # From rows to text
 
     def _decode(self) -> None:
-        logits = self._decoder.step(
-            [row.text.tokens[-1] for row in self._rows], [row.length - 1 for row in self._rows]
-        )
-        ended = self._rules.extend([row.text for row in self._rows], logits)
+        texts = [hypothesis.decoded for hypothesis in self._hypotheses]
+        positions = [hypothesis.length - 1 for hypothesis in self._hypotheses]
+        logits = self._decoder.step([text.tokens[-1] for text in texts], positions)
+        ended = self._rules.extend(texts, logits)
         context_length = self._model.dims.n_text_ctx
-        pairs = list(zip(self._rows, ended, strict=True))
-        for row in [row for row, end in pairs if end or row.length > context_length]:
-            if row.transcription in self.admitted:  # else another of its rows has finished it
-                self._end(row)
+        pairs = list(zip(self._hypotheses, ended, strict=True))
+        for hypothesis in [one for one, end in pairs if end or one.length > context_length]:
+            if hypothesis.transcription in self.admitted:  # else another of its rows has finished it
+                self._end(hypothesis)
 
-    def _end(self, row: Row) -> None:
-        """End a row's text: accept it, or begin it again at the next temperature."""
-        if row.must_begin_again():
-            number = self._rows.index(row)
-            self._begin([row], range(number, number + 1))
+    def _end(self, hypothesis: Hypothesis) -> None:
+        """End a text: accept it, or begin it again at the next temperature."""
+        if hypothesis.needs_fallback():
+            row = self._hypotheses.index(hypothesis)
+            self._begin([hypothesis], range(row, row + 1))
             return
-        parts, end_frame = row.parts(self._model)
-        self._leave(row)
-        with self.isolated(row.transcription):
-            row.transcription.accept(row.window, parts, end_frame)
-            self._finish_if_done(row.transcription)
+        segments, end_frame = hypothesis.segments(self._model)
+        self._leave(hypothesis)
+        transcription = hypothesis.transcription
+        with self.isolated(transcription):
+            transcription.accept(hypothesis.window, segments, end_frame)
+            self._finish_if_done(transcription)
 
     def _finish_if_done(self, transcription: Transcription) -> None:
         if transcription.is_done:
             self.finish(transcription, transcription.output())
 
-    def _leave(self, row: Row) -> None:
-        """Remove a row; the last row moves into its place, as it does in the decoder."""
-        number = self._rows.index(row)
-        self._decoder.leave(number)
-        last = self._rows.pop()
-        if last is not row:
-            self._rows[number] = last
+    def _leave(self, hypothesis: Hypothesis) -> None:
+        """Free a row; the last hypothesis moves into it, as it does in the decoder."""
+        row = self._hypotheses.index(hypothesis)
+        self._decoder.leave(row)
+        last = self._hypotheses.pop()
+        if last is not hypothesis:
+            self._hypotheses[row] = last
 
-    def _unfinished(self, rows: Sequence[Row]) -> list[Row]:
-        return [row for row in rows if row.transcription in self.admitted]
+    def _unfinished(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        return [hypothesis for hypothesis in hypotheses if hypothesis.transcription in self.admitted]
 
 
-def _prompt_length(row: Row) -> int:
-    return row.transcription.initial_length
+def _prompt_length(hypothesis: Hypothesis) -> int:
+    return hypothesis.transcription.initial_length

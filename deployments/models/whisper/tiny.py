@@ -1,25 +1,30 @@
-"""Tiny Whisper checkpoints of the true architecture, which say of themselves that they are not trained.
+"""Builds tiny Whisper checkpoints of the published architecture, whose text says that they are not trained.
 
-A purely random Whisper decodes 224 tokens of noise per window, again at every temperature of the ladder.
-In these the decoder is a lookup table from a token to the next one, kept in its last MLP, so that every
-window ends after some twenty tokens with the same sentence, whatever the recording, the language, the prompt
-and the temperature. All else (the encoder, every attention, and with them the times of words) is random.
+A purely random Whisper decodes 224 tokens of noise per window, and again at every temperature. In these
+checkpoints the last MLP of the decoder is a lookup table from one token to the next, so that every window has
+the same short text for any recording, language, prompt and temperature. Everything else is random: the
+encoder, every attention, and therefore the times of words.
 """
 
 import tempfile
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whisper.model import TextDecoder
+    from whisper.model import Whisper as Network
+    from whisper.tokenizer import Tokenizer
 
 SPEECH = (
     (0.0, " These words come from random weights,", 1.4),
     (1.6, " and are not a transcription.", 2.6),
 )
-"""What is heard in every window of 30 s: start in seconds, text, end. No token may come twice."""
+"""Text of every window of 30 s: start in seconds, text, end in seconds. Each token occurs at most once."""
 
 MULTILINGUAL, WITH_CANTONESE = 51865, 51866
-"""Sizes of the vocabulary: large-v3 and turbo know one language more."""
+"""Sizes of the vocabulary: large-v3 and turbo have one more language."""
 
 VARIANTS: Mapping[str, tuple[int, int]] = {
     "tiny": (80, MULTILINGUAL),
@@ -29,22 +34,27 @@ VARIANTS: Mapping[str, tuple[int, int]] = {
     "large-v3": (128, WITH_CANTONESE),
     "turbo": (128, WITH_CANTONESE),
 }
-"""Mel bands and size of the vocabulary of each variant, as in the published checkpoint."""
+"""Number of mel bands and size of the vocabulary of each variant, as in the published checkpoint."""
 
 STATE, HEADS, LAYERS = 32, 2, 2
+"""Width, attention heads, and layers of encoder and decoder."""
 SEED = 0
 REVISION = 1
-"""Part of the file's name: raise it with every change of what is built."""
+"""Part of the file's name; increase it with every change of the checkpoint."""
 
-PEAK = 8.0  # length of an embedding: leaves every other token some 40 nats below the next one of the script
-GATE = 4.0  # above any noise that layer norm makes of other dimensions, below its one-hot peak of sqrt(31)
-PUSH = 100.0  # what the table adds for the next token, well over the embedding of the previous one
+EMBEDDING_NORM = 8.0
+"""Length of an embedding; keeps every other token about 40 nats below the next one of the text."""
+GATE_THRESHOLD = 4.0
+"""Above the noise of other dimensions after layer norm, and below its one-hot peak of sqrt(31)."""
+TABLE_WEIGHT = 100.0
+"""Weight of the next token in the table; far above the embedding of the previous one."""
 
 
 def build_checkpoint(variant: str, folder: Path) -> Path:
-    """The checkpoint of a variant in ``folder``, built if it is not there.
+    """Return the path of a variant's checkpoint in a folder; build it if it does not exist.
 
-    Written whole or not at all, and always with the same content, so that replicas may build at once.
+    The file appears complete or not at all, and always has the same content, so that replicas may build it
+    at the same time.
     """
     path = folder / f"whisper-{variant}-{REVISION}.pt"
     if not path.exists():
@@ -53,7 +63,7 @@ def build_checkpoint(variant: str, folder: Path) -> Path:
     return path
 
 
-def _write(model: Any, path: Path) -> None:
+def _write(model: "Network", path: Path) -> None:
     import torch
 
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
@@ -69,15 +79,15 @@ def scripted_model(
     heads: int = HEADS,
     layers: int = LAYERS,
     speech: Iterable[tuple[float, str, float]] = SPEECH,
-) -> Any:
-    """A `whisper.model.Whisper` that hears the same in every window, of any size.
+) -> "Network":
+    """Build a network that decodes the same text from every window.
 
     Args:
-        variant: one of `VARIANTS`, whose mel bands and vocabulary it has.
-        state: width of encoder and decoder; at least as many as there are tokens in the speech.
+        variant: one of `VARIANTS`, for the mel bands and the vocabulary.
+        state: width of encoder and decoder; at least the number of tokens in the speech.
         heads: attention heads of each layer.
-        layers: layers of the encoder, and of the decoder.
-        speech: as `SPEECH`.
+        layers: number of layers of the encoder, and of the decoder.
+        speech: texts with their times, in the form of `SPEECH`.
     """
     import torch
 
@@ -100,12 +110,14 @@ def scripted_model(
     model = Whisper(dims)
     with torch.no_grad():
         _randomize(model)
-        _teach(model.decoder, _successors(get_tokenizer(True, num_languages=model.num_languages), speech))
+        _write_table(
+            model.decoder, _successors(get_tokenizer(True, num_languages=model.num_languages), speech)
+        )
     return model
 
 
-def _randomize(model: Any) -> None:
-    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+def _randomize(model: "Network") -> None:
+    """Draw every matrix from its own generator, because other threads may draw from torch's global one."""
     import torch
 
     generator = torch.Generator().manual_seed(SEED)
@@ -116,8 +128,8 @@ def _randomize(model: Any) -> None:
             parameter.zero_()
 
 
-def _successors(tokenizer: Any, speech: Iterable[tuple[float, str, float]]) -> dict[int, int]:
-    """Which token follows which; the language is always English."""
+def _successors(tokenizer: "Tokenizer", speech: Iterable[tuple[float, str, float]]) -> dict[int, int]:
+    """Return the successor of each token of the start sequence and the text; the language is English."""
     script: list[int] = []
     for start, text, end in speech:
         script += [_timestamp(tokenizer, start), *tokenizer.encode(text), _timestamp(tokenizer, end)]
@@ -131,14 +143,14 @@ def _successors(tokenizer: Any, speech: Iterable[tuple[float, str, float]]) -> d
     }
 
 
-def _timestamp(tokenizer: Any, seconds: float) -> int:
+def _timestamp(tokenizer: "Tokenizer", seconds: float) -> int:
     return int(tokenizer.timestamp_begin) + round(seconds / 0.02)
 
 
-def _teach(decoder: Any, successors: Mapping[int, int]) -> None:
-    """Turn a decoder into the table: one dimension per token, and an MLP that maps one onto the next.
+def _write_table(decoder: "TextDecoder", successors: Mapping[int, int]) -> None:
+    """Write a lookup table into a decoder: one dimension per token, and an MLP that maps each to the next.
 
-    Nothing depends on the position, so that a prompt of any length may come before.
+    Nothing depends on the position, so that a prompt of any length may precede.
     """
     import torch
 
@@ -146,7 +158,7 @@ def _teach(decoder: Any, successors: Mapping[int, int]) -> None:
     decoder.positional_embedding.zero_()
     decoder.token_embedding.weight.zero_()
     for token, n in axis.items():
-        decoder.token_embedding.weight[token, n] = PEAK
+        decoder.token_embedding.weight[token, n] = EMBEDDING_NORM
     for block in decoder.blocks:
         for layer in (block.attn.out, block.cross_attn.out, block.mlp[2]):
             layer.weight.zero_()
@@ -155,6 +167,6 @@ def _teach(decoder: Any, successors: Mapping[int, int]) -> None:
     gate.weight.zero_()
     width = len(decoder.ln.weight)
     gate.weight[:width] = torch.eye(width)
-    gate.bias.fill_(-GATE)
+    gate.bias.fill_(-GATE_THRESHOLD)
     for token, successor in successors.items():
-        table.weight[axis[successor], axis[token]] = PUSH
+        table.weight[axis[successor], axis[token]] = TABLE_WEIGHT

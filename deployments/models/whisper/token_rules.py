@@ -1,50 +1,56 @@
-"""Which token may follow, and which one does: Whisper's rules, for many rows at a time."""
+"""Selects the next token of many texts at a time, by the rules of `whisper.decoding`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from whisper.tokenizer import Tokenizer
 
 MAX_TOKENS = 224
-"""The most that Whisper decodes per window: half of its context."""
+"""Tokens that Whisper decodes per window, at most: half of its context."""
 
-LATEST_BEGINNING = 50
-"""The latest first timestamp, in steps of 20 ms: one second, as `whisper.DecodingOptions` has it."""
+MAX_INITIAL_TIMESTAMP_INDEX = 50
+"""Index of the last timestamp that a text may begin with: one second, as in `whisper.DecodingOptions`."""
 
 
 @dataclass(slots=True)
-class Text:
-    """What one row has decoded so far, at one temperature."""
+class Decoded:
+    """Tokens of one window so far, at one temperature, with the measures of `whisper.DecodingResult`."""
 
     temperature: float = 0.0
-    generator: Any = None
-    """Where its chances come from, so that they are the same in any company; None at temperature 0."""
+    generator: "torch.Generator | None" = None
+    """Source of its random numbers, of its own so that the batch does not matter; None at temperature 0."""
     no_speech_prob: float = 0.0
     tokens: list[int] = field(default_factory=list)
-    logprob: float = 0.0
-    """Sum over its tokens and the one that ended it."""
+    sum_logprobs: float = 0.0
+    """Sum over its tokens, and the end token."""
     compression_ratio: float = 0.0
-    """How much shorter zlib makes it; a text that repeats itself has much."""
+    """Size of the text over its size compressed by zlib; high if the text repeats itself."""
 
     @property
     def avg_logprob(self) -> float:
-        """Per token, as Whisper counts."""
-        return self.logprob / (len(self.tokens) + 1)
+        """Log probability per token; the end token counts, as in `whisper.decoding`."""
+        return self.sum_logprobs / (len(self.tokens) + 1)
 
 
 class TokenRules:
-    """The rules of `whisper.decoding.ApplyTimestampRules` and `SuppressTokens` for a multilingual tokenizer.
+    """`ApplyTimestampRules` and `SuppressTokens` of `whisper.decoding`, for a multilingual tokenizer.
 
-    Timestamps stand in pairs, do not decrease, begin within a second, and are taken where they are together
-    more probable than any text.
+    Timestamps come in pairs, do not decrease, and begin within a second. A timestamp is selected if all
+    timestamps together are more probable than the most probable text token.
     """
 
-    def __init__(self, tokenizer: Any, device: Any) -> None:
+    def __init__(self, tokenizer: "Tokenizer", device: "torch.device") -> None:
         import torch
 
-        self.end = tokenizer.eot
-        self._times_from = tokenizer.timestamp_begin
+        self._end = tokenizer.eot
+        self._timestamp_begin = tokenizer.timestamp_begin
         self._no_speech = tokenizer.no_speech
-        never = {
+        suppressed = {
             *tokenizer.non_speech_tokens,
             tokenizer.transcribe,
             tokenizer.translate,
@@ -54,73 +60,82 @@ class TokenRules:
             tokenizer.no_speech,
             tokenizer.no_timestamps,
         }
-        self._never = torch.tensor(sorted(never), device=device)
+        self._suppressed = torch.tensor(sorted(suppressed), device=device)
 
-    def no_speech_probs(self, logits: Any) -> list[float]:
-        """That there is no speech, from the logits ``[rows, vocabulary]`` behind start-of-transcript."""
+    def no_speech_probs(self, logits: "Tensor") -> list[float]:
+        """Return the probabilities of no speech.
+
+        Args:
+            logits: ``[rows, vocabulary]`` after the start-of-transcript token.
+        """
         probs: list[float] = logits.softmax(-1)[:, self._no_speech].tolist()
         return probs
 
-    def extend(self, texts: Sequence[Text], logits: Any) -> list[bool]:
-        """Append the next token to each text, given its logits ``[rows, vocabulary]``, which it overwrites.
+    def extend(self, texts: Sequence[Decoded], logits: "Tensor") -> list[bool]:
+        """Append the next token to each text.
+
+        Args:
+            texts: one per row.
+            logits: ``[rows, vocabulary]`` of the next tokens; overwritten.
 
         Returns:
-            Whether the text is complete; the token that says so is not appended.
+            Whether each text is complete. The end token is not appended.
         """
-        self._forbid(texts, logits)
+        self._suppress(texts, logits)
         logprobs = logits.log_softmax(-1)
-        chosen = _with_chance(texts, logits).argmax(-1)
-        gained = logprobs.gather(1, chosen[:, None])[:, 0].tolist()
+        tokens = _sampling_scores(texts, logits).argmax(-1)
+        token_logprobs = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
         return [
             self._append(text, token, logprob)
-            for text, token, logprob in zip(texts, chosen.tolist(), gained, strict=True)
+            for text, token, logprob in zip(texts, tokens.tolist(), token_logprobs, strict=True)
         ]
 
-    def _append(self, text: Text, token: int, logprob: float) -> bool:
-        text.logprob += logprob
-        if token == self.end:
+    def _append(self, text: Decoded, token: int, logprob: float) -> bool:
+        text.sum_logprobs += logprob
+        if token == self._end:
             return True
         text.tokens.append(token)
         return len(text.tokens) == MAX_TOKENS
 
-    def _forbid(self, texts: Sequence[Text], logits: Any) -> None:
-        """Make what may not follow impossible."""
+    def _suppress(self, texts: Sequence[Decoded], logits: "Tensor") -> None:
+        """Set the logits of tokens that must not follow to minus infinity."""
         import torch
 
         inf = float("inf")
         bounds = torch.tensor([self._bounds(text.tokens) for text in texts], device=logits.device)
-        words_from, earliest, latest = bounds.T[..., None]
-        logits.index_fill_(1, self._never, -inf)
+        min_word, min_timestamp, max_timestamp = bounds.T[..., None]
+        logits.index_fill_(1, self._suppressed, -inf)
         ids = torch.arange(logits.shape[1], device=logits.device)
-        word_ids, time_ids = ids[: self._times_from], ids[self._times_from :]
-        words, times = logits[:, : self._times_from], logits[:, self._times_from :]
-        words.masked_fill_(word_ids < words_from, -inf)
-        times.masked_fill_((time_ids < earliest) | (time_ids > latest), -inf)
-        words.masked_fill_((times.logsumexp(-1) > words.amax(-1))[:, None], -inf)
+        word_ids, timestamp_ids = ids[: self._timestamp_begin], ids[self._timestamp_begin :]
+        words, timestamps = logits[:, : self._timestamp_begin], logits[:, self._timestamp_begin :]
+        words.masked_fill_(word_ids < min_word, -inf)
+        timestamps.masked_fill_((timestamp_ids < min_timestamp) | (timestamp_ids > max_timestamp), -inf)
+        words.masked_fill_((timestamps.logsumexp(-1) > words.amax(-1))[:, None], -inf)
 
     def _bounds(self, tokens: Sequence[int]) -> tuple[int, int, int]:
-        """The first token allowed that is no timestamp, the first timestamp allowed, and the last one."""
-        begin, beyond = self._times_from, self._times_from + 100_000
+        """Return the first token allowed before the timestamps, and the first and last timestamp allowed."""
+        begin = self._timestamp_begin
+        none = begin + 100_000  # beyond the vocabulary
         if not tokens:
-            return begin, begin, begin + LATEST_BEGINNING
-        stamped = tokens[-1] >= begin
-        if stamped and (len(tokens) < 2 or tokens[-2] >= begin):
-            return 0, beyond, beyond  # a pair is complete: words
+            return begin, begin, begin + MAX_INITIAL_TIMESTAMP_INDEX
+        last_was_timestamp = tokens[-1] >= begin
+        if last_was_timestamp and (len(tokens) < 2 or tokens[-2] >= begin):
+            return 0, none, none  # a pair is complete: words
         last = next((token for token in reversed(tokens) if token >= begin), begin - 1)
-        if stamped:
-            return self.end, last, beyond  # a second timestamp, or the end
-        return 0, last + 1, beyond
+        if last_was_timestamp:
+            return self._end, last, none  # the second timestamp of a pair, or the end
+        return 0, last + 1, none
 
 
-def _with_chance(texts: Sequence[Text], logits: Any) -> Any:
-    """Logits of which the greatest is a draw at its text's temperature (the Gumbel-max trick)."""
+def _sampling_scores(texts: Sequence[Decoded], logits: "Tensor") -> "Tensor":
+    """Return scores whose maximum is a sample at each text's temperature (the Gumbel-max trick)."""
     import torch
 
     if not any(text.temperature for text in texts):
         return logits
-    scored = logits.clone()
-    for row, text in zip(scored, texts, strict=True):
+    scores = logits.clone()
+    for row, text in zip(scores, texts, strict=True):
         if text.temperature:
             noise = torch.empty_like(row).exponential_(generator=text.generator)
             row.div_(text.temperature).sub_(noise.log_())
-    return scored
+    return scores

@@ -1,4 +1,4 @@
-"""State of one request to transcribe: its windows, their sentences so far, and its output."""
+"""State of one request to transcribe: its windows, their segments so far, and its output."""
 
 from bisect import insort
 from collections import deque
@@ -10,9 +10,9 @@ from audiograph.schemas import Segment, TranscribeRequest, TranscribeResult, Wor
 from deployments.models.base import Output, RunContext, Samples, Ticket
 from deployments.models.kit.subtitles import transcript_files
 from deployments.models.whisper.languages import language_code
-from deployments.models.whisper.timing import Part
+from deployments.models.whisper.timing import RawSegment
 from deployments.models.whisper.vad import SAMPLE_RATE
-from deployments.models.whisper.windows import Window, windows
+from deployments.models.whisper.windows import Window, split_into_windows
 
 if TYPE_CHECKING:
     from whisper.model import Whisper as Network
@@ -53,7 +53,9 @@ class Transcription:
         self._context: RunContext = ticket.context
         self._samples: Samples | None = None
         self._order: list[int] = []  # starts of the windows that are not sent yet
-        self._accepted: dict[int, list[Part]] = {}  # by the start of their window, until they can be sent
+        self._accepted: dict[
+            int, list[RawSegment]
+        ] = {}  # by the start of their window, until they can be sent
         self._segments: list[Segment] = []
         self._text = ""
         self._frames = self._frames_done = 0
@@ -71,10 +73,10 @@ class Transcription:
         self._samples, _ = self._context.audio(self.request.file, sample_rate=SAMPLE_RATE, mono=True)
         if self.request.vad:
             self._context.progress(0.0, "detecting speech")
-        found = windows(self._samples, vad=self.request.vad, check=self._context.check)
-        self.queue.extend(found)
-        self._order = [window.start for window in found]
-        self._frames = sum(window.frames for window in found)
+        windows = split_into_windows(self._samples, vad=self.request.vad, check=self._context.check)
+        self.queue.extend(windows)
+        self._order = [window.start for window in windows]
+        self._frames = sum(window.frames for window in windows)
         self.is_open = True
         self.report()
 
@@ -126,26 +128,26 @@ class Transcription:
         self._fraction = max(self._fraction, min(1.0, done))
         self._context.progress(self._fraction, STAGE)
 
-    def accept(self, window: Window, parts: list[Part], end_frame: int) -> None:
-        """Store a window's sentences, and send all sentences that no unfinished window precedes.
+    def accept(self, window: Window, segments: list[RawSegment], end_frame: int) -> None:
+        """Store a window's segments, and send all segments that no unfinished window precedes.
 
         Args:
             window: of this recording.
-            parts: the sentences of the window.
+            segments: of the window.
             end_frame: the frame of the recording up to which they reach; the rest becomes another window.
 
         Raises:
             Canceled: the job was canceled.
         """
-        self._accepted[window.start] = parts
+        self._accepted[window.start] = segments
         if end_frame < window.end:
-            rest = window.behind(end_frame)
+            rest = window.rest(end_frame)
             insort(self._order, rest.start)
             self.queue.appendleft(rest)
         self._frames_done += min(end_frame, window.end) - window.start
         while self._order and self._order[0] in self._accepted:
-            for part in self._accepted.pop(self._order.pop(0)):
-                self._send(part)
+            for segment in self._accepted.pop(self._order.pop(0)):
+                self._send(segment)
         self.report()
 
     def output(self) -> Output:
@@ -184,10 +186,10 @@ class Transcription:
 
         return get_tokenizer(True, num_languages=self._model.num_languages)
 
-    def _send(self, part: Part) -> None:
-        segment = _segment(len(self._segments), part, self._seconds)
+    def _send(self, raw: RawSegment) -> None:
+        segment = _segment(len(self._segments), raw, self._seconds)
         self._segments.append(segment)
-        self._text += part["text"]  # begins with a space, in languages that have spaces
+        self._text += raw["text"]  # begins with a space, in languages that have spaces
         self._context.partial({"segment": segment.model_dump(exclude_none=True)})
 
     def _notes(self) -> Iterator[str]:
@@ -202,7 +204,7 @@ class Transcription:
             )
 
 
-def _segment(index: int, part: Part, duration: float) -> Segment:
+def _segment(index: int, raw: RawSegment, duration: float) -> Segment:
     """Build a segment, clipped to the recording: whisper's windows reach beyond its end."""
 
     def clipped(seconds: float) -> float:
@@ -215,16 +217,16 @@ def _segment(index: int, part: Part, duration: float) -> Segment:
             end=clipped(word["end"]),
             probability=float(word["probability"]),
         )
-        for word in part.get("words", ())
+        for word in raw.get("words", ())
     ]
     return Segment(
         id=index,
-        start=clipped(part["start"]),
-        end=clipped(part["end"]),
-        text=part["text"].strip(),
-        temperature=part["temperature"],
-        avg_logprob=part["avg_logprob"],
-        compression_ratio=part["compression_ratio"],
-        no_speech_prob=part["no_speech_prob"],
-        words=words if "words" in part else None,
+        start=clipped(raw["start"]),
+        end=clipped(raw["end"]),
+        text=raw["text"].strip(),
+        temperature=raw["temperature"],
+        avg_logprob=raw["avg_logprob"],
+        compression_ratio=raw["compression_ratio"],
+        no_speech_prob=raw["no_speech_prob"],
+        words=words if "words" in raw else None,
     )

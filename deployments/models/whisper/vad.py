@@ -1,31 +1,39 @@
-"""Where speech is in a recording: silero-vad's network and rules, over thousands of chunks at a time.
+"""Detects speech with the network and the rules of silero-vad, many chunks at a time.
 
-Its own way of use calls a scripted model for each chunk of 32 ms, 0.2 ms a call, of which next to nothing is
-arithmetic. Here the convolutions run over all chunks of a block at once and the LSTM in one sweep: the same
-numbers, some thirty times sooner. Nothing is kept between calls, so that threads may share a detector.
+The package itself calls a scripted model for each chunk of 32 ms. A call takes 0.2 ms, of which almost
+nothing is arithmetic. Here the convolutions run over all chunks of a block at once, and the LSTM in one
+sweep: the probabilities are the same, and about thirty times faster to compute. No state is kept between
+calls, so that threads can share a detector.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deployments.models.base import Samples
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SAMPLE_RATE = 16_000
-CHUNK = 512
-"""Samples for which there is one probability: 32 ms."""
-
-CONTEXT, REFLECTED = 64, 64  # samples before a chunk that the network sees, and mirrored ones behind it
+"""Hz."""
+CHUNK_SAMPLES = 512
+"""Samples with one probability of speech: 32 ms."""
+CONTEXT_SAMPLES = 64
+"""Samples before a chunk that the network takes with it."""
+REFLECTED_SAMPLES = 64
+"""Samples at the end of a chunk whose mirror image follows it."""
 BINS = 129
-BLOCK = 2048
-"""Chunks worked on at a time: a minute."""
-
-PAD_MILLISECONDS = 400
-"""Kept on both sides of speech: what begins softly is noticed late."""
+"""Frequencies of the network's short-time Fourier transform."""
+BLOCK_CHUNKS = 2048
+"""Chunks that are computed at a time: about a minute."""
+PADDING_MS = 400
+"""Milliseconds kept on both sides of speech: soft beginnings are detected late."""
 
 
 class SpeechDetector:
@@ -40,30 +48,29 @@ class SpeechDetector:
         self._lstm.load_state_dict({f"{name}_l0": self._weights[f"decoder.rnn.{name}"] for name in names})
 
     def probabilities(self, samples: Samples, check: Callable[[], None]) -> NDArray[np.float32]:
-        """How likely there is speech, chunk by chunk.
+        """Compute the probability of speech in every chunk.
 
         Args:
             samples: float32 ``[frames]`` at 16 kHz.
             check: called once per minute of audio; may raise.
 
         Returns:
-            float32 ``[chunks]`` within 0..1; the last chunk is filled up with silence.
+            float32 ``[chunks]`` within 0..1; the last chunk is padded with silence.
         """
         import torch
 
-        found: list[NDArray[np.float32]] = []
-        state: Any = None
+        blocks: list[NDArray[np.float32]] = []
+        state: tuple[Tensor, Tensor] | None = None
         with torch.inference_mode():
-            for start in range(0, len(samples), BLOCK * CHUNK):
+            for start in range(0, len(samples), BLOCK_CHUNKS * CHUNK_SAMPLES):
                 check()
-                heard, state = self._lstm(self._features(_chunks(samples, start)), state)
-                found.append(
-                    self._conv("decoder.decoder.2", heard.relu()[..., None]).sigmoid().flatten().numpy()
-                )
-        return np.concatenate(found) if found else np.zeros(0, np.float32)
+                hidden, state = self._lstm(self._features(_chunks(samples, start)), state)
+                logits = self._conv("decoder.decoder.2", hidden.relu()[..., None])
+                blocks.append(logits.sigmoid().flatten().numpy())
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
-    def _features(self, chunks: Any) -> Any:
-        """Float32 ``[chunks, 128]`` of ``[chunks, 1, samples]``."""
+    def _features(self, chunks: "Tensor") -> "Tensor":
+        """Encode chunks ``[chunks, 1, samples]`` to float32 ``[chunks, 128]``."""
         import torch
         from torch.nn import functional
 
@@ -73,7 +80,7 @@ class SpeechDetector:
             x = self._conv(f"encoder.{layer}.reparam_conv", x, stride=stride, padding=1).relu()
         return x.squeeze(-1)
 
-    def _conv(self, name: str, x: Any, **options: int) -> Any:
+    def _conv(self, name: str, x: "Tensor", **options: int) -> "Tensor":
         from torch.nn import functional
 
         return functional.conv1d(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], **options)
@@ -81,53 +88,60 @@ class SpeechDetector:
 
 @cache
 def speech_detector() -> SpeechDetector:
-    """The one detector of this process."""
+    """Return the detector that all threads of this process share."""
     return SpeechDetector()
 
 
-def stretches(probabilities: Sequence[float] | NDArray[np.float32], frames: int) -> list[tuple[int, int]]:
-    """Where speech begins and ends, as silero-vad judges: pairs of samples in order, none overlapping.
+def speech_segments(
+    probabilities: Sequence[float] | NDArray[np.float32], frames: int
+) -> list[tuple[int, int]]:
+    """Find the segments of speech, by silero-vad's own rules.
 
     Args:
         probabilities: of `SpeechDetector`.
         frames: length of the recording in samples.
+
+    Returns:
+        Start and end of each segment in samples, in order and without overlap.
     """
-    judge = _silero().get_speech_timestamps_from_probs
-    found = judge(
-        [float(one) for one in probabilities],
+    segments = _silero().get_speech_timestamps_from_probs(
+        [float(probability) for probability in probabilities],
         audio_length_samples=frames,
-        speech_pad_ms=PAD_MILLISECONDS,
+        speech_pad_ms=PADDING_MS,
     )
-    return [(part["start"], part["end"]) for part in found]
+    return [(segment["start"], segment["end"]) for segment in segments]
 
 
-def _chunks(samples: Samples, start: int) -> Any:
-    """A block as ``[chunks, 1, samples]``: each with what came before it and its own mirrored end."""
+def _chunks(samples: Samples, start: int) -> "Tensor":
+    """Return a block as ``[chunks, 1, samples]``: chunks with the samples before and their mirrored ends."""
     import torch
     from torch.nn import functional
 
-    stop = min(start + BLOCK * CHUNK, len(samples))
-    before = samples[max(0, start - CONTEXT) : start]
-    block = np.concatenate([np.zeros(CONTEXT - len(before), np.float32), before, samples[start:stop]])
-    padded = functional.pad(torch.from_numpy(block), (0, -(stop - start) % CHUNK))
-    return functional.pad(padded.unfold(0, CONTEXT + CHUNK, CHUNK)[:, None], (0, REFLECTED), "reflect")
+    stop = min(start + BLOCK_CHUNKS * CHUNK_SAMPLES, len(samples))
+    before = samples[max(0, start - CONTEXT_SAMPLES) : start]
+    silence = np.zeros(CONTEXT_SAMPLES - len(before), np.float32)
+    block = np.concatenate([silence, before, samples[start:stop]])
+    padded = functional.pad(torch.from_numpy(block), (0, -(stop - start) % CHUNK_SAMPLES))
+    chunks = padded.unfold(0, CONTEXT_SAMPLES + CHUNK_SAMPLES, CHUNK_SAMPLES)[:, None]
+    return functional.pad(chunks, (0, REFLECTED_SAMPLES), "reflect")
 
 
-def _weights() -> dict[str, Any]:
-    """Of the package's own default, by their names in its network for 16 kHz."""
+def _weights() -> "dict[str, Tensor]":
+    """Load the weights of the package's default network, by their names in its part for 16 kHz."""
     import torch
 
-    path = Path(_silero().__file__).parent / "data" / "silero_vad.jit"
+    path = Path(str(_silero().__file__)).parent / "data" / "silero_vad.jit"
     state = torch.jit.load(str(path)).state_dict()  # type: ignore[no-untyped-call]
     return {name.removeprefix("_model."): tensor for name, tensor in state.items()}
 
 
-def _silero() -> Any:
-    """The package's module of rules. Its import sets the threads of all of PyTorch to one; that is undone."""
+def _silero() -> ModuleType:
+    """Import the package's rules; the import limits all of PyTorch to one thread, which is undone here."""
     import torch
 
     threads = torch.get_num_threads()
     from silero_vad import utils_vad
 
     torch.set_num_threads(threads)
-    return utils_vad
+    rules: ModuleType = utils_vad
+    return rules

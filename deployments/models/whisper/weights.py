@@ -1,4 +1,4 @@
-"""Published Whisper checkpoints: found where whisper itself keeps them, or fetched, and always verified."""
+"""Finds or downloads published Whisper checkpoints, and verifies them."""
 
 import os
 from pathlib import Path
@@ -7,26 +7,27 @@ from deployments.models.kit.weights import DownloadFailed, fetch, missing_weight
 
 
 def pretrained_checkpoint(variant: str, work_dir: Path) -> Path:
-    """Path of a variant's published checkpoint.
+    """Return the path of a variant's published checkpoint.
 
-    Looked for in ``work_dir/whisper`` and in whisper's own cache, then downloaded into the former.
+    It is looked for in ``work_dir/whisper`` and in openai-whisper's own cache, and otherwise downloaded into
+    the former. A file counts only if its SHA-256 is the published one.
 
     Raises:
-        WeightsMissing: it is in neither, and cannot be fetched.
+        WeightsMissing: it is in neither folder and cannot be downloaded.
     """
     import whisper
 
-    url: str = whisper._MODELS[variant]  # the only place where the package tells names and digests
+    url: str = whisper._MODELS[variant]  # the only place where the package has names and digests
     digest, name = url.split("/")[-2:]
-    places = [work_dir / "whisper" / name, _whisper_cache() / name]
-    for path in places:
+    paths = [work_dir / "whisper" / name, _whisper_cache() / name]
+    for path in paths:
         if path.is_file() and sha256(path) == digest:
             return path
     try:
-        fetch(url, places[0], lambda path: sha256(path) == digest, work_dir)
+        fetch(url, paths[0], lambda path: sha256(path) == digest, work_dir)
     except DownloadFailed as reason:
-        raise missing_weights("whisper", variant, url, places, reason) from reason
-    return places[0]
+        raise missing_weights("whisper", variant, url, paths, reason) from reason
+    return paths[0]
 
 
 def _whisper_cache() -> Path:

@@ -1,37 +1,41 @@
-"""From a recording to windows of at most 30 s, and from a window to what Whisper's encoder takes."""
+"""Divides a recording into windows of at most 30 s, and computes the input of Whisper's encoder for each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deployments.models.base import Samples
-from deployments.models.whisper.vad import CHUNK, SAMPLE_RATE, speech_detector, stretches
+from deployments.models.whisper.vad import CHUNK_SAMPLES, SAMPLE_RATE, speech_detector, speech_segments
 
-HOP = 160
-FRAMES_PER_SECOND = SAMPLE_RATE // HOP
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+HOP_LENGTH = 160
+FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH
 WINDOW_FRAMES = 3000
-"""30 s: what the encoder takes, no more and no less."""
-WINDOW_SAMPLES = WINDOW_FRAMES * HOP
+"""Length of the encoder's input: 30 s."""
+WINDOW_SAMPLES = WINDOW_FRAMES * HOP_LENGTH
 
-LEAST_SAMPLES = 20 * SAMPLE_RATE
-"""What is too long is cut at its quietest place between this and `WINDOW_SAMPLES`."""
+MIN_CUT_SAMPLES = 20 * SAMPLE_RATE
+"""Longer audio than `WINDOW_SAMPLES` is cut at its quietest chunk between this length and that."""
 
-FFT_SAMPLES = 400
+N_FFT = 400
 MARGIN_FRAMES = 2
-"""Frames before a window whose samples the spectrum of its first frame takes in."""
+"""Frames before a window whose samples are part of the spectrum of its first frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a recording in frames of 10 ms; Whisper's times count from its start."""
+    """A part of a recording, in frames of 10 ms; Whisper's timestamps count from its start."""
 
     start: int
     end: int
-    after: int = 0
-    """The frame in which the speech before it ended."""
+    last_speech_end: int = 0
+    """The frame in which the speech before the window ends."""
 
     @property
     def frames(self) -> int:
@@ -43,34 +47,42 @@ class Window:
         """Its start in seconds."""
         return self.start / FRAMES_PER_SECOND
 
-    def behind(self, frame: int) -> "Window":
-        """What is left of it from a frame of the recording on."""
-        return Window(frame, self.end, after=frame)
+    def rest(self, frame: int) -> "Window":
+        """Return the part of the window from a frame of the recording on."""
+        return Window(frame, self.end, last_speech_end=frame)
 
 
-def windows(samples: Samples, *, vad: bool, check: Callable[[], None]) -> list[Window]:
-    """Windows that share out a recording, in order and without overlap.
+def split_into_windows(samples: Samples, *, vad: bool, check: Callable[[], None]) -> list[Window]:
+    """Divide a recording into windows, in order and without overlap.
 
     Args:
         samples: float32 ``[frames]`` at 16 kHz.
-        vad: with speech alone, neighbouring stretches of it together as long as they fit; otherwise all.
+        vad: leave out audio without speech; neighboring segments of speech share a window if they fit.
         check: called once per minute of audio; may raise.
     """
     if vad:
         levels = speech_detector().probabilities(samples, check)
-        speech = stretches(levels, len(samples))
+        speech = speech_segments(levels, len(samples))
     else:
-        levels = _loudness(samples)
+        levels = _mean_power(samples)
         speech = [(0, len(samples))]
-    parts = [part for start, end in speech for part in _cut(start, end, levels)]
-    return list(_windows(_merged(parts), len(samples)))
+    parts = (part for start, end in speech for part in _cut(start, end, levels))
+    return list(_windows(_merged(parts)))
 
 
-def mel_of(window: Window, samples: Samples, *, bands: int, device: Any) -> Any:
-    """The log-mel spectrogram of one window, float32 ``[bands, 3000]`` on ``device``.
+def window_spectrogram(
+    window: Window, samples: Samples, *, bands: int, device: "torch.device | str"
+) -> "Tensor":
+    """Compute the log-mel spectrogram of a window, float32 ``[bands, 3000]`` on the device.
 
-    As `whisper.transcribe` makes it, zeros behind the window's end included, but for one thing: the range of
-    80 dB is that below this window's maximum, not below the whole recording's.
+    It is that of `whisper.transcribe`, with zeros after the end of the window, except for one thing: the
+    range of 80 dB is relative to the maximum of the window, not of the whole recording.
+
+    Args:
+        window: of the recording.
+        samples: the recording, float32 ``[frames]`` at 16 kHz.
+        bands: number of mel bands.
+        device: of the spectrogram.
     """
     import torch
     from torch.nn import functional
@@ -78,48 +90,53 @@ def mel_of(window: Window, samples: Samples, *, bands: int, device: Any) -> Any:
     import whisper
 
     margin = min(MARGIN_FRAMES, window.start)
-    heard = samples[(window.start - margin) * HOP : window.end * HOP + FFT_SAMPLES]
-    mel = whisper.log_mel_spectrogram(torch.from_numpy(heard), bands, padding=FFT_SAMPLES, device=device)
+    part = samples[(window.start - margin) * HOP_LENGTH : window.end * HOP_LENGTH + N_FFT]
+    mel = whisper.log_mel_spectrogram(torch.from_numpy(part), bands, padding=N_FFT, device=device)
     mel = mel[:, margin : margin + window.frames]
     return functional.pad(mel, (0, WINDOW_FRAMES - mel.shape[1]))
 
 
-def _loudness(samples: Samples) -> NDArray[np.float32]:
-    """Mean power of every chunk."""
-    whole = samples[: len(samples) // CHUNK * CHUNK].reshape(-1, CHUNK)
-    power: NDArray[np.float32] = np.einsum("ij,ij->i", whole, whole) / CHUNK
+def _mean_power(samples: Samples) -> NDArray[np.float32]:
+    """Return the mean power of every chunk."""
+    chunks = samples[: len(samples) // CHUNK_SAMPLES * CHUNK_SAMPLES].reshape(-1, CHUNK_SAMPLES)
+    power: NDArray[np.float32] = np.einsum("ij,ij->i", chunks, chunks) / CHUNK_SAMPLES
     return power
 
 
 def _cut(start: int, end: int, levels: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """Pieces of at most 30 s: as long as may be, each cut in the middle of the chunk with the least level."""
+    """Cut audio into parts of at most 30 s, in the middle of the chunks with the lowest levels.
+
+    Levels are mean powers, or probabilities of speech.
+    """
     while end - start > WINDOW_SAMPLES:
-        first, last = (start + LEAST_SAMPLES) // CHUNK + 1, (start + WINDOW_SAMPLES) // CHUNK - 1
-        place = (first + int(levels[first:last].argmin())) * CHUNK + CHUNK // 2
-        yield start, place
-        start = place
+        first = (start + MIN_CUT_SAMPLES) // CHUNK_SAMPLES + 1
+        last = (start + WINDOW_SAMPLES) // CHUNK_SAMPLES - 1
+        quietest = first + int(levels[first:last].argmin())
+        cut = quietest * CHUNK_SAMPLES + CHUNK_SAMPLES // 2
+        yield start, cut
+        start = cut
     yield start, end
 
 
-def _merged(parts: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Neighbours together, as long as they and the pauses between them fit into 30 s."""
-    waiting: tuple[int, int] | None = None
+def _merged(parts: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Merge neighbors as long as they and the pauses between them fit into 30 s."""
+    merged: tuple[int, int] | None = None
     for start, end in parts:
-        if waiting and end - waiting[0] <= WINDOW_SAMPLES:
-            waiting = (waiting[0], end)
+        if merged and end - merged[0] <= WINDOW_SAMPLES:
+            merged = (merged[0], end)
             continue
-        if waiting:
-            yield waiting
-        waiting = (start, end)
-    if waiting:
-        yield waiting
+        if merged:
+            yield merged
+        merged = (start, end)
+    if merged:
+        yield merged
 
 
-def _windows(parts: Iterator[tuple[int, int]], samples: int) -> Iterator[Window]:
-    """In frames, rounded towards their start, so that none is too long or reaches into the next."""
-    after = 0
+def _windows(parts: Iterable[tuple[int, int]]) -> Iterator[Window]:
+    """Convert samples to frames, rounded down, so that no window is too long or overlaps the next one."""
+    last_speech_end = 0
     for start, end in parts:
-        window = Window(start // HOP, end // HOP, after)
-        after = window.end
+        window = Window(start // HOP_LENGTH, end // HOP_LENGTH, last_speech_end)
+        last_speech_end = window.end
         if window.frames:
             yield window

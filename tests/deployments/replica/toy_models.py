@@ -288,6 +288,13 @@ class Unready(Toy):
         raise ImportError("no toys")
 
 
+class Reader(Toy):
+    """Clones voices whose transcripts are known."""
+
+    clones_voices = True
+    needs_transcripts = True
+
+
 class Idle(SpeechModel[ToyEngine, SpeakRequest], Model[ToyEngine, SpeakRequest]):
     """Does not define its verb."""
 

@@ -18,7 +18,8 @@ def part(voice: str, samples: Samples) -> SpokenPart:
 
 
 def spoken(seconds: float, level: float, seed: int = 0) -> Samples:
-    return np.float32(level) * speech_like(seconds=seconds, sample_rate=RATE, seed=seed)[0]
+    samples: Samples = level * speech_like(seconds=seconds, sample_rate=RATE, seed=seed)[0]
+    return samples
 
 
 def test_turns_are_equally_loud_and_do_not_clip() -> None:

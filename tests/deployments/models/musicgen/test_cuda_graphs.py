@@ -1,5 +1,8 @@
 """MusicGen's step as one graph: that it can be one, anywhere; that it then gives the same, on a GPU."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -17,7 +20,7 @@ ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("variant", ["small", "melody"])
-def test_a_step_is_one_graph_that_never_waits_for_the_device(variant, tmp_path):
+def test_a_step_is_one_graph_that_never_waits_for_the_device(variant: str, tmp_path: Path) -> None:
     engine = MODEL.load(variant, LoadContext("cpu", "tiny", tmp_path)).engine
     decoder = Decoder(engine.model.decoder, rows=2)
     tokens = torch.full((2, decoder.codebooks), 2048)
@@ -32,7 +35,7 @@ def test_a_step_is_one_graph_that_never_waits_for_the_device(variant, tmp_path):
 
 
 @ON_GPU
-def test_captured_steps_give_what_plain_ones_give(tmp_path, monkeypatch):
+def test_captured_steps_give_what_plain_ones_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = MODEL.load("small", LoadContext("cuda", "tiny", tmp_path)).engine
     captured = greedy_music(engine)
     monkeypatch.setattr(
@@ -44,7 +47,7 @@ def test_captured_steps_give_what_plain_ones_give(tmp_path, monkeypatch):
         torch.testing.assert_close(mine, theirs)
 
 
-def greedy_music(engine):
+def greedy_music(engine: Any) -> Any:
     """Pieces that join in turn, are of many lengths, and make the caches grow."""
     tickets = [
         FakeTicket(GenerateMusicRequest(prompt="a waltz " * n, duration=1.0 + 2 * n, do_sample=False))

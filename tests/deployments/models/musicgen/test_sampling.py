@@ -1,5 +1,7 @@
 """The choice of tokens, against transformers' own chain of logits warpers."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
@@ -10,11 +12,11 @@ DRAWS = 4000
 VOCABULARY = 300
 
 
-def logits(seed=0):
+def logits(seed: int = 0) -> Any:
     return torch.randn(1, 1, VOCABULARY, generator=torch.Generator().manual_seed(seed))
 
 
-def frequencies(sampling, scores):
+def frequencies(sampling: Any, scores: Any) -> Any:
     """How often each token is chosen, over evenly spread uniform numbers."""
     rows = RowSampling(1, "cpu")
     rows.set(0, sampling)
@@ -23,7 +25,7 @@ def frequencies(sampling, scores):
     return torch.bincount(chosen, minlength=VOCABULARY) / DRAWS
 
 
-def probabilities(sampling, scores):
+def probabilities(sampling: Any, scores: Any) -> Any:
     """Those of transformers."""
     processed = TemperatureLogitsWarper(sampling.temperature)(None, scores[0])
     if sampling.top_k:
@@ -45,13 +47,13 @@ def probabilities(sampling, scores):
         Sampling(top_k=1000),
     ],
 )
-def test_tokens_are_as_frequent_as_in_transformers(sampling):
+def test_tokens_are_as_frequent_as_in_transformers(sampling: Any) -> None:
     expected = probabilities(sampling, logits())
     found = frequencies(sampling, logits())
     torch.testing.assert_close(found, expected.float(), atol=1.5 / DRAWS, rtol=0)
 
 
-def test_guidance_goes_beyond_the_condition():
+def test_guidance_goes_beyond_the_condition() -> None:
     rows = RowSampling(3, "cpu")
     for row, scale in enumerate((1.0, 3.0, 2.0)):
         rows.set(row, Sampling(guidance_scale=scale, do_sample=False))
@@ -61,7 +63,7 @@ def test_guidance_goes_beyond_the_condition():
     assert rows.choose(conditional, unconditional, torch.zeros(3, 1)).flatten().tolist() == [0, 1, 1]
 
 
-def test_each_row_has_its_own_parameters():
+def test_each_row_has_its_own_parameters() -> None:
     rows = RowSampling(3, "cpu")
     rows.set(0, Sampling(top_k=0, guidance_scale=1.0))
     rows.set(1, Sampling(top_k=1, guidance_scale=1.0))
