@@ -3,11 +3,11 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# --no-compile: only what is imported is compiled, at its first import, which saves a minute here.
+# --no-compile: modules are compiled at their first import, which saves a minute here.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
-# Where what is compiled may not be kept, each of a server's processes compiles torch and all else anew.
+# Without a bytecode cache, each of a server's processes would compile torch and all other modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -18,9 +18,9 @@ help:  ## This list
 
 setup: $(VENV)/dev.stamp  ## Install everything into .venv
 
-envs: .environments/made.stamp  ## Make the environments that models have to themselves
+envs: .environments/made.stamp  ## Build the Python environments of single models
 
-demo: $(VENV)/serve.stamp  ## See real work done, and a page about it, within minutes
+demo: $(VENV)/serve.stamp  ## Run real jobs and write a report page, within minutes
 	@$(BIN)/python -m demo.run
 
 serve: $(VENV)/serve.stamp  ## Run the server at http://127.0.0.1:8000 until Ctrl-C
@@ -32,24 +32,26 @@ keys: $(VENV)/serve.stamp  ## API keys: make keys ARGS="create NAME", or list, o
 test: $(VENV)/dev.stamp .environments/made.stamp  ## Run every test
 	@$(BIN)/pytest -q --numprocesses 2
 
-check: $(VENV)/dev.stamp  ## Formatting, lint, types, generated files
+check: $(VENV)/dev.stamp  ## Check format, lint, types and generated files
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/python scripts/unasync.py --check
+	$(BIN)/python scripts/model_docs.py --check
 
-format: $(VENV)/dev.stamp  ## Format, and mend what the linter can
+format: $(VENV)/dev.stamp  ## Format, fix lint and generate files
 	$(BIN)/ruff check --quiet --fix --exit-zero .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/python scripts/unasync.py
+	$(BIN)/python scripts/model_docs.py
 
-bench: $(VENV)/dev.stamp  ## Measure against others, in one run
+bench: $(VENV)/dev.stamp  ## Measure against alternatives, in one run
 	@$(BIN)/python -m benchmarks.run
 
-lock: $(VENV)/dev.stamp  ## Write requirements/ from what .venv holds now
+lock: $(VENV)/dev.stamp  ## Write requirements/ from the packages in .venv
 	@$(BIN)/python scripts/lock.py
 
-clean:  ## Remove caches and what the demo and the benchmarks made; state/ and the environments stay
+clean:  ## Remove caches and outputs of the demo and benchmarks; state/ and environments stay
 	rm -rf demo_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.environments/*' -prune -exec rm -rf {} +
 

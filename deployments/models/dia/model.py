@@ -176,8 +176,8 @@ def _sampling(parameters: Mapping[str, Any], prompt_steps: int) -> tuple[Samplin
     room = MAX_STEPS - prompt_steps
     if room < MIN_STEPS:
         raise InvalidRequest(
-            f"the recordings of the voices take {prompt_steps} tokens of 1/86 s; Dia has room for {MAX_STEPS}, "
-            "the dialogue included: name shorter ones, of 5 to 10 s, or only one",
+            f"the recordings of the voices take {prompt_steps} tokens of 1/86 s; Dia has room for "
+            f"{MAX_STEPS}, the dialogue included: name shorter ones, of 5 to 10 s, or only one",
             field="turns",
             details={"value": prompt_steps, "maximum": MAX_STEPS - MIN_STEPS},
         )

@@ -1,8 +1,8 @@
-"""Higgs Audio's codec, as transformers has it, whether or not torchaudio is there.
+"""Higgs Audio's codec from transformers, with or without torchaudio.
 
-Its module imports torchaudio for a single call: recordings to be cloned are resampled from 24 to 16 kHz for
-the half of the codec that hears what is said. torchaudio is compiled for one release of torch each, and not
-for every one; so where it is missing, this module has that function, by the same formula.
+Its module imports torchaudio for a single call: it resamples recordings from 24 to 16 kHz for the codec's
+semantic encoder. Every release of torchaudio is compiled for one release of torch, and some releases of torch
+have none. Where torchaudio is missing, this module substitutes that function, with the same formula.
 """
 
 import math
@@ -14,34 +14,39 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-ZEROS, ROLLOFF = 6, 0.99
-"""Of torchaudio's filter: zero crossings on either side, and its cutoff (1 is the Nyquist frequency)."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ZERO_CROSSINGS = 6
+"""On either side of the filter; torchaudio's default ``lowpass_filter_width``."""
+ROLLOFF = 0.99
+"""The filter's cutoff, relative to the Nyquist frequency; torchaudio's default."""
 
 _importing = threading.Lock()
-"""One stand-in at a time: who is done takes it away."""
-_CODEC = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"
+"""Admits one stand-in at a time, since each import removes its own."""
+_CODEC_MODULE = "transformers.models.higgs_audio_v2_tokenizer.modeling_higgs_audio_v2_tokenizer"
 
 
 def codec_class() -> Any:
-    """transformers' ``HiggsAudioV2TokenizerModel``."""
+    """Import transformers' `HiggsAudioV2TokenizerModel`."""
     with _importing, _torchaudio():
-        return import_module(_CODEC).HiggsAudioV2TokenizerModel
+        return import_module(_CODEC_MODULE).HiggsAudioV2TokenizerModel
 
 
-def resample(waveform: Any, old_rate: int, new_rate: int) -> Any:
-    """What torchaudio's ``functional.resample`` gives by default: interpolation by a windowed sinc.
+def resample(waveform: "Tensor", old_rate: int, new_rate: int) -> "Tensor":
+    """Resample as torchaudio's ``functional.resample`` does by default: with a sinc and a Hann window.
 
-    The method is J. O. Smith's ("Digital Audio Resampling"), the window Hann's.
+    The method is J. O. Smith's ("Digital Audio Resampling Home Page").
 
     Args:
-        waveform: a tensor ``[..., frames]``; silence is assumed around it.
+        waveform: ``[..., frames]``; silence is assumed before and after it.
         old_rate: its sample rate in Hz.
-        new_rate: in Hz.
+        new_rate: the sample rate of the result in Hz.
 
     Returns:
-        ``[..., ceil(frames * new_rate / old_rate)]``.
+        A tensor ``[..., ceil(frames * new_rate / old_rate)]``.
     """
     import torch
     from torch.nn import functional
@@ -49,12 +54,12 @@ def resample(waveform: Any, old_rate: int, new_rate: int) -> Any:
     common = math.gcd(old_rate, new_rate)
     old, new = old_rate // common, new_rate // common
     cutoff = ROLLOFF * min(old, new)
-    width = math.ceil(ZEROS * old / cutoff)
-    # Every `new` outputs the same filters are used again, `old` inputs further on: one for each phase.
+    width = math.ceil(ZERO_CROSSINGS * old / cutoff)
+    # There is one filter for each of `new` phases. After `new` outputs they repeat, `old` inputs further on.
     times = torch.arange(-width, width + old, dtype=torch.float64) / old
     times = times - torch.arange(new, dtype=torch.float64)[:, None] / new
-    times = (cutoff * times).clamp(-ZEROS, ZEROS)
-    filters = cutoff / old * torch.sinc(times) * torch.cos(times * (math.pi / 2 / ZEROS)) ** 2
+    times = (cutoff * times).clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
+    filters = cutoff / old * torch.sinc(times) * torch.cos(times * (math.pi / 2 / ZERO_CROSSINGS)) ** 2
     frames = waveform.shape[-1]
     padded = functional.pad(waveform.reshape(-1, 1, frames), (width, width + old))
     phases = functional.conv1d(padded, filters[:, None].to(waveform), stride=old)
@@ -64,10 +69,10 @@ def resample(waveform: Any, old_rate: int, new_rate: int) -> Any:
 
 @contextmanager
 def _torchaudio() -> Iterator[None]:
-    """torchaudio, or for as long as this lasts a module of that name with `resample` and nothing else."""
+    """Make torchaudio importable within the block; if it is missing, by a module with `resample` alone."""
     from transformers.utils import is_torchaudio_available
 
-    if is_torchaudio_available():  # transformers remembers the answer: nothing else of it uses the stand-in
+    if is_torchaudio_available():  # transformers caches the answer, so it uses the stand-in nowhere else
         yield
         return
     stand_in = module_from_spec(ModuleSpec("torchaudio", None))

@@ -1,9 +1,9 @@
-"""A loaded Higgs Audio v2: from text, and a voice to speak with, to audio."""
+"""A loaded Higgs Audio v2: turns a text and a voice into speech."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,26 +13,29 @@ from deployments.models.higgs.parameters import HiggsParameters
 from deployments.models.higgs.text import plain
 from deployments.models.kit.speaking import Speech
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 INSTRUCTION = "Generate audio following instruction."
-"""The message of the system, as the model's authors have it."""
+"""The system message of the model's authors (boson-ai/higgs-audio, ``examples/generation.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """How a voice sounds: what to speak like."""
+    """A recording of the voice to clone."""
 
     samples: Samples
     """Mono ``[frames]`` at the engine's sample rate."""
     transcript: str
-    """What is said in it."""
+    """The words of the recording."""
 
 
 class HiggsEngine:
-    """Weights, chat format and codec.
+    """Weights, chat template and codec.
 
     Args:
         model: transformers' `HiggsAudioV2ForConditionalGeneration`.
-        processor: its `HiggsAudioV2Processor`, with a codec.
+        processor: transformers' `HiggsAudioV2Processor`, with a codec.
     """
 
     def __init__(self, model: Any, processor: Any) -> None:
@@ -50,13 +53,13 @@ class HiggsEngine:
         reference: Reference | None,
         report: Callable[[int], None],
     ) -> Speech:
-        """Speak a text.
+        """Speak a text, sampling with torch's global generator.
 
         Args:
-            text: as `higgs_text.normalized` gives it.
-            parameters: the scene, and how to sample.
-            reference: a voice; the model chooses one itself if there is none.
-            report: called with the number of tokens made, after each; may raise to end it.
+            text: from `normalized`.
+            parameters: scene and sampling.
+            reference: the voice to clone; if None, the model chooses a voice.
+            report: called after each token with the number of tokens; it may raise to end the run.
         """
         import torch
 
@@ -69,14 +72,14 @@ class HiggsEngine:
                 return_tensors="pt",
                 processor_kwargs={"sampling_rate": self.sample_rate},
             ).to(self.device)
-            heard = inputs["audio_input_ids"].shape[1] if reference else 0
+            prompt_length = inputs["audio_input_ids"].shape[1] if reference else 0
             codes = self.model.generate(
-                **inputs, **_sampling(parameters), stopping_criteria=[_EachStep(report)]
+                **inputs, **_sampling(parameters), stopping_criteria=[_StepReporter(report)]
             )
-            return self._decode(codes[:, heard:])
+            return self._decode(codes[:, prompt_length:])
 
     def check(self) -> None:
-        """One pass over a token of text and one of audio; raise if what comes out is not a number."""
+        """Run one pass over two tokens; raise RuntimeError if the logits are not finite."""
         import torch
 
         config = self.model.config
@@ -89,49 +92,49 @@ class HiggsEngine:
                 audio_input_ids_mask=torch.ones(1, 1, dtype=torch.bool, device=self.device),
             ).logits
         if not logits.isfinite().all():
-            raise RuntimeError("the model's logits are not finite")
+            raise RuntimeError("the logits of Higgs Audio are not finite")
 
     def close(self) -> None:
-        """Let go of the codec, which a cache of its class holds once it has heard a recording."""
+        """Release the codec: after encoding a recording, it is a key in a cache of its class."""
         self.processor.audio_tokenizer._get_conv1d_layers.cache_clear()
 
-    def _decode(self, codes: Any) -> Speech:
-        """Audio of ``[1, columns, codebooks]``, in which each codebook is a column behind the one before.
+    def _decode(self, codes: "Tensor") -> Speech:
+        """Decode codes ``[1, columns, codebooks]``; each codebook is delayed by a column more than the previous.
 
-        The first column is the mark of a beginning; so is the last that of an end, if it was reached.
+        The first column has the start token. The last column has the end token, if the model reached it.
         """
         config = self.model.config
         complete = bool((codes[0, -1] == config.audio_stream_eos_id).all())
         frames = codes.shape[1] - 1 - complete - (config.num_codebooks - 1)
-        if frames < 1:  # it had nothing to say
+        if frames < 1:  # no column without control tokens
             return Speech(np.zeros(self.frame_samples, np.float32), complete)
         samples: Samples = self.processor.batch_decode(codes)[0].numpy()
         return Speech(samples / max(1.0, float(np.abs(samples).max())), complete)
 
 
 def load_engine(model_folder: Path, codec_folder: Path, device: str) -> HiggsEngine:
-    """The engine of two checkpoints: the language model with its processor, and the codec."""
+    """Load the checkpoint of the language model and its processor, and that of the codec."""
     import torch
     import transformers as hf
 
     model = hf.HiggsAudioV2ForConditionalGeneration.from_pretrained(
         model_folder, dtype=torch.bfloat16 if device == "cuda" else torch.float32
     )
-    for name in ("ras_win_len", "ras_win_max_num_repeat"):  # `generate` takes only what is named in there
+    for name in ("ras_win_len", "ras_win_max_num_repeat"):  # `generate` only takes arguments with these names
         setattr(model.generation_config, name, None)
     codec = codec_class().from_pretrained(codec_folder, dtype=torch.float32)
     tokenizer = hf.AutoTokenizer.from_pretrained(model_folder)
-    # Set if it was in use when it was saved; the processor hands it on to the extractor, which refuses it.
+    # A tokenizer that was used before it was saved has this; the feature extractor would refuse it.
     tokenizer.init_kwargs.pop("pad_to_multiple_of", None)
     extractor = hf.DacFeatureExtractor.from_pretrained(model_folder)
-    # Loaded as a whole it would fetch the codec by the name of its repository, and only beside torchaudio.
+    # `from_pretrained` would download the codec by its repository's name, and it requires torchaudio.
     processor = hf.HiggsAudioV2Processor(extractor, tokenizer, None, chat_template=tokenizer.chat_template)
     processor.audio_tokenizer = codec.eval().to(device)
     return HiggsEngine(model.eval().to(device), processor)
 
 
 def _conversation(text: str, scene: str | None, reference: Reference | None) -> list[dict[str, Any]]:
-    """What the model is shown: its task, the scene, a voice saying something, and the text for it to say."""
+    """Build the chat: instruction, scene, transcript and recording of the reference, and the text."""
     turns = [_message("system", type="text", text=INSTRUCTION)]
     if scene := plain(scene or ""):
         turns.append(_message("scene", type="text", text=scene))
@@ -146,8 +149,8 @@ def _message(role: str, **content: Any) -> dict[str, Any]:
 
 
 def _sampling(parameters: HiggsParameters) -> Mapping[str, Any]:
-    """Arguments of `generate`."""
-    chosen: dict[str, Any] = {
+    """Return the arguments of transformers' `generate`."""
+    arguments: dict[str, Any] = {
         "max_new_tokens": parameters.max_new_tokens,
         "do_sample": parameters.temperature > 0,
         "ras_win_len": None,
@@ -155,20 +158,20 @@ def _sampling(parameters: HiggsParameters) -> Mapping[str, Any]:
     }
     if parameters.repetition_aware:
         names = ("ras_win_len", "ras_win_max_num_repeat")
-        chosen |= {name: getattr(parameters, name) for name in names}
+        arguments |= {name: getattr(parameters, name) for name in names}
     if parameters.temperature > 0:
-        chosen |= {name: getattr(parameters, name) for name in ("temperature", "top_p", "top_k")}
-    return chosen
+        arguments |= {name: getattr(parameters, name) for name in ("temperature", "top_p", "top_k")}
+    return arguments
 
 
-class _EachStep:
-    """A stopping criterion that never stops: steps are counted, and ended by what `report` raises."""
+class _StepReporter:
+    """Stopping criterion that reports the number of steps; it only stops by an exception of `report`."""
 
     def __init__(self, report: Callable[[int], None]) -> None:
         self._report = report
         self._steps = 0
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+    def __call__(self, input_ids: "Tensor", scores: "Tensor", **_: Any) -> "Tensor":
         import torch
 
         self._steps += 1

@@ -1,4 +1,4 @@
-"""Speech and dialogue with Higgs Audio v2 (Boson AI, 2025): expressive, in the voice of any recording."""
+"""Expressive speech and dialogue in cloned voices, by Higgs Audio v2 (Boson AI, 2025) in transformers."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ from deployments.models.voices import require_transcripts
 
 MODEL_REPOSITORY = "eustlb/higgs-v2"
 CODEC_REPOSITORY = "eustlb/higgs-audio-v2-tokenizer"
-"""The authors' checkpoint and tokenizer, in the format of transformers."""
+"""The authors' checkpoints in the format of transformers."""
 
 TRANSCRIPT_CURE = "set parameters.transcription (for a dialogue, parameters.audio_transcriptions)"
 
@@ -40,8 +40,8 @@ TRANSCRIPT_CURE = "set parameters.transcription (for a dialogue, parameters.audi
 class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRequest]):
     """``speak`` and ``dialogue``, with recorded voices whose transcripts are known. Mono at 24 kHz.
 
-    The turns of a dialogue are generated one after the other. Turns that name no voice have one that the
-    model chooses at the first of them and keeps for the others.
+    The turns of a dialogue are generated one after the other. The model chooses one voice for all turns that
+    name none: the speech of the first such turn is the reference of the others.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
@@ -51,7 +51,7 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
     clones_voices = True  # a transcript may come with the request, so `check_voices` requires it
 
     def check_request(self, request: SpeechRequest, variant: str) -> None:
-        """Refuse parameters that are unknown or out of range, and texts that are unspeakable.
+        """Refuse parameters that are unknown or out of range, and texts without anything to speak.
 
         Raises:
             InvalidRequest: with the field, its value and a valid one.
@@ -63,7 +63,7 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
             _check_transcripts(parameters, voices_of(request.turns))
 
     def without_voices(self, request: SpeechRequest, missing: Collection[str]) -> SpeechRequest:
-        """Return a copy in which the default voice replaces missing voices, without their transcripts."""
+        """Return a copy of a request where the default voice replaces missing ones and their transcripts."""
         if isinstance(request, DialogueRequest) and "audio_transcriptions" in request.parameters:
             given = zip(voices_of(request.turns), request.parameters["audio_transcriptions"], strict=False)
             kept = [transcript for voice, transcript in given if voice not in missing]
@@ -89,9 +89,8 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         """
 
         def pretrained() -> HiggsEngine:
-            model, codec = (
-                pretrained_folder(name, context.work_dir) for name in (MODEL_REPOSITORY, CODEC_REPOSITORY)
-            )
+            model = pretrained_folder(MODEL_REPOSITORY, context.work_dir)
+            codec = pretrained_folder(CODEC_REPOSITORY, context.work_dir)
             return load_engine(model, codec, context.device)
 
         def tiny() -> HiggsEngine:
@@ -101,7 +100,7 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         return load_by_policy(context, pretrained, tiny)
 
     def run(self, engine: HiggsEngine, request: SpeechRequest, context: RunContext) -> Output:
-        """Speak a text, or one turn after the other.
+        """Speak a text, or the turns of a dialogue one after the other.
 
         Raises:
             NotFound: a recorded voice does not exist any more.
@@ -122,7 +121,7 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         return spoken_output(request, spoken_parts(turns, speakers, speeches), engine.sample_rate, notes)
 
     def unload(self, engine: HiggsEngine) -> None:
-        """Release the codec, which a cache of transformers refers to."""
+        """Release the codec, which transformers keeps in a cache."""
         engine.close()
 
     def check_engine(self, engine: HiggsEngine) -> None:
@@ -137,7 +136,7 @@ def _speeches(
     parameters: HiggsParameters,
     context: RunContext,
 ) -> Iterator[Speech]:
-    """Speak turn by turn; the first turn that is long enough becomes the reference of the default voice."""
+    """Speak turn by turn; the first long enough turn of the default voice becomes its reference."""
     texts = [normalized(turn.text) for turn in turns]
     expected = [min(expected_frames(text), parameters.max_new_tokens) for text in texts]
     for number, (turn, text) in enumerate(zip(turns, texts, strict=True)):
@@ -150,13 +149,13 @@ def _speeches(
 
 
 def _reporter(context: RunContext, expected: Sequence[int], number: int) -> Callable[[int], None]:
-    """Return a function that reports a turn's steps; steps beyond the expected ones report no progress."""
+    """Return a function that reports the steps of a turn, and counts at most the expected number."""
     before, own, total = sum(expected[:number]), expected[number], sum(expected)
     return lambda steps: context.progress((before + min(steps, own)) / total, STAGE)
 
 
 def _transcripts(request: SpeechRequest, parameters: HiggsParameters) -> dict[str, str | None]:
-    """Return the transcripts that come with the request, by voice."""
+    """Return the transcripts in the request's parameters, by voice."""
     if isinstance(request, DialogueRequest):
         return dict(zip(voices_of(request.turns), parameters.audio_transcriptions, strict=False))
     return {request.voice: parameters.transcription} if request.voice is not None else {}

@@ -1,4 +1,4 @@
-"""What a request may set of Higgs Audio, beyond text, voices and seed."""
+"""Higgs Audio's own parameters of a request."""
 
 from typing import Annotated
 
@@ -10,28 +10,28 @@ Transcript = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
 
 class HiggsParameters(Parameters):
-    """The ``parameters`` of a request; the model makes 25 tokens a second, each of eight codes."""
+    """The ``parameters`` of a request; one second of speech is 25 tokens, each of eight codes."""
 
     scene_prompt: str | None = Field("Audio is recorded from a quiet room.", max_length=4000)
-    """Where and how it is recorded; null or an empty text for none."""
+    """Description of the recording's place and manner; null or an empty text for none."""
     transcription: Transcript | None = None
-    """What the voice of ``speak`` says in its recording; its own transcript if absent."""
+    """Transcript of the voice of ``speak``; if absent, the stored transcript applies."""
     audio_transcriptions: list[Transcript | None] = Field(default=[], max_length=256)
-    """The same for ``dialogue``: one for each voice, in the order in which they first speak."""
+    """Transcripts of the voices of ``dialogue``, in the order of their first turns."""
     max_new_tokens: int = Field(1024, ge=16, le=8192)
-    """The most that are made of one text. Eight of them are spent on beginning and ending."""
+    """Maximum number of tokens for one text. Eight of them make no sound: they begin and end the speech."""
     temperature: float = Field(0.3, ge=0, le=2)
-    """0 takes the likeliest token each time."""
+    """0 for greedy decoding: the likeliest token each time."""
     top_p: float = Field(0.95, gt=0, le=1)
     top_k: int = Field(50, ge=0, le=1026)
-    """0 for all."""
+    """0 for all tokens."""
     ras_win_len: int | None = Field(7, ge=0, le=1000)
-    """Repetition-aware sampling (Chen et al. 2024, VALL-E 2): a code that was drawn too often in so many
-    frames is drawn anew. Null or 0 for none."""
+    """Window of the repetition-aware sampling (Chen et al. 2024, VALL-E 2), in tokens: a code that is too
+    frequent in it is sampled again, at temperature 1. Null or 0 for no such sampling."""
     ras_win_max_num_repeat: int | None = Field(2, ge=0, le=1000)
-    """How often that is; null or 0 for no repetition-aware sampling."""
+    """Occurrences in the window from which a code is too frequent; null or 0 for no such sampling."""
 
     @property
     def repetition_aware(self) -> bool:
-        """Whether repetition-aware sampling is on."""
+        """True if repetition-aware sampling is on."""
         return bool(self.ras_win_len and self.ras_win_max_num_repeat)

@@ -1,4 +1,4 @@
-"""Speakers of Higgs Audio: recorded voices with their transcripts, or a voice that the model chooses."""
+"""Speakers of Higgs Audio: recorded voices with their transcripts, and a voice that the model chooses."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from deployments.models.higgs.text import plain
 from deployments.models.kit.speaking import Speaker, load_voice, speakers_of
 
 HiggsSpeaker = Speaker[Reference | None]
-"""Its reference is None as long as the model may choose the voice."""
+"""A speaker whose reference is None until the model has chosen the voice."""
 
 
 def resolve_speakers(
@@ -20,7 +20,7 @@ def resolve_speakers(
 
     Args:
         turns: of the request.
-        transcripts: by voice, where the request gives one; it takes precedence over the stored one.
+        transcripts: of the request, by voice; they take precedence over stored ones.
         sample_rate: of the engine, in Hz.
         context: loads the recordings.
 

@@ -1,7 +1,7 @@
-# ruff: noqa: RUF001  # full-width punctuation is what this is about
-"""Text as Higgs Audio reads it: ASCII punctuation, its own tags for sounds, a mark at the end.
+# ruff: noqa: RUF001  # full-width punctuation is replaced here
+"""Normalizes text for Higgs Audio: ASCII punctuation, tags for sounds, and punctuation at the end.
 
-The replacements are those that the model's authors make (boson-ai/higgs-audio, ``examples/generation.py``).
+The replacements are those of the model's authors (boson-ai/higgs-audio, ``examples/generation.py``).
 """
 
 _PUNCTUATION = str.maketrans(
@@ -39,7 +39,7 @@ _SPOKEN = {
     "°F": " degrees Fahrenheit",
     "°C": " degrees Celsius",
     "[laugh]": "<SE>[Laughter]</SE>",
-    "[humming start]": "<SE_s>[Humming]</SE_s>",  # <SE> in theirs, unlike all other beginnings
+    "[humming start]": "<SE_s>[Humming]</SE_s>",  # the authors have <SE> here, unlike at all other starts
     "[humming end]": "<SE_e>[Humming]</SE_e>",
     "[music start]": "<SE_s>[Music]</SE_s>",
     "[music end]": "<SE_e>[Music]</SE_e>",
@@ -50,13 +50,13 @@ _SPOKEN = {
     "[cheering]": "<SE>[Cheering]</SE>",
     "[cough]": "<SE>[Cough]</SE>",
 }
-"""Asides without their parentheses, units in words, and sounds as the model was taught to make them."""
+"""Parentheses are removed, units become words, and sounds become the tags of the training data."""
 
 _ENDINGS = (".", "!", "?", ",", ";", '"', "'", "</SE_e>", "</SE>")
 
 
 def normalized(text: str) -> str:
-    """Text to be spoken, as the model has seen it in training."""
+    """Return a text in the form of the model's training data."""
     text = text.translate(_PUNCTUATION)
     for written, spoken in _SPOKEN.items():
         text = text.replace(written, spoken)
@@ -65,15 +65,15 @@ def normalized(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without needless blanks, empty lines and what would be read as a control token, ``<|…|>``."""
-    lines = (" ".join(line.split()) for line in _uncontrolled(text).splitlines())
+    """Return a text without extra whitespace, empty lines and the marks of control tokens, ``<|…|>``."""
+    lines = (" ".join(line.split()) for line in _without_control_marks(text).splitlines())
     return "\n".join(filter(None, lines))
 
 
 def has_control_marks(text: str) -> bool:
-    """Whether `plain` would leave out the marks of a control token."""
-    return _uncontrolled(text) != text
+    """Return whether `plain` removes the marks of a control token from a text."""
+    return _without_control_marks(text) != text
 
 
-def _uncontrolled(text: str) -> str:
+def _without_control_marks(text: str) -> str:
     return text.replace("<|", " ").replace("|>", " ")

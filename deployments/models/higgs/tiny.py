@@ -1,23 +1,27 @@
-"""A tiny random Higgs Audio v2 of the true architecture: language model, processor and codec.
+"""Builds a tiny random Higgs Audio v2 of the true architecture: language model, processor and codec.
 
-What it says is noise, at the true sample rate (24 kHz) and frame rate (25 Hz), in the true number of
-codebooks of the true size, and it ends by chance: after some 130 frames, which are 5 s.
+Its speech is noise at the true sample rate (24 kHz) and frame rate (25 Hz). Number and size of the codebooks
+are the true ones. It ends by chance, after some 130 frames (5 s).
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.models.higgs.codec import codec_class
 from deployments.models.kit.checkpoints import build_once
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 SEED = 0
 REVISION = 1
-"""Part of the folder's name: raise it with every change of what is built."""
+"""Part of the folder's name; raise it with every change of the checkpoint."""
 
 CODEBOOKS, CODES = 8, 1024
 STREAM_BOS, STREAM_EOS = 1024, 1025
 HIDDEN = 32
-RATIOS = [8, 5, 4, 2, 3]  # 960 samples a frame
+RATIOS = [8, 5, 4, 2, 3]  # their product is 960, the samples per frame
 
 BOS, END, EOT = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
 AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY = (
@@ -59,11 +63,14 @@ CHAT_TEMPLATE = """\
 {%- if add_generation_prompt %}
     {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n<|audio_out_bos|>' }}
 {%- endif %}"""
-"""The conversations of the published checkpoint, in so far as they are used: the scene is the system's."""
+"""The part of the published template that the engine uses; the scene belongs to the system message."""
 
 
 def build_checkpoint(folder: Path) -> Path:
-    """The folder of a checkpoint within `folder`, with ``model`` and ``codec``, built if it is not there."""
+    """Return the checkpoint's folder below `folder`, and build it first if it does not exist.
+
+    It has the folders ``model`` and ``codec``.
+    """
     return build_once(folder / f"higgs-{REVISION}", _write)
 
 
@@ -112,8 +119,8 @@ def _language_model(text: Any) -> Any:
 
 
 def _set_generation(generation: Any, config: Any) -> None:
-    """As the published checkpoint has it."""
-    generation._from_model_config = False  # else what only this model knows is not saved
+    """Set the generation parameters of the published checkpoint."""
+    generation._from_model_config = False  # else the parameters of this model alone are not saved
     generation.bos_token_id, generation.pad_token_id = config.bos_token_id, config.pad_token_id
     generation.eos_token_id = config.eos_token_id
     generation.ras_win_len, generation.ras_win_max_num_repeat = 7, 2
@@ -149,8 +156,8 @@ def _codec() -> Any:
     return codec_class()(config)
 
 
-def _randomize(model: Any, generator: Any) -> None:
-    """Draw every matrix from a generator of its own, since other threads may be drawing from torch's."""
+def _randomize(model: "nn.Module", generator: "torch.Generator") -> None:
+    """Draw all weights from one generator: other threads may draw from torch's global one."""
     import torch
 
     parameters = dict(model.named_parameters())
@@ -159,26 +166,28 @@ def _randomize(model: Any, generator: Any) -> None:
             torch.nn.init.xavier_normal_(parameter, generator=generator)
         elif name.endswith("bias"):
             parameter.zero_()
-    for name, length in parameters.items():
-        if name.endswith("original0"):  # weight normalization: the lengths of the vectors in original1
+    for name, norm in parameters.items():
+        if name.endswith("original0"):  # of weight normalization: the norms of the vectors in original1
             vectors = parameters[name.removesuffix("0") + "1"]
-            length.copy_(vectors.flatten(0, 1).norm(dim=0).view_as(length))
+            norm.copy_(vectors.flatten(0, 1).norm(dim=0).view_as(norm))
     for name, codebook in model.named_buffers():
         if name.endswith("codebook.embed"):
             codebook.normal_(generator=generator)
 
 
 def tokenizer() -> Any:
-    """Of bytes, and of the control tokens of the published checkpoint."""
+    """Build a tokenizer of bytes, with the control tokens of the published checkpoint."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    of_bytes = Tokenizer(models.BPE(vocab={letter: rank for rank, letter in enumerate(alphabet)}, merges=[]))
-    of_bytes.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    of_bytes.decoder = decoders.ByteLevel()
+    byte_level = Tokenizer(
+        models.BPE(vocab={letter: rank for rank, letter in enumerate(alphabet)}, merges=[])
+    )
+    byte_level.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    byte_level.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
-        tokenizer_object=of_bytes,
+        tokenizer_object=byte_level,
         bos_token=BOS,
         pad_token=END,
         eos_token=EOT,
