@@ -1,4 +1,4 @@
-"""What many tests need: real databases, each fresh, and processes that start at once."""
+"""Fixtures of many tests: fresh real databases, and processes that start fast."""
 
 import contextlib
 import multiprocessing
@@ -55,7 +55,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
+    """Run the longest tests first."""
     from tests.support.xdist import longest_first
 
     longest_first(items)
@@ -105,7 +105,7 @@ def migrated_postgres(postgres_server: str) -> Iterator[Callable[[Migrate], str]
 
 @cache
 def _postgres_template(server: str, migrate: Migrate) -> str:
-    """Name of a database that is migrated once: it is copied sooner than it is made."""
+    """Return the name of a database that is migrated once, since a copy is faster than migrations."""
     name = f"template_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())

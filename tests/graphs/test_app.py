@@ -43,7 +43,7 @@ def test_a_model_runs_in_the_python_of_its_environment(tmp_path: Path, environme
     assert runtime_env(made) == {"env_vars": {"A": "1"}, "py_executable": str(python_of("toys"))}
     assert made.ray_actor_options["num_cpus"] == 0.3
     scaling = made._deployment_config.autoscaling_config
-    assert (scaling.min_replicas, scaling.target_ongoing_requests) == (1, 16)  # what is not given is ours
+    assert (scaling.min_replicas, scaling.target_ongoing_requests) == (1, 16)  # other keys have defaults
     assert scaling.metrics_interval_s == 2
 
 

@@ -1,4 +1,4 @@
-"""The command line against the real server, as a script would call it."""
+"""The command line against the real server, called as from a script."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import soundfile
 
 from audiograph import Audiograph
 from audiograph.schemas import TranscribeRequest
-from tests.serve.conftest import ROOT, Server
+from tests.support.server import ROOT, Server
 from tests.support.sounds import chord, speech_like, wav_bytes
 
 pytestmark = pytest.mark.cluster
@@ -23,7 +23,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(server: Server, tmp_path: Path) -> Run:
-    """``audiograph …`` in an empty folder."""
+    """A function that runs ``audiograph …`` in an empty folder."""
 
     def run(*arguments: str, url: str = server.url) -> "subprocess.CompletedProcess[str]":
         environment = os.environ | {"PYTHONPATH": str(ROOT / "clients"), "AUDIOGRAPH_URL": url}
@@ -41,15 +41,17 @@ def run(server: Server, tmp_path: Path) -> Run:
 
 
 def succeed(completed: "subprocess.CompletedProcess[str]") -> str:
+    """Return what a command printed; fail unless it succeeded."""
     assert completed.returncode == 0, completed.stderr
     return completed.stdout
 
 
 def document(completed: "subprocess.CompletedProcess[str]") -> Any:
+    """Return the JSON document that a command printed."""
     return json.loads(completed.stdout)
 
 
-def test_speech_goes_to_a_file_and_its_words_come_back(run: Run, tmp_path: Path) -> None:
+def test_speech_is_saved_and_transcribed(run: Run, tmp_path: Path) -> None:
     assert succeed(run("speak", "Hello from the command line.", "-o", "hello.flac")) == "hello.flac\n"
     assert soundfile.info(tmp_path / "hello.flac").duration > 0.5
 
@@ -63,7 +65,7 @@ def test_speech_goes_to_a_file_and_its_words_come_back(run: Run, tmp_path: Path)
     assert succeed(run("transcribe", "hello.flac", "--format", "vtt")).startswith("WEBVTT")
 
 
-def test_a_key_in_words_and_as_json(run: Run, tmp_path: Path) -> None:
+def test_a_key_is_printed_as_text_and_as_json(run: Run, tmp_path: Path) -> None:
     (tmp_path / "chord.wav").write_bytes(wav_bytes(chord([261.63, 329.63, 392.0], seconds=3.0)))
     assert succeed(run("key", "chord.wav")).startswith("C major  (confidence ")
     job = json.loads(succeed(run("key", "chord.wav", "--json", "--output", "out")))
@@ -109,7 +111,7 @@ def test_a_script_can_tell_failures_apart(run: Run, tmp_path: Path, client: Audi
     assert run("speak", "Hello", url="http://127.0.0.1:1").returncode == 3
 
 
-def test_giving_up_and_canceling_have_statuses_too(run: Run, client: Audiograph) -> None:
+def test_timeouts_and_cancellation_have_exit_statuses_too(run: Run, client: Audiograph) -> None:
     lecture = client.files.upload(wav_bytes(speech_like(seconds=600.0), 16_000))
     *before, job = [client.jobs.submit(TranscribeRequest(file=lecture.id)) for _ in range(5)]
     assert run("jobs", "watch", job.id, "--timeout", "0.5").returncode == 5

@@ -1,4 +1,4 @@
-"""A crowd: 64 jobs at once over every model, some of them canceled at a time that nobody plans."""
+"""A crowd: 64 concurrent jobs over every model, some of them canceled at random times."""
 
 import random
 import time
@@ -31,10 +31,10 @@ PATIENCE = 300
 TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
 SHORT = {"max_new_tokens": 40}
 SLACK_BYTES = 64 * 1024**2
-"""What allocators and caches of libraries keep, whose size says nothing about jobs."""
+"""Memory that allocators and caches of libraries keep, whatever the jobs."""
 
 
-def requests(file: str, count: int) -> list[AnyRequest]:
+def requests_for(file: str, count: int) -> list[AnyRequest]:
     """Return requests for every model in turn; music of many lengths."""
     kinds: list[Callable[[int], AnyRequest]] = [
         lambda n: SpeakRequest(text=f"This is number {n}."),
@@ -51,39 +51,39 @@ def requests(file: str, count: int) -> list[AnyRequest]:
     return [kinds[number % len(kinds)](number) for number in range(count)]
 
 
-def run_all(client: Audiograph, wanted: list[AnyRequest], canceled: set[int]) -> list[Job]:
-    """Submit all at once, cancel those of these places a little later, and wait for the end of each."""
-    chance = random.Random(1)
-    delays = [chance.uniform(0.0, 3.0) for _ in wanted]
+def run_all(client: Audiograph, requests: list[AnyRequest], canceled: set[int]) -> list[Job]:
+    """Submit all requests at once, cancel some of them a little later, and wait for every end."""
+    generator = random.Random(1)
+    delays = [generator.uniform(0.0, 3.0) for _ in requests]
 
     def run(number: int) -> Job:
-        job = client.jobs.submit(wanted[number])
+        job = client.jobs.submit(requests[number])
         if number in canceled:
             time.sleep(delays[number])
-            with suppress(Conflict):  # it was quicker
+            with suppress(Conflict):  # it has finished already
                 client.jobs.cancel(job)
         with suppress(JobCanceled):
             client.jobs.wait(job, timeout=PATIENCE)
         return client.jobs.get(job)
 
-    with ThreadPoolExecutor(len(wanted)) as threads:
-        return list(threads.map(run, range(len(wanted))))
+    with ThreadPoolExecutor(len(requests)) as threads:
+        return list(threads.map(run, range(len(requests))))
 
 
 def memory(client: Audiograph) -> dict[str, int]:
-    """What each model's replica uses when nothing is loaded, in bytes."""
+    """Return the bytes that each model's replica uses with no variant loaded."""
     for model in client.models.list():
         client.models.unload(model.id)
     return {model.id: client.models.get(model.id).replicas[0].memory_bytes for model in client.models.list()}
 
 
-def test_a_crowd_leaves_nothing_behind(client: Audiograph) -> None:
+def test_many_jobs_at_once_leave_nothing_behind(client: Audiograph) -> None:
     file = client.files.upload(wav_bytes(seconds=2.0), name="tone.wav").id
-    run_all(client, requests(file, 10), canceled=set())  # every replica is up, every library imported
+    run_all(client, requests_for(file, 10), canceled=set())  # start every replica and import every library
     before = memory(client)
 
     canceled = set(random.Random(2).sample(range(JOBS), JOBS // 3))
-    jobs = run_all(client, requests(file, JOBS), canceled)
+    jobs = run_all(client, requests_for(file, JOBS), canceled)
 
     for number, job in enumerate(jobs):
         assert job.status == "succeeded" or (job.status == "canceled" and number in canceled), job.error

@@ -1,4 +1,4 @@
-"""A job's events reach whoever follows it, once each, however often the connection breaks."""
+"""A job's events reach a follower once each, however often the connection breaks."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from audiograph import Audiograph, JobEvent
 from audiograph.schemas import FINAL_STATUSES, Job, TranscribeRequest
-from tests.serve.conftest import Server
+from tests.support.server import Server
 from tests.support.sounds import speech_like, wav_bytes
 
 pytestmark = pytest.mark.cluster
@@ -21,27 +21,27 @@ DROPS = 12
 
 
 def submitted(client: Audiograph, minutes: int) -> Job:
-    """A job that has just begun; for each minute there will be some six events."""
+    """Submit a transcription; it has about six events for each minute of audio."""
     talk = wav_bytes(np.tile(speech_like(seconds=60.0), minutes), 16_000)
     return client.jobs.submit(TranscribeRequest(file=client.files.upload(talk, name="talk.wav").id))
 
 
 @pytest.fixture
 def long_job(client: Audiograph) -> Job:
-    """It takes several seconds."""
+    """A job that takes several seconds."""
     return submitted(client, minutes=20)
 
 
 @pytest.fixture
 def job(client: Audiograph) -> Job:
-    """It has some dozens of events."""
+    """A job with some dozens of events."""
     return submitted(client, minutes=6)
 
 
 def one_connection(
-    client: httpx.Client, url: str, last: str | None, most: int | None = None
+    client: httpx.Client, url: str, last: str | None, limit: int | None = None
 ) -> list[JobEvent]:
-    """The events after the last one seen, over one connection that is dropped after so many of them."""
+    """Return the events after ``last``, over one connection that is closed after ``limit`` events."""
     headers = {"Last-Event-ID": last} if last is not None else {}
     events: list[JobEvent] = []
     with client.stream("GET", url, headers=headers) as response:
@@ -49,13 +49,13 @@ def one_connection(
             if message.data:
                 events.append(JobEvent.model_validate_json(message.data))
                 assert (message.id, message.event) == (events[-1].id, events[-1].type)
-            if len(events) == most:
+            if len(events) == limit:
                 break
     return events
 
 
 def whole_history(client: Audiograph, job: Job) -> list[JobEvent]:
-    """Every event of a finished job, read in one go."""
+    """Return every event of a job, over one connection, once it has succeeded."""
     events = list(client.jobs.events(job, timeout=PATIENCE))
     assert len({event.id for event in events}) == len(events)
     assert [event.type in FINAL_STATUSES for event in events].count(True) == 1
@@ -67,14 +67,14 @@ def test_a_client_that_drops_its_connection_sees_each_event_once(client: Audiogr
     seen: list[JobEvent] = []
     with httpx.Client(timeout=PATIENCE) as http:
         for _ in range(DROPS):
-            seen += one_connection(http, long_job.urls.events, seen[-1].id if seen else None, most=1)
+            seen += one_connection(http, long_job.urls.events, seen[-1].id if seen else None, limit=1)
         assert not client.jobs.get(long_job).finished
         seen += one_connection(http, long_job.urls.events, seen[-1].id)
     assert seen == whole_history(client, long_job)
 
 
 class CutStream(httpx.SyncByteStream):
-    """An answer's bytes up to a point in the middle of an event."""
+    """Bytes of a response up to the middle of an event, then a connection error."""
 
     def __init__(self, stream: httpx.SyncByteStream, parts: int) -> None:
         self._stream = stream
@@ -84,7 +84,7 @@ class CutStream(httpx.SyncByteStream):
         for number, part in enumerate(self._stream):
             if number == self._parts:
                 yield part[: len(part) // 2]
-                raise httpx.ReadError("the cable was cut")
+                raise httpx.ReadError("the connection was cut")
             yield part
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class CutStream(httpx.SyncByteStream):
 
 
 class CuttingTransport(httpx.HTTPTransport):
-    """Lets no event stream live for long."""
+    """Cuts every event stream after a few parts."""
 
     cuts = 0
 
@@ -107,13 +107,14 @@ class CuttingTransport(httpx.HTTPTransport):
 
 def test_the_client_resumes_by_itself(client: Audiograph, server: Server, job: Job) -> None:
     transport = CuttingTransport()
-    with Audiograph(server.url, transport=transport) as unlucky:
-        seen = list(unlucky.jobs.events(job, timeout=PATIENCE))
+    with Audiograph(server.url, transport=transport) as interrupted:
+        seen = list(interrupted.jobs.events(job, timeout=PATIENCE))
     assert transport.cuts > 3
     assert seen == whole_history(client, job)
 
 
 def over_websocket(job: Job, after: str | None = None) -> list[JobEvent]:
+    """Return a job's events after one of them, over a WebSocket that the server closes at the end."""
     url = job.urls.self.replace("http://", "ws://") + "/ws" + (f"?after={after}" if after else "")
     with connect(url) as socket:
         events = [JobEvent.model_validate_json(frame) for frame in socket]
@@ -121,7 +122,7 @@ def over_websocket(job: Job, after: str | None = None) -> list[JobEvent]:
     return events
 
 
-def test_a_websocket_brings_the_same_events(client: Audiograph, job: Job) -> None:
+def test_a_websocket_sends_the_same_events(client: Audiograph, job: Job) -> None:
     live = over_websocket(job)
     history = whole_history(client, job)
     assert live == history

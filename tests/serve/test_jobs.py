@@ -1,4 +1,4 @@
-"""Jobs of all three models, from the client to the artifact, and how they fail and are canceled."""
+"""Jobs from the client to the artifact: results, failures and cancellation."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from audiograph.schemas import (
     TranscribeResult,
 )
 from deployments.config import JobsConfig
-from tests.serve.conftest import Server
+from tests.support.server import Server
 from tests.support.sounds import chord, speech_like, wav_bytes
 
 pytestmark = pytest.mark.cluster
@@ -30,13 +30,13 @@ PATIENCE = 120.0
 
 @pytest.fixture
 def long_file(client: Audiograph) -> str:
-    """Twenty minutes that sound like speech: Whisper, even a tiny one, is busy with them for a while."""
+    """Twenty minutes of speech-like noise, which keep even a tiny Whisper busy for a while."""
     minute = speech_like(seconds=60.0)
     return client.files.upload(wav_bytes(np.tile(minute, 20), 16_000), name="lecture.wav").id
 
 
 def content_of(client: Audiograph, artifact: Artifact) -> bytes:
-    """An artifact's bytes, which are those that its record promises."""
+    """Return an artifact's bytes, after a check against its record."""
     content = client.artifacts.download(artifact)
     assert len(content) == artifact.bytes
     assert hashlib.sha256(content).hexdigest() == artifact.sha256
@@ -44,10 +44,11 @@ def content_of(client: Audiograph, artifact: Artifact) -> bytes:
 
 
 def by_suffix(job: Job) -> dict[str, Artifact]:
+    """Return a job's artifacts by the suffix of their names."""
     return {artifact.name.rpartition(".")[2]: artifact for artifact in job.artifacts}
 
 
-def test_speech_is_made(client: Audiograph) -> None:
+def test_a_text_is_spoken(client: Audiograph) -> None:
     job = client.speak("Every job is durable.", tags=["greeting"], creator="tests", timeout=PATIENCE)
     assert (job.status, job.model, job.weights) == ("succeeded", "espeak", "none")
     assert isinstance(job.result, SpeakResult)
@@ -60,10 +61,12 @@ def test_speech_is_made(client: Audiograph) -> None:
     assert [found.id for found in client.artifacts.search(job_id=job.id)] == [artifact.id]
 
 
-@pytest.mark.parametrize("sound", ["mp3", "flac", "opus", "aac"])
-def test_speech_comes_in_every_format(client: Audiograph, sound: str) -> None:
-    job = client.jobs.wait(client.jobs.submit("speak", text="One, two.", format=sound), timeout=PATIENCE)
-    stored = client.files.upload(content_of(client, job.artifacts[0]), name=f"speech.{sound}")
+@pytest.mark.parametrize("audio_format", ["mp3", "flac", "opus", "aac"])
+def test_speech_is_encoded_in_every_format(client: Audiograph, audio_format: str) -> None:
+    job = client.jobs.wait(
+        client.jobs.submit("speak", text="One, two.", format=audio_format), timeout=PATIENCE
+    )
+    stored = client.files.upload(content_of(client, job.artifacts[0]), name=f"speech.{audio_format}")
     assert isinstance(job.result, SpeakResult)
     assert stored.duration == pytest.approx(job.result.duration, abs=0.1)
 
@@ -80,7 +83,7 @@ def test_a_key_is_found(client: Audiograph) -> None:
     assert b'"detected_key": "C major"' in content_of(client, files["json"])
 
 
-def test_speech_is_transcribed_and_random_weights_are_admitted(client: Audiograph) -> None:
+def test_speech_is_transcribed_and_random_weights_are_reported(client: Audiograph) -> None:
     job = client.transcribe(wav_bytes(speech_like(seconds=3.0), 16_000), timeout=PATIENCE)
     assert (job.model, job.variant, job.weights) == ("whisper", "tiny", "random")
     assert isinstance(job.result, TranscribeResult)
@@ -92,20 +95,20 @@ def test_speech_is_transcribed_and_random_weights_are_admitted(client: Audiograp
     assert content_of(client, files["vtt"]).startswith(b"WEBVTT")
 
 
-def test_what_one_job_made_is_read_by_the_next(client: Audiograph) -> None:
+def test_an_artifact_is_the_input_of_the_next_job(client: Audiograph) -> None:
     spoken = client.speak("La la la.", timeout=PATIENCE).artifacts[0]
     assert client.analyze_pitch(spoken, parent_id=spoken.id, timeout=PATIENCE).status == "succeeded"
     assert len(list(client.artifacts.search(parent_id=spoken.id))) == 2
 
 
 def test_jobs_are_listed_newest_first_page_by_page(client: Audiograph, server: Server) -> None:
-    made = [client.speak(f"Number {number}.", timeout=PATIENCE).id for number in range(3)]
+    submitted = [client.speak(f"Number {number}.", timeout=PATIENCE).id for number in range(3)]
     newest = [job.id for job in client.jobs.list(task="speak", status="succeeded", limit=3)]
-    assert newest == made[::-1]
+    assert newest == submitted[::-1]
 
     paged: list[str] = []
     query: dict[str, str | int] = {"limit": 1, "task": "speak"}
-    for _ in made:
+    for _ in submitted:
         page = httpx.get(f"{server.url}/v1/jobs", params=query, timeout=60).json()
         paged += [job["id"] for job in page["data"]]
         query["cursor"] = page["next_cursor"]
@@ -120,11 +123,11 @@ def test_one_idempotency_key_is_one_job(client: Audiograph) -> None:
         client.speak("Twice.", idempotency_key="only-once")
 
 
-def test_an_answer_may_wait_for_the_job(client: Audiograph) -> None:
+def test_a_response_may_wait_for_the_job(client: Audiograph) -> None:
     assert client.jobs.submit(SpeakRequest(text="Wait for me."), wait=30).status == "succeeded"
 
 
-def test_a_failed_job_says_why_and_goes_on_saying_so(client: Audiograph) -> None:
+def test_a_failed_job_keeps_its_error(client: Audiograph) -> None:
     silence = wav_bytes(np.zeros((1, 44_100), np.float32))
     with pytest.raises(JobFailed, match="the file is silent") as caught:
         client.analyze_pitch(silence, timeout=PATIENCE)
@@ -142,7 +145,7 @@ def test_a_failed_job_says_why_and_goes_on_saying_so(client: Audiograph) -> None
 def test_a_running_job_stops_and_the_next_one_runs(client: Audiograph, long_file: str) -> None:
     job = client.jobs.submit(TranscribeRequest(file=long_file))
     for event in client.jobs.events(job, timeout=PATIENCE):
-        if event.type == "partial":  # it is in the model, and has begun to transcribe
+        if event.type == "partial":  # the model has begun to transcribe
             break
     client.jobs.cancel(job)
     with pytest.raises(JobCanceled):

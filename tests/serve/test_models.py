@@ -1,4 +1,4 @@
-"""Models as an operator sees them: what there is, what is loaded where, and how much memory it takes."""
+"""Models for operators: variants, loaded variants by replica, and memory."""
 
 import httpx
 import pytest
@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from audiograph import Audiograph
 from audiograph.errors import InvalidRequest, NotFound, NotServed
 from audiograph.schemas import LoadedVariant, Replica
-from tests.serve.conftest import Server
+from tests.support.server import Server
 from tests.support.sounds import wav_bytes
 
 pytestmark = pytest.mark.cluster
@@ -91,7 +91,7 @@ def test_two_variants_are_kept_at_once(client: Audiograph) -> None:
     assert {"enhanced_chroma", "basic_chroma"} <= set(loaded(client, "pitch_analysis"))
 
 
-def test_what_does_not_exist_is_named(client: Audiograph) -> None:
+def test_an_unknown_model_or_variant_is_refused(client: Audiograph) -> None:
     with pytest.raises(NotFound, match="whisper"):
         client.models.load("whispering")
     with pytest.raises(InvalidRequest, match="tiny"):
@@ -102,7 +102,7 @@ def test_jobs_are_in_the_metrics(client: Audiograph, server: Server) -> None:
     client.speak("Count me.", timeout=PATIENCE)
     families = text_string_to_metric_families(httpx.get(f"{server.url}/metrics", timeout=60).text)
     (jobs,) = [family for family in families if family.name == "audiograph_jobs"]
-    counts = {(one.labels["task"], one.labels["status"]): one.value for one in jobs.samples}
+    counts = {(sample.labels["task"], sample.labels["status"]): sample.value for sample in jobs.samples}
     assert counts["speak", "succeeded"] >= 1
 
 

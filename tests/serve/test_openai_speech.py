@@ -1,4 +1,4 @@
-"""Speech as OpenAI's own client asks for it, and what that makes of our answers."""
+"""Speech for OpenAI's own client, at ``/v1/audio/speech``."""
 
 import base64
 import io
@@ -12,11 +12,12 @@ import av
 import numpy as np
 import openai
 import pytest
+from numpy.typing import NDArray
 from openai import OpenAI
 
 from audiograph import Audiograph
 from deployments.audio.fades import PAUSE_SECONDS
-from tests.serve.conftest import Server
+from tests.support.server import Server
 
 pytestmark = pytest.mark.cluster
 
@@ -27,7 +28,7 @@ CONTAINERS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav": 
 
 @pytest.fixture
 def official(server: Server) -> Iterator[OpenAI]:
-    """Without retries: each refusal is one."""
+    """OpenAI's own client, without retries, so that each error is raised at once."""
     with OpenAI(
         base_url=f"{server.url}/v1",
         api_key="x",
@@ -38,8 +39,8 @@ def official(server: Server) -> Iterator[OpenAI]:
         yield client
 
 
-def decoded(content: bytes) -> tuple[np.ndarray, int]:
-    """Mono samples ``[frames]`` and their rate in Hz."""
+def decoded(content: bytes) -> tuple[NDArray[np.float32], int]:
+    """Decode a file to mono samples ``[frames]`` and their rate in Hz."""
     with av.open(io.BytesIO(content)) as container:
         rate = container.streams.audio[0].rate
         resampler = av.AudioResampler("flt", "mono", rate)
@@ -49,12 +50,12 @@ def decoded(content: bytes) -> tuple[np.ndarray, int]:
     return np.concatenate(blocks), rate
 
 
-def pcm(official: OpenAI, text: str, **fields: Any) -> np.ndarray:
-    """Samples ``[frames]`` at 24 kHz."""
-    answer = official.audio.speech.create(
+def pcm(official: OpenAI, text: str, **fields: Any) -> NDArray[np.float32]:
+    """Speak a text as ``pcm``: samples ``[frames]`` at 24 kHz."""
+    response = official.audio.speech.create(
         **{"model": "espeak", "voice": "en-us", "input": text, "response_format": "pcm", **fields}
     )
-    return np.frombuffer(answer.content, "<i2") / np.float32(32768)
+    return np.frombuffer(response.content, "<i2") / np.float32(32768)
 
 
 @pytest.mark.parametrize("sound_format", CONTAINERS)
@@ -63,8 +64,8 @@ def test_every_format(official: OpenAI, sound_format: Any, tmp_path: Path) -> No
     path = tmp_path / f"speech.{sound_format}"
     with official.audio.speech.with_streaming_response.create(
         model="tts-1", voice="alloy", input=TEXT, response_format=sound_format
-    ) as answer:
-        answer.stream_to_file(path)
+    ) as response:
+        response.stream_to_file(path)
     with av.open(str(path)) as container:
         assert container.format.name == CONTAINERS[sound_format]
     samples, rate = decoded(path.read_bytes())
@@ -81,7 +82,7 @@ def test_sentences_are_joined_with_a_pause_and_without_clicks(official: OpenAI) 
     at = 0
     for part in parts[:-1]:
         at += len(part)
-        join = whole[at - 24 : at + 24]  # a millisecond around the end
+        join = whole[at - 24 : at + 24]  # one millisecond before and after the end
         assert np.abs(np.diff(join)).max() < 10 ** (-50 / 20)
         at += round(PAUSE_SECONDS * 24_000)
         assert np.abs(whole[at - 2_000 : at - 100]).max() < 1e-3
@@ -93,7 +94,7 @@ def test_speed(official: OpenAI, model: str, speed: float) -> None:
     voice = "alloy"
     natural = pcm(official, SENTENCES[0], model=model, voice=voice)
     changed = pcm(official, SENTENCES[0], model=model, voice=voice, speed=speed)
-    tolerance = 0.15 if model == "espeak" else 0.01  # espeak's own pace is not quite what is asked of it
+    tolerance = 0.15 if model == "espeak" else 0.01  # espeak's own pace is not exactly the requested one
     assert len(changed) == pytest.approx(len(natural) / speed, rel=tolerance)
 
 
@@ -112,22 +113,22 @@ def test_recorded_voices_by_name_and_id(official: OpenAI, client: Audiograph) ->
     assert len(tone) == 24_000  # the default voice again
 
 
-def test_a_model_that_draws(official: OpenAI) -> None:
+def test_a_model_that_samples(official: OpenAI) -> None:
     with official.audio.speech.with_streaming_response.create(
         model="higgs", voice="alloy", input="Who is there? Only me. And you?", instructions="Be calm."
-    ) as answer:
-        assert answer.headers["x-audiograph-weights"] == "random"
-        assert "instructions was ignored" in answer.headers["x-audiograph-notes"]
-        samples, rate = decoded(answer.read())
+    ) as response:
+        assert response.headers["x-audiograph-weights"] == "random"
+        assert "instructions was ignored" in response.headers["x-audiograph-notes"]
+        samples, rate = decoded(response.read())
     assert rate == 24_000
-    assert len(samples) > PAUSE_SECONDS * rate  # random weights end each of the two pieces when they like
+    assert len(samples) > PAUSE_SECONDS * rate  # random weights end each of the two parts at a random time
 
 
 def test_events(official: OpenAI) -> None:
     with official.audio.speech.with_streaming_response.create(
         model="gpt-4o-mini-tts", voice="coral", input=TEXT, response_format="pcm", stream_format="sse"
-    ) as answer:
-        lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
+    ) as response:
+        lines = [line for line in response.iter_lines() if line.startswith("data: ")]
     *deltas, done = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert len(deltas) >= len(SENTENCES)
     audio = b"".join(base64.b64decode(event["audio"]) for event in deltas)
@@ -166,11 +167,11 @@ def test_refusals_are_raised_as_the_right_classes(
     assert len(caught.value.message) > 30
 
 
-def test_a_client_that_goes_away_ends_the_run(official: OpenAI, client: Audiograph) -> None:
-    def wait_for(ongoing: int, looks: int) -> None:
-        """Until so many looks in a row find as much; between two sentences there is nothing for a moment."""
+def test_a_disconnect_ends_the_run(official: OpenAI, client: Audiograph) -> None:
+    def wait_for(ongoing: int, checks: int) -> None:
+        """Wait until consecutive checks agree, since nothing runs for a moment between two sentences."""
         deadline, found = time.monotonic() + 60, 0
-        while found < looks:
+        while found < checks:
             replicas = client.models.get("mock").replicas
             assert time.monotonic() < deadline, replicas
             found = found + 1 if [replica.ongoing for replica in replicas] == [ongoing] else 0
@@ -178,8 +179,8 @@ def test_a_client_that_goes_away_ends_the_run(official: OpenAI, client: Audiogra
 
     with official.audio.speech.with_streaming_response.create(
         model="mock", voice="alloy", input="And so it went on. " * 200
-    ) as answer:
-        content = answer.iter_bytes()  # kept: the answer is closed with it
+    ) as response:
+        content = response.iter_bytes()  # garbage collection of it would close the response
         next(content)
-        wait_for(ongoing=1, looks=1)
-    wait_for(ongoing=0, looks=10)
+        wait_for(ongoing=1, checks=1)
+    wait_for(ongoing=0, checks=10)

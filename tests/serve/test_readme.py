@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.conftest import Server
 from tests.support.readme import commands, programs
+from tests.support.server import Server
 
 pytestmark = pytest.mark.cluster
 

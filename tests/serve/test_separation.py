@@ -1,4 +1,4 @@
-"""Separation, from the upload to the stems, with and without weights."""
+"""Separation from the upload to the stems, by signal processing and by Demucs."""
 
 import io
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from audiograph import Audiograph
 from audiograph.errors import InvalidRequest, JobCanceled, JobFailed, ModelUnavailable
 from audiograph.schemas import Job, SeparateResult
-from tests.serve.conftest import Server
-from tests.support.sounds import speech_like, tone, wav_bytes
+from tests.support.server import Server
+from tests.support.sounds import Samples, speech_like, tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
 
@@ -20,14 +21,14 @@ PATIENCE = 120.0
 RATE = 44_100
 
 
-def song(seconds: float = 2.0) -> np.ndarray:
-    """A tone on the left, and a noise in the middle, ``[2, frames]``."""
+def song(seconds: float = 2.0) -> Samples:
+    """Generate a tone on the left and noise in the center, ``[2, frames]``."""
     noise = speech_like(seconds=seconds, sample_rate=RATE)
     return np.concatenate([noise + tone(seconds=seconds), noise])
 
 
-def stems_of(client: Audiograph, job: Job) -> dict[str, np.ndarray]:
-    """Samples ``[frames, channels]`` by stem, of the artifacts that the result names."""
+def stems_of(client: Audiograph, job: Job) -> dict[str, NDArray[np.float64]]:
+    """Decode the artifacts that a result names to samples ``[frames, channels]``, by stem."""
     assert isinstance(job.result, SeparateResult)
     contents = {artifact.name: client.artifacts.download(artifact) for artifact in job.artifacts}
     assert set(job.result.stems.values()) == set(contents)
@@ -38,8 +39,8 @@ def stems_of(client: Audiograph, job: Job) -> dict[str, np.ndarray]:
 
 
 def scratch_files(server: Server) -> list[str]:
-    """Deleted files that the server's processes still hold."""
-    links = [link for process in server.processes("") for link in _open_files(process.pid)]
+    """Return the deleted scratch files that the server's processes still hold open."""
+    links = [link for process in server.processes() for link in _open_files(process.pid)]
     return [link for link in links if "/scratch/" in link]
 
 
@@ -48,7 +49,7 @@ def _open_files(pid: int) -> list[str]:
     for entry in Path(f"/proc/{pid}/fd").glob("*"):
         try:
             found.append(str(entry.readlink()))
-        except OSError:  # closed meanwhile
+        except OSError:  # closed in the meantime
             continue
     return found
 
@@ -76,7 +77,9 @@ def test_demucs_gives_stems_of_the_songs_rate_and_length(client: Audiograph) -> 
     stems = stems_of(client, job)
     assert list(stems) == ["drums", "bass", "other", "vocals"]
     assert {samples.shape for samples in stems.values()} == {(66_150, 2)}
-    assert {(one.sample_rate, one.media_type) for one in job.artifacts} == {(22_050, "audio/wav")}
+    assert {(artifact.sample_rate, artifact.media_type) for artifact in job.artifacts} == {
+        (22_050, "audio/wav")
+    }
     assert "separating" in seen
 
     pair = client.separate(content, model="demucs", two_stems="bass", format="flac", timeout=PATIENCE)
@@ -84,11 +87,13 @@ def test_demucs_gives_stems_of_the_songs_rate_and_length(client: Audiograph) -> 
     step = 2.0**-15
     assert np.abs(stems_of(client, pair)["bass"] - stems["bass"]).max() <= step
     again = client.separate(content, model="demucs", timeout=PATIENCE)
-    assert {one.sha256 for one in again.artifacts} == {one.sha256 for one in job.artifacts}
+    assert {artifact.sha256 for artifact in again.artifacts} == {
+        artifact.sha256 for artifact in job.artifacts
+    }
 
 
 @pytest.mark.parametrize(
-    ("fields", "field", "says"),
+    ("fields", "field", "fault"),
     [
         ({"stems": ["vocals"]}, "stems", "harmonic, percussive"),
         ({"model": "demucs", "stems": ["guitar"]}, "stems", "drums, bass, other, vocals"),
@@ -96,15 +101,15 @@ def test_demucs_gives_stems_of_the_songs_rate_and_length(client: Audiograph) -> 
         ({"model": "demucs", "stems": ["bass"], "two_stems": "bass"}, "two_stems", "exclude"),
     ],
 )
-def test_what_cannot_be_separated_is_refused_before_there_is_a_job(
-    client: Audiograph, fields: dict[str, Any], field: str, says: str
+def test_impossible_stems_and_segments_are_refused_before_there_is_a_job(
+    client: Audiograph, fields: dict[str, Any], field: str, fault: str
 ) -> None:
-    with pytest.raises(InvalidRequest, match=says) as refusal:
+    with pytest.raises(InvalidRequest, match=fault) as refusal:
         client.jobs.submit("separate", file=client.files.upload(wav_bytes()).id, **fields)
     assert (refusal.value.field, refusal.value.status) == (field, 422)
 
 
-def test_quantized_weights_say_what_they_need(client: Audiograph) -> None:
+def test_quantized_weights_name_the_missing_package(client: Audiograph) -> None:
     with pytest.raises(ModelUnavailable, match="diffq"):
         client.separate(wav_bytes(), model="demucs", variant="mdx_q")
 

@@ -1,4 +1,4 @@
-"""The services dialect as its clients use it: a base URL for each model, files on the server's machine."""
+"""The services dialect: one base URL per model, and files on the server's machine."""
 
 import http.client
 import json
@@ -13,76 +13,79 @@ import pytest
 import soundfile
 
 from audiograph import Audiograph
-from tests.serve.conftest import Server
+from tests.support.server import Server
 from tests.support.sounds import speech_like
 
 pytestmark = pytest.mark.cluster
 
 PATIENCE = 120
-SAID = "This is how I sound."
+TRANSCRIPT = "This is how I sound."
 VOICES = {"anna.wav": 3.0, "men/bert.wav": 2.0}
 JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
 def voices(server: Server) -> Path:
-    """The server's folder, with two voices in it."""
+    """The server's folder of voices, with two recordings."""
     for name, seconds in VOICES.items():
         path = server.voices / name
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, speech_like(seconds=seconds)[0], 16_000)
-        path.with_suffix(".txt").write_text(SAID)
+        path.with_suffix(".txt").write_text(TRANSCRIPT)
     return server.voices
 
 
 @pytest.fixture
 def services(server: Server, voices: Path) -> Iterator[httpx.Client]:
+    """An HTTP client whose base URL is that of all services."""
     with httpx.Client(base_url=f"{server.url}/services", timeout=PATIENCE) as client:
         yield client
 
 
-def lengths(client: Audiograph) -> list[float]:
-    """Of the voices, without their silent ends."""
+def durations(client: Audiograph) -> list[float]:
+    """Return the durations of the voices in seconds, without their silent ends."""
     artifacts = [client.voices.get(name).artifact for name in VOICES]
     return [artifact.duration or 0 for artifact in artifacts if artifact]
 
 
 def say(services: httpx.Client, model: str, voice: str, file: str, **parameters: Any) -> dict[str, Any]:
+    """Speak a sentence into a file, and return the response."""
     body = {"text": "The sun rises.", "output_filepath": file, "parameters": parameters}
-    answer = services.post(f"/{model}/v1/text-to-speech/{quote(voice, safe='')}", json=body)
-    assert answer.status_code == 200, answer.text
-    written: dict[str, Any] = answer.json()
-    assert (written["status"], written["output_filepath"]) == ("success", file)
-    return written
+    response = services.post(f"/{model}/v1/text-to-speech/{quote(voice, safe='')}", json=body)
+    assert response.status_code == 200, response.text
+    report: dict[str, Any] = response.json()
+    assert (report["status"], report["output_filepath"]) == ("success", file)
+    return report
 
 
 def converse(services: httpx.Client, model: str, file: str, **parameters: Any) -> dict[str, Any]:
+    """Speak a dialogue of both voices into a file, and return the response."""
     inputs = [{"text": "Who is there?", "voice_id": voice} for voice in VOICES]
     body = {"inputs": inputs, "output_filepath": file, "parameters": parameters}
-    answer = services.post(f"/{model}/v1/text-to-dialogue", json=body)
-    assert answer.status_code == 200, answer.text
-    written: dict[str, Any] = answer.json()
-    return written
+    response = services.post(f"/{model}/v1/text-to-dialogue", json=body)
+    assert response.status_code == 200, response.text
+    report: dict[str, Any] = response.json()
+    return report
 
 
 def test_the_mock_copies_the_voices_file(services: httpx.Client, server: Server, client: Audiograph) -> None:
     for voice in ("men/bert.wav", str(server.voices / "men" / "bert.wav")):
-        written = say(services, "mock", voice, "new/sun.flac", seed=7, scene_prompt="a cave")
+        report = say(services, "mock", voice, "new/sun.flac", seed=7, scene_prompt="a cave")
         info = soundfile.info(server.exports / "new" / "sun.flac")
         assert (info.format, info.samplerate, info.channels) == ("FLAC", 24_000, 1)
-        assert info.duration == pytest.approx(lengths(client)[1], abs=0.01)
-        assert "scene_prompt was ignored" in written["message"]
+        assert info.duration == pytest.approx(durations(client)[1], abs=0.01)
+        assert "scene_prompt was ignored" in report["message"]
 
 
 def test_the_mock_joins_the_voices_files(services: httpx.Client, server: Server, client: Audiograph) -> None:
-    written = converse(services, "mock", str(server.exports / "two.wav"))
+    report = converse(services, "mock", str(server.exports / "two.wav"))
     info = soundfile.info(server.exports / "two.wav")
-    assert info.duration == pytest.approx(sum(lengths(client)) + 0.25, abs=0.01)
-    job = client.jobs.get(written["message"].split()[1])
+    assert info.duration == pytest.approx(sum(durations(client)) + 0.25, abs=0.01)
+    job = client.jobs.get(report["message"].split()[1])
     assert (job.status, job.task, job.artifacts[0].duration) == ("succeeded", "dialogue", info.duration)
 
 
-def test_a_voice_that_is_not_there_is_told(services: httpx.Client, server: Server) -> None:
+def test_a_missing_voice_is_reported(services: httpx.Client, server: Server) -> None:
     message = say(services, "mock", "men/nobody.wav", "tone.mp3")["message"]
     assert "voice 'men/nobody.wav' not found; using the default voice" in message
     assert soundfile.info(server.exports / "tone.mp3").duration == pytest.approx(1.0, abs=0.1)
@@ -95,8 +98,10 @@ def test_dia_converses(services: httpx.Client, server: Server) -> None:
     assert 0.2 < info.duration < 1.0  # 60 tokens of 1/86 s
     assert "random weights" in message
     assert "max_new_tokens" in message  # the end may be cut off
-    answer = services.post("/dia/v1/text-to-speech/anna.wav", json={"text": "a", "output_filepath": "a.wav"})
-    assert (answer.status_code, "dialogues" in answer.json()["detail"]) == (400, True)
+    response = services.post(
+        "/dia/v1/text-to-speech/anna.wav", json={"text": "a", "output_filepath": "a.wav"}
+    )
+    assert (response.status_code, "dialogues" in response.json()["detail"]) == (400, True)
 
 
 def test_higgs_speaks(services: httpx.Client, server: Server) -> None:
@@ -104,8 +109,8 @@ def test_higgs_speaks(services: httpx.Client, server: Server) -> None:
     info = soundfile.info(server.exports / "higgs.opus")
     assert 0.2 < info.duration < 3.0
     body = {"text": "a", "output_filepath": "a.wav", "parameters": {"exaggeration": 1}}
-    answer = services.post("/higgs/v1/text-to-speech/anna.wav", json=body)
-    assert (answer.status_code, "higgs takes scene_prompt" in answer.json()["detail"]) == (400, True)
+    response = services.post("/higgs/v1/text-to-speech/anna.wav", json=body)
+    assert (response.status_code, "higgs takes scene_prompt" in response.json()["detail"]) == (400, True)
 
 
 def test_a_model_is_loaded_and_unloaded(services: httpx.Client) -> None:
@@ -131,18 +136,18 @@ def test_a_model_is_loaded_and_unloaded(services: httpx.Client) -> None:
         "a%00b",
     ],
 )
-def test_no_path_leads_out_on_the_wire(server: Server, voices: Path, path: str) -> None:
+def test_no_encoded_path_leads_out_of_the_voices_folder(server: Server, voices: Path, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     body = json.dumps({"text": "a", "output_filepath": "never.wav"})
     connection.request("POST", f"/services/mock/v1/text-to-speech/{path}", body, JSON)
-    answer = connection.getresponse()
-    assert (answer.status, set(json.load(answer))) == (400, {"detail"})
+    response = connection.getresponse()
+    assert (response.status, set(json.load(response))) == (400, {"detail"})
     connection.close()
     assert not (server.exports / "never.wav").exists()
 
 
-def test_who_leaves_takes_the_job_along(server: Server, client: Audiograph) -> None:
-    inputs = [{"text": "On and on."}] * 200  # half a second each
+def test_a_disconnect_cancels_the_job(server: Server, client: Audiograph) -> None:
+    inputs = [{"text": "On and on."}] * 200  # half a second of audio each
     body = json.dumps({"inputs": inputs, "output_filepath": "endless.wav"})
     before = {job.id for job in client.jobs.list(task="dialogue")}
     caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Loading and unloading by hand: memory comes back each time, and no request is lost by it."""
+"""Repeated loading and unloading: memory is freed each time, and no request is lost."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +22,13 @@ MODELS = [
     "chatterbox",
     "mock",
 ]
-TIMES, FEW = 10, 5
+MANY_TIMES = 10
+FEW = 5
 PATIENCE = 300
 SHORT = {"max_new_tokens": 40}
 TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
 
-SPOKEN: dict[str, Callable[[], AnyRequest]] = {
+REQUESTS: dict[str, Callable[[], AnyRequest]] = {
     "espeak": lambda: SpeakRequest(model="espeak", text="Hello."),
     "dia": lambda: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
     "higgs": lambda: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),
@@ -37,7 +38,7 @@ SPOKEN: dict[str, Callable[[], AnyRequest]] = {
 
 
 def memory_after(client: Audiograph, model: str, times: int) -> int:
-    """Bytes that the model's replica uses after it was loaded and unloaded so many times."""
+    """Load and unload a model several times; return the bytes that its replica uses then."""
     for _ in range(times):
         assert [change.changed for change in client.models.load(model).replicas] == [True]
         assert [change.changed for change in client.models.unload(model).replicas] == [True]
@@ -47,20 +48,20 @@ def memory_after(client: Audiograph, model: str, times: int) -> int:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_memory_comes_back_however_often(client: Audiograph, model: str) -> None:
-    client.models.load(model)  # the replica is up
+def test_memory_is_freed_each_time(client: Audiograph, model: str) -> None:
+    client.models.load(model)  # start the replica
     client.models.unload(model)
     before = memory_after(client, model, 1)
-    after = memory_after(client, model, TIMES)
+    after = memory_after(client, model, MANY_TIMES)
     assert after < 1.05 * before, f"{before / 2**20:.0f} MiB became {after / 2**20:.0f} MiB"
 
 
-@pytest.mark.parametrize("model", list(SPOKEN))
+@pytest.mark.parametrize("model", list(REQUESTS))
 def test_no_request_is_lost_while_its_model_is_unloaded(client: Audiograph, model: str) -> None:
     with ThreadPoolExecutor(FEW) as threads:
-        jobs = [client.jobs.submit(SPOKEN[model]()) for _ in range(FEW)]
+        jobs = [client.jobs.submit(REQUESTS[model]()) for _ in range(FEW)]
         unloading = [threads.submit(client.models.unload, model) for _ in range(FEW)]
-        jobs += [client.jobs.submit(SPOKEN[model]()) for _ in range(FEW)]
-        reports = [one.result() for one in unloading]
+        jobs += [client.jobs.submit(REQUESTS[model]()) for _ in range(FEW)]
+        reports = [unload.result() for unload in unloading]
     assert {client.jobs.wait(job, timeout=PATIENCE).status for job in jobs} == {"succeeded"}
     assert {report.action for report in reports} == {"unload"}

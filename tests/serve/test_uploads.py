@@ -1,4 +1,4 @@
-"""Uploads and downloads of any size in little memory, and uploads that break off."""
+"""Large uploads and downloads in little memory, and interrupted uploads."""
 
 import hashlib
 import socket
@@ -14,20 +14,20 @@ from audiograph.errors import NotFound
 from deployments.config import MIB
 from deployments.serve.file import load_file
 from deployments.storage.artifacts import ArtifactStore, Usage
-from tests.serve.conftest import Server
+from tests.support.server import Server
 from tests.support.sounds import patched, tone, wav_bytes
 
 pytestmark = pytest.mark.cluster
 
 SECONDS = 2605
-"""Of 48 kHz stereo at 16 bits: 500 MB."""
+"""Duration of 500 MB of 48 kHz stereo at 16 bits."""
 RATE = 48_000
 ALLOWED_BYTES = 64 * 1000**2
 PATIENCE = 60.0
 
 
 def long_wav() -> Iterator[bytes]:
-    """A WAV file of 500 MB, a second at a time."""
+    """Yield a WAV file of 500 MB, one second at a time."""
     second = wav_bytes(tone(sample_rate=RATE, channels=2), RATE)[44:]
     size = SECONDS * len(second)
     header = wav_bytes(tone(seconds=0, channels=2), RATE)
@@ -37,34 +37,35 @@ def long_wav() -> Iterator[bytes]:
 
 
 class PeakMemory:
-    """How far a process's resident memory rises, at its highest, inside the block."""
+    """Measures by how much a process's peak resident memory rises inside the block, in bytes."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._proc = Path(f"/proc/{process.pid}")
 
     def __enter__(self) -> "PeakMemory":
-        (self._proc / "clear_refs").write_text("5")  # forget the highest so far
-        self._before = self._highest()
+        (self._proc / "clear_refs").write_text("5")  # reset the peak
+        self._before = self._peak()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rise = self._highest() - self._before
+        self.rise = self._peak() - self._before
 
-    def _highest(self) -> int:
+    def _peak(self) -> int:
         status = (self._proc / "status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
 
 
 def ingress(server: Server) -> psutil.Process:
+    """Return the process of the ingress."""
     (process,) = server.processes("ServeReplica:audiograph:ingress")
     return process
 
 
-def test_half_a_gigabyte_goes_in_and_out_through_little_memory(
+def test_half_a_gigabyte_is_uploaded_and_downloaded_in_little_memory(
     server: Server, client: Audiograph, tmp_path: Path
 ) -> None:
-    client.files.upload(wav_bytes())  # what is imported by the first upload is not this one's memory
+    client.files.upload(wav_bytes())  # the imports of a first upload must not count
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
@@ -90,8 +91,8 @@ def test_half_a_gigabyte_goes_in_and_out_through_little_memory(
         client.files.get(stored)
 
 
-def kept(server: Server) -> tuple[Usage, set[Path]]:
-    """What the database knows of, and every file on the disk, unfinished ones too."""
+def stored_state(server: Server) -> tuple[Usage, set[Path]]:
+    """Return the usage in the database, and every file on the disk, including unfinished ones."""
     store = ArtifactStore.open(load_file(server.config).application.args.storage)
     usage = store.usage()
     store.database.engine.dispose()
@@ -101,11 +102,12 @@ def kept(server: Server) -> tuple[Usage, set[Path]]:
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"the condition was not met within {PATIENCE:g} s"
         time.sleep(0.05)
 
 
 def begin_upload(server: Server, *headers: str) -> socket.socket:
+    """Send the head of an upload and return the connection, to which the body can be written."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
     lines = (
         "POST /v1/files HTTP/1.1",
@@ -122,24 +124,24 @@ PART = b'--border\r\nContent-Disposition: form-data; name="file"; filename="half
 
 @pytest.mark.parametrize("framing", ["Content-Length: 50000000", "Transfer-Encoding: chunked"])
 def test_an_upload_that_is_cut_off_leaves_nothing(server: Server, client: Audiograph, framing: str) -> None:
-    before = kept(server)
+    before = stored_state(server)
     body = PART + wav_bytes(seconds=60.0)[: 4 * MIB]
     if "chunked" in framing:
         body = b"%x\r\n%b\r\n" % (len(body), body)
     connection = begin_upload(server, framing)
     connection.sendall(body)
-    wait_until(lambda: kept(server) != before)  # its first bytes are on the disk
+    wait_until(lambda: stored_state(server) != before)  # its first bytes are on disk
     connection.close()
-    wait_until(lambda: kept(server) == before)
+    wait_until(lambda: stored_state(server) == before)
     assert client.files.upload(wav_bytes()).duration == 1.0
 
 
 def test_a_form_that_ends_too_early_is_refused_and_leaves_nothing(server: Server) -> None:
-    before = kept(server)
+    before = stored_state(server)
     body = PART + wav_bytes(seconds=60.0)
     with begin_upload(server, f"Content-Length: {len(body)}", "Connection: close") as connection:
         connection.sendall(body)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert b"breaks off before its closing boundary" in answer
-    assert kept(server) == before
+        response = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert response.startswith(b"HTTP/1.1 400")
+    assert b"breaks off before its closing boundary" in response
+    assert stored_state(server) == before

@@ -19,7 +19,7 @@ from audiograph.schemas import (
     SpeakRequest,
     TranscribeRequest,
 )
-from tests.serve.conftest import Server
+from tests.support.server import Server
 from tests.support.sounds import wav_bytes
 
 JOBS = 200

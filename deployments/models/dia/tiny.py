@@ -19,8 +19,11 @@ REVISION = 1
 
 CODEC = "codec"
 """The codec's folder below that of the checkpoint."""
-END_TOKEN, PAD_TOKEN, START_TOKEN = 1024, 1025, 1026
-HIDDEN, HEADS = 32, 4
+END_TOKEN = 1024
+PAD_TOKEN = 1025
+START_TOKEN = 1026
+HIDDEN = 32
+HEADS = 4
 CODE_DEVIATION = 0.03
 """Standard deviation of the codebooks: with it the noise is as loud as speech, well below full scale."""
 

@@ -99,7 +99,7 @@ class HiggsEngine:
         self.processor.audio_tokenizer._get_conv1d_layers.cache_clear()
 
     def _decode(self, codes: "Tensor") -> Speech:
-        """Decode codes ``[1, columns, codebooks]``; each codebook is delayed by a column more than the previous.
+        """Decode codes ``[1, columns, codebooks]``; each codebook is one column behind the previous one.
 
         The first column has the start token. The last column has the end token, if the model reached it.
         """

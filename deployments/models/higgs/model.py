@@ -63,7 +63,10 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
             _check_transcripts(parameters, voices_of(request.turns))
 
     def without_voices(self, request: SpeechRequest, missing: Collection[str]) -> SpeechRequest:
-        """Return a copy of a request where the default voice replaces missing ones and their transcripts."""
+        """Return a copy of a checked request in which the default voice replaces missing voices.
+
+        The transcripts of the missing voices are dropped.
+        """
         if isinstance(request, DialogueRequest) and "audio_transcriptions" in request.parameters:
             given = zip(voices_of(request.turns), request.parameters["audio_transcriptions"], strict=False)
             kept = [transcript for voice, transcript in given if voice not in missing]

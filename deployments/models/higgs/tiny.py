@@ -18,29 +18,28 @@ SEED = 0
 REVISION = 1
 """Part of the folder's name; raise it with every change of the checkpoint."""
 
-CODEBOOKS, CODES = 8, 1024
-STREAM_BOS, STREAM_EOS = 1024, 1025
+CODEBOOKS = 8
+CODES = 1024
+STREAM_BOS = 1024
+STREAM_EOS = 1025
 HIDDEN = 32
-RATIOS = [8, 5, 4, 2, 3]  # their product is 960, the samples per frame
+DOWNSAMPLING_RATIOS = [8, 5, 4, 2, 3]  # their product is 960, the samples per frame
 
-BOS, END, EOT = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
-AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY = (
-    "<|audio_out_bos|>",
-    "<|AUDIO_OUT|>",
+BOS = "<|begin_of_text|>"
+END = "<|end_of_text|>"
+EOT = "<|eot_id|>"
+AUDIO_BOS = "<|audio_out_bos|>"
+AUDIO = "<|AUDIO_OUT|>"
+DELAY = "<|reserved_special_token_6|>"
+ADDITIONAL_TOKENS = [
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|scene_desc_start|>",
+    "<|scene_desc_end|>",
+    AUDIO_BOS,
+    AUDIO,
     "<|audio_eos|>",
-    "<|reserved_special_token_6|>",
-)
-SPECIAL = [
-    *(
-        BOS,
-        END,
-        EOT,
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|scene_desc_start|>",
-        "<|scene_desc_end|>",
-    ),
-    *(AUDIO_BOS, AUDIO, AUDIO_EOS, DELAY),
+    DELAY,
 ]
 
 CHAT_TEMPLATE = """\
@@ -134,8 +133,8 @@ def _codec() -> Any:
         "encoder_hidden_size": 4,
         "decoder_hidden_size": 64,
         "hidden_size": 16,
-        "downsampling_ratios": RATIOS,
-        "upsampling_ratios": RATIOS,
+        "downsampling_ratios": DOWNSAMPLING_RATIOS,
+        "upsampling_ratios": DOWNSAMPLING_RATIOS,
     }
     semantic = {
         "model_type": "hubert",
@@ -191,5 +190,5 @@ def tokenizer() -> Any:
         bos_token=BOS,
         pad_token=END,
         eos_token=EOT,
-        additional_special_tokens=[token for token in SPECIAL if token not in (BOS, END, EOT)],
+        additional_special_tokens=ADDITIONAL_TOKENS,
     )

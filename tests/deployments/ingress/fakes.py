@@ -1,4 +1,4 @@
-"""Stand-ins for what the ingress stands on: models without engines, a queue in memory, replicas on paper."""
+"""Fakes behind the ingress: models without engines, a queue in memory, and replicas."""
 
 import asyncio
 import threading

@@ -27,7 +27,7 @@ from tests.deployments.jobs import echo
 
 READY_SECONDS = 60
 
-preload(echo.__name__)  # of which runners are made
+preload(echo.__name__)  # runners are forked with it
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Farm:
         process.join()
 
     def journal(self) -> list[tuple[str, str, str]]:
-        """What the replicas did: (start | end | cut, job id, text)."""
+        """Return the replicas' journal: (start | end | cut, job id, text)."""
         path = self.config_path.with_suffix(".journal")
         if not path.exists():
             return []

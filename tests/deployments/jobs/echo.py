@@ -1,4 +1,4 @@
-"""A model whose runs are told what to do by their request, and a process that runs its jobs.
+"""A model that follows the parameters of its request, and a process that runs its jobs.
 
 `run` is one runner, without Ray: the model's replica is played by `EchoHandle`, and the graph calls it as
 often as the request says.
@@ -41,7 +41,7 @@ class Echo(SpeechModel[None, SpeakRequest], Model[None, SpeakRequest]):
 
 
 class EchoHandle:
-    """Streams what a replica would. ``parameters``: steps, delay, fail, replica_deaths."""
+    """Streams the messages of a replica. ``parameters``: steps, delay, fail, replica_deaths."""
 
     def __init__(self, store: ArtifactStore, journal: Path) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What becomes of the voices that a request names before it is stored, with real storage and real models."""
+"""Voices of a request are bound before it is stored: with real storage and real models."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ SAID = "What is said in it."
 
 
 class House:
-    """A store, a folder of voices with anna (who has a transcript) and mute (who has none), and uploads."""
+    """A store, uploads, and a folder of voices: anna has a transcript, mute has none."""
 
     def __init__(self, folder: Path) -> None:
         voices_folder = folder / "voices"

@@ -252,7 +252,7 @@ async def test_what_a_canceled_job_had_made_goes(farm: Farm) -> None:
     make(other.id)
     await asyncio.gather(*[farm.queue.cancel(job.id) for _ in range(4)])  # which delete the same
     assert farm.store.search(job_id=job.id, limit=10).data == []
-    make(job.id)  # the replica had not heard of it yet
+    make(job.id)  # the replica does not know of the cancellation yet
     client = durable.connect(farm.config.storage.database_url)
     records = JobRecords(client, farm.store.database.engine)
     Janitor(farm.config.jobs, farm.config.storage, farm.store, client, records).clean()

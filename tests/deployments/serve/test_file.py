@@ -1,4 +1,4 @@
-"""serve_config.yaml is read strictly, and every mistake is told where it is."""
+"""serve_config.yaml is read strictly, and every error names its place."""
 
 import socket
 from pathlib import Path

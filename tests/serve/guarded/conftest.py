@@ -1,7 +1,7 @@
-"""A server with API keys, with two runners on PostgreSQL, and with the model that README.md shows.
+"""A server with API keys, two runners on PostgreSQL, and the model that README.md adds.
 
-Its replicas come and go. Three of its models are of one class and say which version of a library they have:
-one in the server's own environment, one in that of Chatterbox, and one in an environment that is not there.
+Its mock model is autoscaled. Three of its models are of one class and report the version of a library: one in
+the server's own environment, one in that of Chatterbox, and one in an environment that does not exist.
 """
 
 import signal
@@ -11,11 +11,11 @@ import pytest
 
 from audiograph import Audiograph
 from tests.conftest import postgres_database
-from tests.serve.conftest import Server
 from tests.support.keys import keys
 from tests.support.readme import added_model
+from tests.support.server import Server
 
-NIMBLE = {
+FAST_AUTOSCALING = {
     "max_replicas": 2,
     "target_ongoing_requests": 2,
     "upscale_delay_s": 1,
@@ -24,7 +24,7 @@ NIMBLE = {
     "look_back_period_s": 2,
     "metrics_interval_s": 1,
 }
-"""Replicas come and go within seconds, where a test waits for it."""
+"""Starts and stops replicas within seconds, so that a test can wait for it."""
 
 VERSIONS = {
     "class": "tests.support.versions:Versions",
@@ -32,22 +32,22 @@ VERSIONS = {
 }
 
 SLOW = {"load_seconds": 0, "speak_seconds": 300}
-"""A mock that is busy for as long as anybody wants to look, and costs nothing."""
+"""Options of a mock whose runs outlast any test, at no cost."""
 
 LIMITS = {"max_direct": 2, "max_direct_seconds": 15}
-"""For answers that are made without a job."""
+"""Limits of direct responses."""
 
 MUMBLER = {
     "class": "deployments.models.mock:Mock",
     "options": {"load_seconds": 0, "speak_seconds": 9},
     "deployment": {"ray_actor_options": {"num_cpus": 0.05}},
 }
-"""Says one sentence within the time limit, and not a second one."""
+"""A mock that speaks one sentence within the time limit, and a second one beyond it."""
 
 
 @pytest.fixture(scope="package")
 def guarded_server(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Server]:
-    """A second server; see above."""
+    """The server of this folder; see above."""
     folder = tmp_path_factory.mktemp("guarded")
     source, entry = added_model()
     added = folder / "added"
@@ -58,7 +58,7 @@ def guarded_server(tmp_path_factory: pytest.TempPathFactory, postgres_server: st
         path.write_text(source)
     models = {
         **entry,
-        "mock": {"options": SLOW, "deployment": {"autoscaling_config": NIMBLE}},
+        "mock": {"options": SLOW, "deployment": {"autoscaling_config": FAST_AUTOSCALING}},
         "versions": VERSIONS,
         "versions-apart": {**VERSIONS, "environment": "chatterbox"},
         "versions-nowhere": {**VERSIONS, "environment": "nowhere"},

@@ -1,10 +1,10 @@
-"""Two runners on PostgreSQL: one is killed, a model's replica, at last all of Ray, and no job is lost."""
+"""Two runners on PostgreSQL: SIGKILL to one runner, to a model's replica and to Ray, and no job is lost."""
 
 import pytest
 
 from audiograph import Audiograph
-from tests.serve.conftest import Server
 from tests.support.durability import MixedJobs
+from tests.support.server import Server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

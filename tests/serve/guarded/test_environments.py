@@ -1,4 +1,4 @@
-"""Models in Python environments of their own, beside others, in one application."""
+"""Models with their own Python environments beside others in one application."""
 
 from importlib.metadata import version
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.cluster
 PATIENCE = 180
 
 
-def said(client: Audiograph, model: str) -> str:
-    """The version of transformers that a model has."""
+def reported_version(client: Audiograph, model: str) -> str:
+    """Return the version of transformers in a model's environment."""
     job = client.speak("Which one?", model=model, timeout=PATIENCE)
     assert isinstance(job.result, SpeakResult)
     (note,) = job.result.notes
@@ -23,17 +23,17 @@ def said(client: Audiograph, model: str) -> str:
 
 
 def test_two_deployments_have_different_versions_of_one_library(guest: Audiograph) -> None:
-    there, apart = said(guest, "versions"), said(guest, "versions-apart")
-    assert there == version("transformers") != apart
-    assert f"\ntransformers=={apart}\n" in (LOCKS / "chatterbox.txt").read_text()
+    shared, own = reported_version(guest, "versions"), reported_version(guest, "versions-apart")
+    assert shared == version("transformers") != own
+    assert f"\ntransformers=={own}\n" in (LOCKS / "chatterbox.txt").read_text()
 
 
-def test_where_an_environment_is_missing_its_model_says_so_and_the_others_serve(guest: Audiograph) -> None:
+def test_a_model_without_its_environment_says_so_and_the_others_serve(guest: Audiograph) -> None:
     model = guest.models.get("versions-nowhere")
     assert (model.available, model.replicas) == (False, [])
     assert "run `make envs`" in (model.message or "")
-    for ask in (lambda: guest.speak("x", model="versions-nowhere"), lambda: guest.models.load(model.id)):
+    for call in (lambda: guest.speak("x", model="versions-nowhere"), lambda: guest.models.load(model.id)):
         with pytest.raises(ModelUnavailable, match=r"'nowhere' has no lock.*run `make envs`") as refused:
-            ask()
+            call()
         assert refused.value.status == 503
     assert guest.speak("The others serve.", timeout=PATIENCE).status == "succeeded"

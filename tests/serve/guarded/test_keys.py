@@ -9,22 +9,22 @@ from websockets.sync.client import connect
 
 from audiograph import Audiograph
 from audiograph.errors import Unauthenticated
-from tests.serve.conftest import Server
 from tests.support.keys import keys
+from tests.support.server import Server
 from tests.support.sounds import wav_bytes
 
 pytestmark = pytest.mark.cluster
 
 PATIENCE = 15.0
-"""A running server may trust a revoked key for some seconds."""
+"""Maximum seconds that a running server may accept a revoked key."""
 
 
-def test_without_a_key_only_the_open_pages_answer(guarded_server: Server) -> None:
+def test_without_a_key_only_the_public_pages_respond(guarded_server: Server) -> None:
     with httpx.Client(base_url=guarded_server.url, timeout=60) as http:
         for path in ("/v1/models", "/v1/jobs", "/v1/artifacts", "/v1/no-such-page"):
-            answer = http.get(path)
-            assert answer.status_code == 401, path
-            assert answer.json()["error"]["code"] == "unauthenticated"
+            response = http.get(path)
+            assert response.status_code == 401, path
+            assert response.json()["error"]["code"] == "unauthenticated"
         upload = http.post("/v1/files", files={"file": ("a.wav", wav_bytes())})
         assert upload.status_code == 401
         for path in ("/health", "/ready", "/metrics", "/docs", "/openapi.json"):
@@ -40,7 +40,7 @@ def test_a_websocket_without_a_key_is_closed_with_the_reason(guarded_server: Ser
     assert "an API key is required" in closed.value.rcvd.reason
 
 
-def test_a_key_that_was_made_up_is_refused(guarded_server: Server) -> None:
+def test_an_invented_key_is_refused(guarded_server: Server) -> None:
     for key in ("secret", f"agk_{'0' * 16}_{'0' * 64}"):
         with (
             Audiograph(guarded_server.url, api_key=key) as client,

@@ -1,4 +1,4 @@
-"""A model added by following README.md alone: one file, one entry."""
+"""The model that README.md adds: one file and one entry."""
 
 import pytest
 

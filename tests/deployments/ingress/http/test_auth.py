@@ -1,4 +1,4 @@
-"""API keys: made, checked, revoked; and what may be had without one."""
+"""API keys: created, verified and revoked; and the paths that need none."""
 
 import asyncio
 import json

@@ -45,7 +45,7 @@ class Serve:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends back what it reads, a little at a time."""
+    """Echoes its input in small chunks."""
     for _ in range(BODIES):
         message = await receive()
         await asyncio.sleep(0.001)

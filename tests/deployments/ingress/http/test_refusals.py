@@ -1,4 +1,4 @@
-"""Bad requests: each is a 4xx that names the field and says what would be right."""
+"""Bad requests: each is a 4xx that names the field and the cure."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.deployments.ingress.conftest import app_config, make_backend
 
 @pytest.fixture(scope="module")
 def one_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """One application for them all: that it goes on is part of what is tested."""
+    """Build one application for all tests: it must survive each request."""
     return create_app(make_backend(app_config(tmp_path_factory.mktemp("refusals"))))
 
 

@@ -118,6 +118,6 @@ async def test_a_model_that_needs_a_transcript_says_so(client: httpx.AsyncClient
 @pytest.mark.parametrize("trick", PATH_TRICKS)
 async def test_no_voice_leads_out_of_the_folder(client: httpx.AsyncClient, trick: str) -> None:
     answer = await submit(client, voice=trick)
-    assert answer.status_code in (400, 422)  # 400: what no JSON may hold
+    assert answer.status_code in (400, 422)  # 400: characters that JSON may not contain
     answer = await client.get(f"/v1/voices/{quote(trick, safe='')}")
     assert answer.status_code in (404, 422) or "data" in answer.json()  # "." is the list itself

@@ -1,4 +1,4 @@
-"""Streams that are made once for all who ask at the same time."""
+"""Identical requests in flight share one stream."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -55,7 +55,7 @@ def wait_until(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-# What comes back
+# Responses
 
 
 MEDIA_TYPES = {
@@ -67,7 +67,7 @@ MEDIA_TYPES = {
     "pcm": "audio/pcm",
 }
 LAG = {"mp3": 0.1, "aac": 0.15}
-"""Seconds that a decoder hears beyond the speech, where a stream cannot say what is padding."""
+"""Seconds of padding that a decoder adds, where a stream cannot mark it."""
 
 
 @pytest.mark.parametrize("format_", MEDIA_TYPES)
@@ -268,7 +268,7 @@ async def test_a_key_is_asked_for_in_the_same_shape(client: httpx.AsyncClient, b
     assert answer.status_code == 200
 
 
-# While it is made
+# During generation
 
 
 async def test_too_many_at_a_time(client: httpx.AsyncClient, direct: FakeDirect) -> None:

@@ -35,7 +35,7 @@ RATE, SECONDS = 24_000, 0.5
 
 @pytest.fixture
 def sections(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """Real models and a folder of voices, and what a test adds."""
+    """Configure real models, a folder of voices, and a test's own sections."""
     voices = tmp_path / "voices"
     (voices / "men").mkdir(parents=True)
     for path in ("anna", "men/bert"):
@@ -50,7 +50,7 @@ def sections(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 
 
 class Runner:
-    """Finishes what is queued, with a tone of half a second, or with an error."""
+    """Finishes queued jobs with a tone of half a second, or with an error."""
 
     def __init__(self, backend: Backend) -> None:
         self._store = backend.store

@@ -1,4 +1,4 @@
-"""Whatever fails below /services is a ``detail``; and what becomes of jobs whose caller does not wait."""
+"""Errors below /services are a ``detail``; jobs whose caller disconnects are canceled."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A caller who leaves takes the job along, at whatever moment Serve cancels the request."""
+"""A job is canceled with its caller, at any moment at which Serve cancels the request."""
 
 import asyncio
 from typing import Any

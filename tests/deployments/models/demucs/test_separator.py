@@ -1,11 +1,14 @@
-"""Separation in batches of chunks is `demucs.apply.apply_model`, with less work and less memory."""
+"""Separation in batches of chunks: equal to `demucs.apply.apply_model`, with less work and less memory."""
 
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable, Collection
 from fractions import Fraction
+from pathlib import Path
 from threading import Barrier, get_ident
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +17,11 @@ from demucs import apply
 from demucs.apply import BagOfModels
 from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
+from torch import Tensor, nn
 
 from deployments.audio.recording import Recording
-from deployments.models.demucs.passes import RollingSum, Settings
+from deployments.models.base import Samples
+from deployments.models.demucs.passes import Settings
 from deployments.models.demucs.separator import separate
 from deployments.models.demucs.tiny import HYBRID_TRANSFORMER, SOURCES, build_repository
 
@@ -28,80 +33,95 @@ DEFAULTS = Settings()
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tiny")
 
 
+BagOf = Callable[[str], BagOfModels]
+
+
 @pytest.fixture(scope="module")
-def bag_of(repository):
+def bag_of(repository: Path) -> BagOf:
+    """Loads the tiny bag of a variant."""
     return lambda variant: get_model(variant, build_repository(variant, repository))
 
 
-def quick_bag(models: int = 2, weights=None) -> BagOfModels:
-    """Transformers that hear half a second at a time, with weights of their own: many chunks quickly."""
-    made = []
+def quick_bag(models: int = 2, weights: list[list[float]] | None = None) -> BagOfModels:
+    """Return transformers with different weights and segments of half a second: many chunks quickly."""
+    transformers = []
     for seed in range(models):
         torch.manual_seed(seed)
-        made.append(HTDemucs(sources=SOURCES, **HYBRID_TRANSFORMER | {"segment": Fraction(1, 2)}).eval())
-    return BagOfModels(made, weights)
+        arguments = HYBRID_TRANSFORMER | {"segment": Fraction(1, 2)}
+        transformers.append(HTDemucs(sources=SOURCES, **arguments).eval())
+    return BagOfModels(transformers, weights)
 
 
-class Mirror(torch.nn.Module):
-    """Sources that are the mixture at four levels, a second of it at a time: no work at all."""
+class Mirror(nn.Module):
+    """A model whose sources are the mixture at four levels; it costs next to no time.
+
+    Args:
+        segment: its length in seconds.
+    """
 
     sources, samplerate, audio_channels = SOURCES, RATE, 2
 
-    def __init__(self, segment: float = 1):
+    def __init__(self, segment: float = 1) -> None:
         super().__init__()
         self.segment = segment
-        self.levels = torch.nn.Parameter(torch.tensor([0.1, 0.2, 0.3, 0.4]))
-        self.sizes = []
+        self.levels = nn.Parameter(torch.tensor([0.1, 0.2, 0.3, 0.4]))
+        self.sizes: list[int] = []
+        """Numbers of chunks in the batches, in order."""
 
-    def forward(self, mix):
+    def forward(self, mix: Tensor) -> Tensor:
         self.sizes.append(len(mix))
         return mix[:, None] * self.levels[:, None, None]
 
 
-def noise(seconds: float, channels: int = 2) -> np.ndarray:
-    """Float32 ``[frames, channels]``, with an offset, as cheap recorders make it."""
+def noise(seconds: float, channels: int = 2) -> Samples:
+    """Return samples ``[frames, channels]`` with an offset, as cheap recorders produce it."""
     rng = np.random.default_rng(0)
     return (0.05 + rng.normal(0, 0.1, (round(seconds * RATE), channels))).astype(np.float32)
 
 
-def recording_of(samples: np.ndarray) -> Recording:
+def recording_of(samples: Samples) -> Recording:
     recording = Recording(samples.shape[1])
     recording.append(samples)
     return recording
 
 
-def ours(bag, samples, settings=DEFAULTS, wanted=ALL) -> torch.Tensor:
-    """``[sources, channels, frames]``, with the shifts of seed 7."""
-    parts = list(separate(bag, recording_of(samples), settings, wanted, random.Random(7)))
-    assert parts[-1].progress == 1
-    return torch.from_numpy(np.concatenate([part.sources for part in parts], axis=1)).permute(0, 2, 1)
+def ours(
+    bag: BagOfModels, samples: Samples, settings: Settings = DEFAULTS, sources: Collection[int] = ALL
+) -> Tensor:
+    """Separate samples ``[frames, channels]`` into ``[sources, channels, frames]``, with the shifts of seed 7."""
+    blocks = list(separate(bag, recording_of(samples), settings, sources, random.Random(7)))
+    assert blocks[-1].progress == 1
+    return torch.from_numpy(np.concatenate([block.sources for block in blocks], axis=1)).permute(0, 2, 1)
 
 
-def theirs(bag, samples, monkeypatch, **options) -> torch.Tensor:
-    """The same by `apply_model`, normalized as `demucs.api.Separator` does it."""
+def theirs(bag: BagOfModels, samples: Samples, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Tensor:
+    """Separate the same by `demucs.apply.apply_model`, normalized as `demucs.api.Separator` does it."""
     monkeypatch.setattr(apply, "random", random.Random(7))
     mix = torch.from_numpy(samples.T.copy()).expand(2, -1)
     mono = mix.mean(0)
     mean, deviation = mono.mean(), mono.std() + 1e-8
-    return apply.apply_model(bag, ((mix - mean) / deviation)[None], **options)[0] * deviation + mean
+    separated: Tensor = apply.apply_model(bag, ((mix - mean) / deviation)[None], **options)[0]
+    return separated * deviation + mean
 
 
-def assert_equal(left: torch.Tensor, right: torch.Tensor) -> None:
+def assert_equal(left: Tensor, right: Tensor) -> None:
     assert left.shape == right.shape
     assert (left - right).abs().max() < 1e-6
-    assert right.std() > 1e-3  # else equality would say nothing
+    assert right.std() > 1e-3  # two silent signals would be equal, too
 
 
 # Equality
 
 
 @pytest.mark.parametrize(("variant", "seconds"), [("htdemucs", 8.5), ("htdemucs_6s", 8.5), ("mdx", 2)])
-def test_every_class_of_models_separates_as_apply_model_does(bag_of, variant, seconds, monkeypatch):
-    """Transformers in two chunks; the others, which hear 44 s at a time, in one."""
+def test_every_class_of_models_separates_as_apply_model_does(
+    bag_of: BagOf, variant: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transformers separate in two chunks, the others, with segments of 44 s, in one."""
     bag, samples = bag_of(variant), noise(seconds)
     separated = ours(bag, samples, Settings(batch_size=2), range(len(bag.sources)))
     assert_equal(separated, theirs(bag, samples, monkeypatch))
@@ -121,7 +141,7 @@ def test_every_class_of_models_separates_as_apply_model_does(bag_of, variant, se
     ],
     ids=str,
 )
-def test_options_mean_what_they_mean_there(options, monkeypatch):
+def test_options_mean_what_they_mean_there(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     bag, samples = quick_bag(), noise(1.15)
     expected = theirs(bag, samples, monkeypatch, **options)
     for batch_size, batches in ((1, 1), (3, 2), (16, 1)):
@@ -131,7 +151,7 @@ def test_options_mean_what_they_mean_there(options, monkeypatch):
 
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 0.50003, 0.9], ids=lambda seconds: f"{seconds} s")
 @pytest.mark.parametrize("shifts", [0, 1])
-def test_any_length(seconds, shifts, monkeypatch):
+def test_any_length(seconds: float, shifts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bag, samples = quick_bag(models=1), noise(seconds)
     assert_equal(
         ours(bag, samples, Settings(shifts=shifts, batch_size=2)),
@@ -140,23 +160,23 @@ def test_any_length(seconds, shifts, monkeypatch):
 
 
 @pytest.mark.parametrize("variant", ["htdemucs", "mdx"])
-def test_ten_milliseconds(bag_of, variant, monkeypatch):
+def test_ten_milliseconds(bag_of: BagOf, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bag, samples = bag_of(variant), noise(0.01)
     assert_equal(ours(bag, samples), theirs(bag, samples, monkeypatch))
 
 
-def test_segments_of_the_waveform_and_hybrid_models(bag_of, monkeypatch):
+def test_segments_of_the_waveform_and_hybrid_models(bag_of: BagOf, monkeypatch: pytest.MonkeyPatch) -> None:
     bag, samples = BagOfModels(bag_of("mdx").models[:2]), noise(2.5)  # one of each
     separated = ours(bag, samples, Settings(segment=1.0, overlap=0.5, batch_size=3))
     assert_equal(separated, theirs(bag, samples, monkeypatch, segment=1.0, overlap=0.5))
 
 
-def test_one_channel_is_heard_as_two(monkeypatch):
+def test_one_channel_is_heard_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
     bag, samples = quick_bag(models=1), noise(0.7, channels=1)
     assert_equal(ours(bag, samples), theirs(bag, samples, monkeypatch))
 
 
-def test_silence_stays_silent(monkeypatch):
+def test_silence_stays_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     bag, samples = quick_bag(models=1), np.zeros((RATE, 2), np.float32)
     separated = ours(bag, samples)
     assert separated.abs().max() < 1e-6
@@ -166,19 +186,19 @@ def test_silence_stays_silent(monkeypatch):
 # Less work
 
 
-def test_models_without_a_say_in_the_stems_asked_for_are_not_run(monkeypatch):
+def test_models_without_a_say_in_the_stems_asked_for_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0.5, 1.0, 1.0]]
     bag, samples = quick_bag(3, weights), noise(0.7)
     whole = theirs(bag, samples, monkeypatch, shifts=2)
-    runs = []
+    runs: list[int] = []
     for index, model in enumerate(bag.models):
         model.register_forward_hook(lambda *_, index=index: runs.append(index))
-    separated = ours(bag, samples, Settings(shifts=2), wanted={1})
+    separated = ours(bag, samples, Settings(shifts=2), sources={1})
     assert set(runs) == {1, 2}
     assert_equal(separated[1], whole[1])  # with the same shifts, though the first model is left out
 
 
-def test_chunks_share_batches_but_for_those_of_other_lengths():
+def test_chunks_share_batches_but_for_those_of_other_lengths() -> None:
     bag = BagOfModels([Mirror()])
     (mirror,) = bag.models
     samples = noise(4.7)
@@ -190,14 +210,14 @@ def test_chunks_share_batches_but_for_those_of_other_lengths():
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()], ids=repr)
-def test_a_batch_that_does_not_fit_is_halved(error):
+def test_a_batch_that_does_not_fit_is_halved(error: Exception) -> None:
     bag = BagOfModels([Mirror()])
     (mirror,) = bag.models
     samples = noise(6)
     whole = ours(bag, samples)
-    tried = []
+    tried: list[int] = []
 
-    def check(module, inputs):
+    def check(module: nn.Module, inputs: tuple[Tensor]) -> None:
         tried.append(len(inputs[0]))
         if tried[-1] > 2:
             raise error
@@ -209,35 +229,35 @@ def test_a_batch_that_does_not_fit_is_halved(error):
     assert torch.equal(separated, whole)
 
 
-def test_batches_run_side_by_side_each_with_its_share_of_the_processors():
+def test_batches_run_side_by_side_each_with_its_share_of_the_processors() -> None:
     bag = BagOfModels([Mirror(), Mirror(3)])
     both = Barrier(2, timeout=30)
-    threads = {}
+    threads: dict[int, int] = {}
 
-    def meet(*_):
+    def meet(*_: object) -> None:
         threads[get_ident()] = torch.get_num_threads()
-        both.wait()  # breaks if they come one after the other
+        both.wait()  # fails after the timeout if the batches run in turn
 
     for model in bag.models:
         model.register_forward_pre_hook(meet)
     before = torch.get_num_threads()
     torch.set_num_threads(4)
     try:
-        ours(bag, noise(3), Settings(shifts=0, batches=2))  # four of a second and two of three: all in pairs
+        ours(bag, noise(3), Settings(shifts=0, batches=2))  # four of one second, two of three: three pairs
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
     assert list(threads.values()) == [2, 2]
 
 
-def test_batches_that_do_not_fit_together_run_in_turn():
+def test_batches_that_do_not_fit_together_run_in_turn() -> None:
     bag = BagOfModels([Mirror()])
     (mirror,) = bag.models
     samples = noise(6)
     whole = ours(bag, samples)
     main = get_ident()
 
-    def check(*_):
+    def check(*_: object) -> None:
         if get_ident() != main:
             raise MemoryError
 
@@ -245,10 +265,10 @@ def test_batches_that_do_not_fit_together_run_in_turn():
     assert torch.equal(ours(bag, samples, Settings(batches=3)), whole)
 
 
-def test_a_single_chunk_that_does_not_fit_is_told():
+def test_a_single_chunk_that_does_not_fit_is_told() -> None:
     bag = BagOfModels([Mirror()])
 
-    def check(*_):
+    def check(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     bag.models[0].register_forward_pre_hook(check)
@@ -256,11 +276,11 @@ def test_a_single_chunk_that_does_not_fit_is_told():
         ours(bag, noise(3), Settings(batch_size=4))
 
 
-def test_other_errors_are_not_tried_again():
+def test_other_errors_are_not_tried_again() -> None:
     bag = BagOfModels([Mirror()])
-    tried = []
+    tried: list[int] = []
 
-    def check(module, inputs):
+    def check(module: nn.Module, inputs: tuple[Tensor]) -> None:
         tried.append(len(inputs[0]))
         raise RuntimeError("broken")
 
@@ -273,25 +293,13 @@ def test_other_errors_are_not_tried_again():
 # Less memory
 
 
-def test_parts_come_in_order_as_soon_as_they_are_final():
+def test_parts_come_in_order_as_soon_as_they_are_final() -> None:
     bag = BagOfModels([Mirror(), Mirror()])
-    parts = list(separate(bag, recording_of(noise(6)), Settings(shifts=2), ALL, random.Random(0)))
-    assert sum(part.sources.shape[1] for part in parts) == 6 * RATE
-    assert max(part.sources.shape[1] for part in parts) <= RATE
-    progress = [part.progress for part in parts]
+    blocks = list(separate(bag, recording_of(noise(6)), Settings(shifts=2), ALL, random.Random(0)))
+    assert sum(block.sources.shape[1] for block in blocks) == 6 * RATE
+    assert max(block.sources.shape[1] for block in blocks) <= RATE
+    progress = [block.progress for block in blocks]
     assert progress == sorted(set(progress))
-
-
-def test_a_rolling_sum_keeps_no_more_than_what_is_open():
-    total = RollingSum(1, "cpu")
-    ones = torch.ones(1, 2, 10)
-    taken = []
-    for start in range(-4, 100, 4):
-        total.reserve(start + 10)
-        total.add(start, ones, torch.ones(1, 1, 10))
-        taken.append(total.take(start + 4))
-        assert total._buffer.shape[-1] <= 10
-    assert torch.cat(taken, dim=-1)[0, 0, 10:].unique().tolist() == [2, 3]
 
 
 GROWTH = """
@@ -302,7 +310,7 @@ from demucs.apply import BagOfModels
 from audiograph.schemas import SeparateRequest
 from deployments.models.base import LoadContext
 from deployments.models.demucs.model import Demucs, DemucsOptions
-from deployments.replica.outputs import audio
+from deployments.audio import files as audio
 from deployments.audio.recording import AudioStream
 from tests.deployments.models.fakes import FakeContext
 from tests.deployments.models.demucs.test_separator import Mirror, noise
@@ -329,10 +337,10 @@ print(peak(1), peak(int(sys.argv[1])))
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
-@pytest.mark.parametrize(("processors", "segment"), [(1, 10), (2, 3)])  # and so many batches at a time
-def test_ten_more_minutes_take_no_more_memory(processors, segment):
-    """The samples alone of one stem of theirs would take 200 MB."""
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+@pytest.mark.parametrize(("processors", "segment"), [(1, 10), (2, 3)])  # as many batches at a time
+def test_ten_more_minutes_take_no_more_memory(processors: int, segment: int) -> None:
+    """The samples of a single stem would already take 200 MB more."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": str(processors)}
     command = [sys.executable, "-c", GROWTH, "11", str(segment)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)

@@ -1,8 +1,11 @@
-"""Dia against transformers' own `generate`, on a tiny random checkpoint."""
+"""Dia, compared with transformers' `generate`, on a tiny random checkpoint."""
 
 import itertools
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import numpy as np
@@ -11,8 +14,10 @@ import torch
 import transformers as hf
 
 from audiograph.errors import Canceled, InvalidRequest, NotFound, WeightsMissing
-from audiograph.schemas import DialogueRequest, Turn
-from deployments.models.base import LoadContext, Options, VoiceSample
+from audiograph.schemas import AudioFormat, DialogueRequest, DialogueResult, Turn
+from deployments.config import WeightsPolicy
+from deployments.models.base import AudioOutput, LoadContext, Options, Output, Samples, VoiceSample
+from deployments.models.dia.engine import DiaEngine
 from deployments.models.dia.model import Dia
 from deployments.models.dia.tiny import CODEC, END_TOKEN, build_checkpoint
 from deployments.models.kit import hugging_face
@@ -23,42 +28,47 @@ VARIANT = Dia.default_variant
 RATE, FRAME = 44_100, 512
 SILENT_STEPS = 16
 
+Generate = Callable[..., Samples]
+TurnFields = str | tuple[str, str]
+"""A text, or a text and a voice."""
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def work_dir(tmp_path_factory):
+def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
 @pytest.fixture(scope="module")
-def engine(work_dir):
+def engine(work_dir: Path) -> DiaEngine:
     return MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine
 
 
 @pytest.fixture(scope="module")
-def generate(work_dir):
-    """What transformers makes of a script, with a model and a processor of its own."""
+def generate(work_dir: Path) -> Generate:
+    """Return a function that speaks a script with transformers alone."""
     folder = build_checkpoint(work_dir / "tiny")
     model = hf.DiaForConditionalGeneration.from_pretrained(folder).eval()
     features = hf.DiaFeatureExtractor(sampling_rate=RATE, hop_length=FRAME)
     codec = hf.DacModel.from_pretrained(folder / CODEC).eval()
     processor = hf.DiaProcessor(features, hf.DiaTokenizer(), codec)
 
-    def generate(text, audio=None, *, seed=7, **parameters):
+    def generate(text: str, audio: Samples | None = None, *, seed: int = 7, **parameters: Any) -> Samples:
         prompt = {} if audio is None else {"audio": [audio], "sampling_rate": RATE}
         inputs = processor(text=[text], padding=True, return_tensors="pt", **prompt)
         length = processor.get_audio_prompt_len(inputs["decoder_attention_mask"]) if prompt else None
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             tokens = model.generate(**inputs, do_sample=True, **parameters)
-        (samples,) = processor.batch_decode(tokens, audio_prompt_len=length)
-        return samples.numpy()
+        (decoded,) = processor.batch_decode(tokens, audio_prompt_len=length)
+        samples: Samples = decoded.numpy()
+        return samples
 
     return generate
 
 
-def noise(seconds, seed):
+def noise(seconds: float, seed: int) -> Samples:
     return 0.1 * np.random.default_rng(seed).standard_normal(round(seconds * RATE)).astype(np.float32)
 
 
@@ -72,55 +82,69 @@ VOICES = {
 }
 
 
-def request(*turns, seed=7, format="wav", **parameters):  # noqa: A002  # as the field is called
-    """Of turns, each a text or a text and a voice; of 24 frames unless told otherwise."""
-    turns = turns or ("Hello there.", "Hi!")
-    made = [Turn(text=turn) if isinstance(turn, str) else Turn(text=turn[0], voice=turn[1]) for turn in turns]
+def build_request(
+    *turns: TurnFields,
+    seed: int | None = 7,
+    format: AudioFormat = "wav",  # noqa: A002  # the name of the field
+    **parameters: Any,
+) -> DialogueRequest:
+    """Build a request, by default for 24 frames with sound."""
+    built = [
+        Turn(text=turn) if isinstance(turn, str) else Turn(text=turn[0], voice=turn[1])
+        for turn in turns or ("Hello there.", "Hi!")
+    ]
     parameters = {"max_new_tokens": 24 + SILENT_STEPS} | parameters
-    return DialogueRequest(turns=made, seed=seed, format=format, parameters=parameters)
+    return DialogueRequest(turns=built, seed=seed, format=format, parameters=parameters)
 
 
-def run(engine, *turns, context=None, **fields):
-    asked = request(*turns, **fields)
-    MODEL.check_request(asked, VARIANT)
-    return MODEL.run(engine, asked, context or FakeContext(voices=VOICES))
+def run(engine: DiaEngine, *turns: TurnFields, context: FakeContext | None = None, **fields: Any) -> Output:
+    request = build_request(*turns, **fields)
+    MODEL.check_request(request, VARIANT)
+    return MODEL.run(engine, request, context or FakeContext(voices=VOICES))
 
 
-def samples(output):
-    return output.files[0].samples
+def samples(output: Output) -> Samples:
+    audio = output.files[0]
+    assert isinstance(audio, AudioOutput)
+    assert isinstance(audio.samples, np.ndarray)
+    return audio.samples
 
 
-def notes(output):
+def notes(output: Output) -> str:
     return " ".join(output.result.notes)
 
 
-def refused(*turns, **fields):
+def refused(*turns: TurnFields, **fields: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as error:
-        MODEL.check_request(request(*turns, **fields), VARIANT)
+        MODEL.check_request(build_request(*turns, **fields), VARIANT)
     return error.value
 
 
-# The same as the reference
+# Comparison with transformers
 
 
-USUAL = {"temperature": 1.8, "top_p": 0.9, "top_k": 45, "guidance_scale": 3.0}
+DEFAULTS = {"temperature": 1.8, "top_p": 0.9, "top_k": 45, "guidance_scale": 3.0}
 NEARLY_GREEDY = {"temperature": 1.0, "top_p": 0.0, "top_k": 5, "guidance_scale": 1.0}
 
 
-@pytest.mark.parametrize("parameters", [USUAL, NEARLY_GREEDY])
-def test_a_dialogue_is_what_generate_makes(engine, generate, parameters):
-    theirs = generate("[S1] Hello there. [S2] Hi!", max_new_tokens=40, **parameters)
-    np.testing.assert_array_equal(samples(run(engine, **parameters)), theirs)
+@pytest.mark.parametrize("parameters", [DEFAULTS, NEARLY_GREEDY])
+def test_a_dialogue_is_what_generate_makes(
+    engine: DiaEngine, generate: Generate, parameters: dict[str, Any]
+) -> None:
+    expected = generate("[S1] Hello there. [S2] Hi!", max_new_tokens=40, **parameters)
+    np.testing.assert_array_equal(samples(run(engine, **parameters)), expected)
 
 
-@pytest.mark.parametrize("parameters", [USUAL, NEARLY_GREEDY])
-def test_voices_are_cloned_as_generate_clones_them(engine, generate, parameters):
+@pytest.mark.parametrize("parameters", [DEFAULTS, NEARLY_GREEDY])
+def test_voices_are_cloned_as_generate_clones_them(
+    engine: DiaEngine, generate: Generate, parameters: dict[str, Any]
+) -> None:
     prompt = np.concatenate([VOICES["ann"].samples, VOICES["bob"].samples])
     text = "[S1] This is Ann. [S2] And this is Bob. [S1] Hello there. [S2] Hi!"
-    theirs = generate(text, prompt, max_new_tokens=40, **parameters)
-    mine = samples(run(engine, ("Hello there.", "ann"), ("Hi!", "bob"), **parameters))
-    assert len(mine) == 24 * FRAME  # of the dialogue alone
-    np.testing.assert_array_equal(mine, theirs)
+    expected = generate(text, prompt, max_new_tokens=40, **parameters)
+    actual = samples(run(engine, ("Hello there.", "ann"), ("Hi!", "bob"), **parameters))
+    assert len(actual) == 24 * FRAME  # without the prompt
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize(
@@ -130,28 +154,31 @@ def test_voices_are_cloned_as_generate_clones_them(engine, generate, parameters)
         (["Hello.", ("Hi!", "bob")], "[S1] And this is Bob. [S2] Hello. [S1] Hi!"),
     ],
 )
-def test_one_voice_leaves_the_other_free(engine, generate, turns, text):
-    theirs = generate(text, VOICES["bob"].samples, max_new_tokens=40, **USUAL)
-    np.testing.assert_array_equal(samples(run(engine, *turns)), theirs)
+def test_one_voice_leaves_the_other_free(
+    engine: DiaEngine, generate: Generate, turns: list[TurnFields], text: str
+) -> None:
+    expected = generate(text, VOICES["bob"].samples, max_new_tokens=40, **DEFAULTS)
+    np.testing.assert_array_equal(samples(run(engine, *turns)), expected)
 
 
-def test_defaults_are_those_of_the_specification(engine, generate):
-    asked = DialogueRequest(turns=[Turn(text="Hello there."), Turn(text="Hi!")], seed=7)
-    made = MODEL.run(engine, asked, FakeContext())
-    theirs = generate("[S1] Hello there. [S2] Hi!", max_new_tokens=256, **USUAL)
-    np.testing.assert_array_equal(samples(made), theirs)
+def test_defaults_are_those_of_the_specification(engine: DiaEngine, generate: Generate) -> None:
+    request = DialogueRequest(turns=[Turn(text="Hello there."), Turn(text="Hi!")], seed=7)
+    output = MODEL.run(engine, request, FakeContext())
+    expected = generate("[S1] Hello there. [S2] Hi!", max_new_tokens=256, **DEFAULTS)
+    np.testing.assert_array_equal(samples(output), expected)
 
 
-# The result
+# Results
 
 
-def test_the_recording_and_its_files_agree(engine):
+def test_the_recording_and_its_files_agree(engine: DiaEngine) -> None:
     output = run(engine, format="flac")
+    assert isinstance(output.result, DialogueResult)
     audio, *files = output.files
     assert (audio.name, audio.sample_rate, audio.format) == ("dialogue", RATE, "flac")
-    assert audio.samples.dtype == np.float32
-    assert audio.samples.shape == (24 * FRAME,)
-    assert 0 < np.abs(audio.samples).max() <= 1
+    assert samples(output).dtype == np.float32
+    assert samples(output).shape == (24 * FRAME,)
+    assert 0 < np.abs(samples(output)).max() <= 1
     assert output.result.duration == output.audio_seconds == 24 * FRAME / RATE
     assert (output.result.sample_rate, output.result.channels) == (RATE, 1)
     assert [file.name for file in files] == ["dialogue.json", "dialogue.srt", "dialogue.vtt"]
@@ -160,17 +187,17 @@ def test_the_recording_and_its_files_agree(engine):
 
 
 @pytest.mark.parametrize("frames", [1, 2, 30])
-def test_every_length_makes_a_sound(engine, frames):
+def test_every_length_makes_a_sound(engine: DiaEngine, frames: int) -> None:
     output = run(engine, ("Hello.", "ann"), "Hi!", max_new_tokens=frames + SILENT_STEPS)
     assert samples(output).shape == (frames * FRAME,)
 
 
 @pytest.mark.parametrize(("step", "frames"), [(10, 10), (0, 1)])
-def test_a_dialogue_ends_where_the_model_ends_it(engine, step, frames):
+def test_a_dialogue_ends_where_the_model_ends_it(engine: DiaEngine, step: int, frames: int) -> None:
     steps = itertools.count()
 
-    def end(module, given, logits):
-        tokens = logits.view(*logits.shape[:-1], 9, -1)  # a view, so that writing to it is enough
+    def end(module: torch.nn.Module, args: Any, logits: torch.Tensor) -> None:
+        tokens = logits.view(*logits.shape[:-1], 9, -1)  # a view: writing to it changes the logits
         if next(steps) >= step:
             tokens[..., 0, END_TOKEN] = 100.0
 
@@ -183,11 +210,11 @@ def test_a_dialogue_ends_where_the_model_ends_it(engine, step, frames):
     assert "cut off" not in notes(output)
 
 
-def test_a_dialogue_that_is_cut_off_says_so(engine):
+def test_a_dialogue_that_is_cut_off_says_so(engine: DiaEngine) -> None:
     assert "may be cut off: max_new_tokens (40) was reached after 0.3 s" in notes(run(engine))
 
 
-def test_what_cannot_be_followed_is_said(engine):
+def test_what_cannot_be_followed_is_said(engine: DiaEngine) -> None:
     cool = run(engine, temperature=0.4)
     assert "temperature was raised from 0.4 to 1" in notes(cool)
     np.testing.assert_array_equal(samples(cool), samples(run(engine, temperature=1)))
@@ -198,7 +225,7 @@ def test_what_cannot_be_followed_is_said(engine):
     assert "left out" not in notes(cool)
 
 
-def test_long_voices_leave_less_room(engine):
+def test_long_voices_leave_less_room(engine: DiaEngine) -> None:
     output = run(engine, ("Hello.", "long"), "Hi!", max_new_tokens=256)
     assert "max_new_tokens was lowered from 256 to 57" in notes(output)
     assert len(samples(output)) == (57 - SILENT_STEPS) * FRAME
@@ -207,31 +234,31 @@ def test_long_voices_leave_less_room(engine):
 # Seeds
 
 
-def test_a_seed_is_reproducible(engine):
+def test_a_seed_is_reproducible(engine: DiaEngine) -> None:
     before = torch.random.get_rng_state()
-    one, other, same = (samples(run(engine, seed=seed)) for seed in (1, 2**32 - 1, 1))
-    np.testing.assert_array_equal(one, same)
-    assert not np.array_equal(one, other)
+    first, other, again = (samples(run(engine, seed=seed)) for seed in (1, 2**32 - 1, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_without_a_seed_it_is_another_each_time(engine):
-    one, other = (samples(run(engine, seed=None)) for _ in range(2))
-    assert not np.array_equal(one, other)
+def test_without_a_seed_it_is_another_each_time(engine: DiaEngine) -> None:
+    first, second = (samples(run(engine, seed=None)) for _ in range(2))
+    assert not np.array_equal(first, second)
 
 
-def test_two_at_once_do_not_draw_from_each_other(engine, work_dir):
+def test_two_at_once_do_not_draw_from_each_other(engine: DiaEngine, work_dir: Path) -> None:
     engines = [engine, MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine]
     with ThreadPoolExecutor(2) as threads:
-        both = list(threads.map(lambda one: samples(run(one)), engines))
-    for one in both:
-        np.testing.assert_array_equal(one, samples(run(engine)))
+        results = list(threads.map(lambda engine: samples(run(engine)), engines))
+    for result in results:
+        np.testing.assert_array_equal(result, samples(run(engine)))
 
 
-# Progress and cancel
+# Progress and cancellation
 
 
-def test_progress_rises_to_the_end(engine):
+def test_progress_rises_to_the_end(engine: DiaEngine) -> None:
     context = FakeContext(voices=VOICES)
     run(engine, ("Hello.", "ann"), "Hi!", context=context)
     assert context.fractions == sorted(set(context.fractions))
@@ -239,7 +266,7 @@ def test_progress_rises_to_the_end(engine):
     assert context.stages == ["speaking"]
 
 
-def test_a_cancel_stops_it_at_its_next_step(engine):
+def test_a_cancel_stops_it_at_its_next_step(engine: DiaEngine) -> None:
     before = samples(run(engine))
     context = FakeContext(cancel_after=10)
     with pytest.raises(Canceled):
@@ -251,7 +278,7 @@ def test_a_cancel_stops_it_at_its_next_step(engine):
 # Refusals
 
 
-def test_what_is_no_dialogue_is_refused():
+def test_what_is_no_dialogue_is_refused() -> None:
     assert Dia.tasks == ("dialogue",)
     assert refused("Hello.").field == "turns"
     assert refused("Hello.", ("Hi!", "ann"), ("Ho!", "bob"), ("He!", "cleo")).field == "turns.3.voice"
@@ -263,13 +290,13 @@ def test_what_is_no_dialogue_is_refused():
     ("voice", "message"),
     [("wordy", "transcripts"), ("mute", "'Mute' has no transcript"), ("longest", "name shorter ones")],
 )
-def test_a_voice_that_cannot_be_used_is_refused(engine, voice, message):
+def test_a_voice_that_cannot_be_used_is_refused(engine: DiaEngine, voice: str, message: str) -> None:
     with pytest.raises(InvalidRequest, match=f"(?i){message}") as error:
         run(engine, ("Hello.", voice), "Hi!")
     assert error.value.field == "turns"
 
 
-def test_a_voice_that_is_gone_is_missed(engine):
+def test_a_voice_that_is_gone_is_missed(engine: DiaEngine) -> None:
     with pytest.raises(NotFound):
         run(engine, ("Hello.", "nobody"), "Hi!")
 
@@ -290,25 +317,25 @@ def test_a_voice_that_is_gone_is_missed(engine):
         ("guidance_scale", None),
     ],
 )
-def test_a_parameter_out_of_range_is_refused(name, value):
+def test_a_parameter_out_of_range_is_refused(name: str, value: object) -> None:
     error = refused(**{name: value})
     assert error.field == f"parameters.{name}"
     assert repr(value) in error.message
 
 
-def test_an_unknown_parameter_is_refused():
+def test_an_unknown_parameter_is_refused() -> None:
     error = refused(cfg_weight=0.5)
     assert error.field == "parameters.cfg_weight"
     assert "guidance_scale" in error.message
 
 
-LEAST = {"temperature": 0, "top_p": 0.0, "top_k": 5, "guidance_scale": 1}
-MOST = {"temperature": 10.0, "top_p": 1.0, "top_k": 1024, "guidance_scale": 100.0}
+MIN_VALUES = {"temperature": 0, "top_p": 0.0, "top_k": 5, "guidance_scale": 1}
+MAX_VALUES = {"temperature": 10.0, "top_p": 1.0, "top_k": 1024, "guidance_scale": 100.0}
 
 
-@pytest.mark.parametrize("values", [LEAST, MOST])
-def test_bounds_belong_to_the_ranges(engine, values):
-    """Whatever is allowed runs, though at its least guidance leaves few tokens that may be spoken."""
+@pytest.mark.parametrize("values", [MIN_VALUES, MAX_VALUES])
+def test_bounds_belong_to_the_ranges(engine: DiaEngine, values: dict[str, Any]) -> None:
+    """All allowed values run; with the smallest top_k, guidance leaves few tokens to sample."""
     assert len(samples(run(engine, **values | {"max_new_tokens": 40})))
 
 
@@ -316,11 +343,11 @@ def test_bounds_belong_to_the_ranges(engine, values):
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    """No hub, but what is put into its cache: folders by repository."""
-    cached = {}
+def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Make the hub unreachable; return its cache, folders by repository, to be filled."""
+    cached: dict[str, Path] = {}
 
-    def snapshot_download(repository, *, local_files_only, allow_patterns):
+    def snapshot_download(repository: str, *, local_files_only: bool, allow_patterns: list[str]) -> str:
         if repository not in cached:
             raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache")
         return str(cached[repository])
@@ -330,7 +357,7 @@ def hub(monkeypatch):
     return cached
 
 
-def test_published_weights_come_from_two_repositories(hub, work_dir):
+def test_published_weights_come_from_two_repositories(hub: dict[str, Path], work_dir: Path) -> None:
     folder = build_checkpoint(work_dir / "tiny")
     context = LoadContext("cpu", "pretrained", work_dir)
     hub["nari-labs/Dia-1.6B-0626"] = folder
@@ -342,18 +369,20 @@ def test_published_weights_come_from_two_repositories(hub, work_dir):
     assert len(samples(run(loaded.engine))) == 24 * FRAME
 
 
-def test_pretrained_means_pretrained(hub, tmp_path):
+def test_pretrained_means_pretrained(hub: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"nari-labs/Dia-1\.6B-0626"):
         MODEL.load(VARIANT, LoadContext("cpu", "pretrained", tmp_path))
 
 
 @pytest.mark.parametrize("policy", ["auto", "tiny"])
-def test_random_weights_stand_in_and_say_so(hub, work_dir, policy, caplog):
+def test_random_weights_stand_in_and_say_so(
+    hub: dict[str, Path], work_dir: Path, policy: WeightsPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
     assert MODEL.load(VARIANT, LoadContext("cpu", policy, work_dir)).weights == "random"
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
-def test_a_broken_engine_is_noticed(engine, work_dir):
+def test_a_broken_engine_is_noticed(engine: DiaEngine, work_dir: Path) -> None:
     MODEL.check_engine(engine)
     broken = MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine
     with torch.no_grad():

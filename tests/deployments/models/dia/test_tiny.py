@@ -1,17 +1,21 @@
+"""The tiny checkpoint of Dia: its architecture, and that it is reproducible."""
+
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import transformers
 
 from deployments.models.dia.tiny import CODEC, build_checkpoint
 
 
-def content(folder):
+def content(folder: Path) -> dict[str, str]:
+    """Return the hashes of all files, by path."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_it_is_of_the_true_architecture_and_always_the_same_whoever_builds_it(tmp_path):
+def test_it_is_of_the_true_architecture_and_always_the_same_whoever_builds_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         (folder,) = set(threads.map(lambda _: build_checkpoint(tmp_path / "a"), range(4)))
     assert [path.name for path in (tmp_path / "a").iterdir()] == [folder.name]

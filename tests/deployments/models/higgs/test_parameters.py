@@ -1,25 +1,32 @@
+"""Higgs Audio's own parameters: their defaults, ranges and error messages."""
+
+from typing import Any
+
 import pytest
 
 from audiograph.errors import InvalidRequest
-from audiograph.schemas import DialogueRequest, SpeakRequest
+from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
 from deployments.models.higgs.model import Higgs
 from deployments.models.higgs.parameters import HiggsParameters
+from deployments.models.kit.speech_model import SpeechRequest
 
 MODEL = Higgs(Higgs.options_class())
 
 
-def dialogue(*turns, **parameters):
-    turns = [{"voice": voice, "text": text} for voice, text in turns]
-    return DialogueRequest(turns=turns, parameters=parameters)
+def dialogue(*turns: tuple[str | None, str], **parameters: Any) -> DialogueRequest:
+    """Build a request from pairs of a voice and a text."""
+    return DialogueRequest(
+        turns=[Turn(voice=voice, text=text) for voice, text in turns], parameters=parameters
+    )
 
 
-def refusal(request):
+def refusal(request: SpeechRequest) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as refused:
         MODEL.check_request(request, "v2-3B")
     return refused.value
 
 
-def test_the_defaults_are_those_of_the_model():
+def test_the_defaults_are_those_of_the_model() -> None:
     assert HiggsParameters.checked({}, "higgs").model_dump() == {
         "scene_prompt": "Audio is recorded from a quiet room.",
         "transcription": None,
@@ -34,7 +41,7 @@ def test_the_defaults_are_those_of_the_model():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "right"),
+    ("name", "value", "message"),
     [
         ("speed", 2, "is unknown; higgs takes scene_prompt, transcription"),
         ("temperature", -0.1, "greater than or equal to 0, not -0.1"),
@@ -56,26 +63,26 @@ def test_the_defaults_are_those_of_the_model():
         ("audio_transcriptions", "hello", "valid list"),
     ],
 )
-def test_wrong_parameters_are_refused(name, value, right):
+def test_wrong_parameters_are_refused(name: str, value: object, message: str) -> None:
     refused = refusal(SpeakRequest(text="x", parameters={name: value}))
     assert refused.field == f"parameters.{name}"
-    assert right in str(refused)
+    assert message in str(refused)
 
 
-def test_a_wrong_transcript_is_named_by_its_number():
+def test_a_wrong_transcript_is_named_by_its_number() -> None:
     refused = refusal(dialogue(("a", "x"), audio_transcriptions=["a", 2]))
     assert refused.field == "parameters.audio_transcriptions.1"
 
 
-def test_more_transcripts_than_voices_are_refused():
-    turns = [("a", "x"), (None, "y"), ("a", "z")]
+def test_more_transcripts_than_voices_are_refused() -> None:
+    turns: list[tuple[str | None, str]] = [("a", "x"), (None, "y"), ("a", "z")]
     MODEL.check_request(dialogue(*turns, audio_transcriptions=["1"]), "v2-3B")
     refused = refusal(dialogue(*turns, audio_transcriptions=["1", "2"]))
     assert refused.field == "parameters.audio_transcriptions"
     assert "2 texts for 1 voices" in str(refused)
 
 
-def test_text_of_nothing_is_refused():
+def test_text_of_nothing_is_refused() -> None:
     assert refusal(SpeakRequest(text=" …! ")).field == "text"
     refused = refusal(dialogue((None, "one"), (None, "?")))
     assert refused.field == "turns.1.text"

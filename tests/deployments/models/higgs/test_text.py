@@ -1,4 +1,6 @@
-# ruff: noqa: RUF001  # full-width punctuation is what this is about
+# ruff: noqa: RUF001  # full-width punctuation is replaced here
+"""Normalization of text for Higgs Audio."""
+
 import pytest
 
 from deployments.models.higgs.text import has_control_marks, normalized, plain
@@ -27,7 +29,7 @@ from deployments.models.higgs.text import has_control_marks, normalized, plain
         ('"quoted"', '"quoted"'),
     ],
 )
-def test_text_is_as_the_model_was_trained_on(written, spoken):
+def test_text_is_as_the_model_was_trained_on(written: str, spoken: str) -> None:
     assert normalized(written) == spoken
 
 
@@ -35,16 +37,16 @@ def test_text_is_as_the_model_was_trained_on(written, spoken):
     "text",
     ["<|eot_id|>", "《|AUDIO_OUT|》", "<<||AUDIO_OUT|>|>", "<|<|eot_id|>", "<(|eot_id|)>", "[laugh]|>"],
 )
-def test_no_control_token_is_left(text):
+def test_no_control_token_is_left(text: str) -> None:
     for cleaned in (plain(text), normalized(text)):
         assert "<|" not in cleaned
         assert "|>" not in cleaned
 
 
-def test_control_marks_are_noticed():
+def test_control_marks_are_noticed() -> None:
     assert has_control_marks("so <|eot_id|>")
     assert not has_control_marks("a < b | c > d")
 
 
-def test_plain_text_keeps_its_characters():
+def test_plain_text_keeps_its_characters() -> None:
     assert plain(" 你好， (world)  ") == "你好， (world)"

@@ -1,35 +1,34 @@
+"""The tiny checkpoints, loaded and decoded by openai-whisper itself."""
+
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import whisper
+from torch import Tensor
 
 from deployments.models.whisper.model import Whisper
 from deployments.models.whisper.tiny import SPEECH, VARIANTS, build_checkpoint
 
 SENTENCE = "".join(text for _, text, _ in SPEECH).strip()
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads gain nothing on layers this small, and spin against each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def state(path):
-    return torch.load(path, weights_only=True)["model_state_dict"]
+def state(path: Path) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = torch.load(path, weights_only=True)["model_state_dict"]
+    return weights
 
 
-def test_every_variant_of_the_model_has_one():
+def test_every_variant_of_the_model_has_one() -> None:
     assert tuple(VARIANTS) == Whisper.variants
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_whisper_loads_it_and_decodes_the_sentence(variant, tmp_path):
+def test_whisper_loads_it_and_decodes_the_sentence(variant: str, tmp_path: Path) -> None:
     model = whisper.load_model(str(build_checkpoint(variant, tmp_path)), device="cpu")
     large = variant in {"large-v3", "turbo"}
     assert (model.dims.n_mels, model.num_languages) == ((128, 100) if large else (80, 99))
@@ -52,13 +51,13 @@ def test_whisper_loads_it_and_decodes_the_sentence(variant, tmp_path):
     ],
     ids=str,
 )
-def test_the_sentence_holds_under_every_option(options, tmp_path):
+def test_the_sentence_is_decoded_with_every_option(options: dict[str, Any], tmp_path: Path) -> None:
     model = whisper.load_model(str(build_checkpoint("tiny", tmp_path)), device="cpu")
     decoding = whisper.DecodingOptions(fp16=False, **options)
     assert whisper.decode(model, torch.randn(80, 3000), decoding).text == SENTENCE
 
 
-def test_the_same_checkpoint_is_built_anywhere_and_only_once(tmp_path):
+def test_the_same_checkpoint_is_built_anywhere_and_only_once(tmp_path: Path) -> None:
     torch.manual_seed(1)
     first = build_checkpoint("tiny", tmp_path / "a")
     written = first.stat().st_mtime_ns
@@ -70,9 +69,9 @@ def test_the_same_checkpoint_is_built_anywhere_and_only_once(tmp_path):
     assert build_checkpoint("tiny", tmp_path / "a").stat().st_mtime_ns == written
 
 
-def test_replicas_may_build_at_once(tmp_path):
+def test_replicas_may_build_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         paths = list(pool.map(lambda _: build_checkpoint("base", tmp_path), range(4)))
-    assert set(paths) == set(tmp_path.iterdir())  # one checkpoint, and nothing left of the others
+    assert set(paths) == set(tmp_path.iterdir())  # one checkpoint, and no temporary files
     weights = state(paths[0])
     assert all(np.isfinite(weights[name].numpy()).all() for name in weights)

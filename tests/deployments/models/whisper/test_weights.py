@@ -1,15 +1,21 @@
+"""Published checkpoints: found, downloaded and verified."""
+
 import hashlib
 import logging
 import shutil
 import threading
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import whisper
+from whisper.model import Whisper as Network
 
 from audiograph.errors import WeightsMissing
-from deployments.models.base import LoadContext
+from deployments.config import WeightsPolicy
+from deployments.models.base import LoadContext, Loaded
 from deployments.models.kit import weights
 from deployments.models.whisper.model import Whisper, WhisperOptions
 from deployments.models.whisper.tiny import build_checkpoint
@@ -19,14 +25,14 @@ HEADS = b"ABzY8bu8Lr0{>%RKn9Fp%m@SkK7Kt=7ytkO"  # whisper's own for "tiny": 4 la
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
-    """A checkpoint of the published shape under its published kind of name, served on loopback."""
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Serve a checkpoint on loopback, at a URL of the published form."""
     checkpoint = build_checkpoint("tiny", tmp_path / "built")
     sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     site = tmp_path / "site"
     (site / sha256).mkdir(parents=True)
     shutil.copy(checkpoint, site / sha256 / "tiny.pt")
-    handler = partial(SimpleHTTPRequestHandler, directory=site)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{sha256}/tiny.pt"
@@ -37,27 +43,30 @@ def published(tmp_path, monkeypatch):
         server.shutdown()
 
 
-def _remember_heads(model, dump):
+def _remember_heads(model: Network, dump: bytes) -> None:
     model.heads = dump
 
 
 @pytest.fixture
-def reachable(monkeypatch):
+def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: True)
 
 
 @pytest.fixture
-def unreachable(monkeypatch):
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: False)
 
 
-def load(policy, tmp_path):
+def load(policy: WeightsPolicy, tmp_path: Path) -> Loaded[Network]:
     return MODEL.load("tiny", LoadContext(device="cpu", policy=policy, work_dir=tmp_path / "work"))
 
 
 @pytest.mark.parametrize("policy", ["pretrained", "auto"])
 @pytest.mark.parametrize("folder", ["work/whisper", "cache/whisper"])
-def test_a_file_that_is_there_is_taken(policy, folder, published, unreachable, tmp_path):
+@pytest.mark.usefixtures("unreachable")
+def test_a_file_that_exists_is_loaded(
+    policy: WeightsPolicy, folder: str, published: Path, tmp_path: Path
+) -> None:
     (tmp_path / folder).mkdir(parents=True)
     shutil.copy(published, tmp_path / folder / "tiny.pt")
     loaded = load(policy, tmp_path)
@@ -66,14 +75,16 @@ def test_a_file_that_is_there_is_taken(policy, folder, published, unreachable, t
 
 
 @pytest.mark.parametrize("policy", ["pretrained", "auto"])
-def test_a_missing_file_is_fetched_once(policy, published, reachable, tmp_path):
+@pytest.mark.usefixtures("reachable")
+def test_a_missing_file_is_downloaded_once(policy: WeightsPolicy, published: Path, tmp_path: Path) -> None:
     assert load(policy, tmp_path).weights == "pretrained"
     assert [path.name for path in (tmp_path / "work" / "whisper").iterdir()] == ["tiny.pt"]
     published.unlink()
     assert load(policy, tmp_path).weights == "pretrained"
 
 
-def test_a_damaged_file_is_not_trusted(published, unreachable, tmp_path):
+@pytest.mark.usefixtures("unreachable")
+def test_a_damaged_file_is_not_trusted(published: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "work" / "whisper" / "tiny.pt"
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(published.read_bytes()[:-1])
@@ -81,22 +92,25 @@ def test_a_damaged_file_is_not_trusted(published, unreachable, tmp_path):
         load("pretrained", tmp_path)
 
 
-def test_a_damaged_download_leaves_nothing_behind(published, reachable, tmp_path):
+@pytest.mark.usefixtures("reachable")
+def test_a_damaged_download_leaves_nothing_behind(published: Path, tmp_path: Path) -> None:
     published.write_bytes(b"an error page")
     with pytest.raises(WeightsMissing, match="SHA-256"):
         load("pretrained", tmp_path)
     assert list((tmp_path / "work" / "whisper").iterdir()) == []
 
 
-def test_the_server_is_asked_for_once_for_all_variants(published, monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: asked.append(url))
+@pytest.mark.usefixtures("published")
+def test_the_server_is_checked_once_for_all_variants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: checked.append(url))
     load("auto", tmp_path)
     address = whisper._MODELS["tiny"].split("/")[2]
-    assert asked == [f"http://{address}/"]
+    assert checked == [f"http://{address}/"]
 
 
-def test_pretrained_says_what_to_do(published, unreachable, tmp_path):
+@pytest.mark.usefixtures("published", "unreachable")
+def test_the_error_names_url_and_paths(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing) as refusal:
         load("pretrained", tmp_path)
     message = refusal.value.message
@@ -106,21 +120,24 @@ def test_pretrained_says_what_to_do(published, unreachable, tmp_path):
     assert refusal.value.details["variant"] == "tiny"
 
 
-def test_a_download_that_fails_is_told(published, reachable, tmp_path):
+@pytest.mark.usefixtures("reachable")
+def test_the_error_of_a_download_is_reported(published: Path, tmp_path: Path) -> None:
     published.unlink()
     with pytest.raises(WeightsMissing, match="404"):
         load("pretrained", tmp_path)
 
 
-def test_auto_falls_back_with_a_warning(published, unreachable, tmp_path, caplog):
+@pytest.mark.usefixtures("published", "unreachable")
+def test_auto_falls_back_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert load("auto", tmp_path).weights == "random"
     assert "RANDOM" in caplog.text
 
 
-def test_tiny_never_looks(published, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("published")
+def test_tiny_never_checks_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(weights, "hub_reachable", pytest.fail)
     loaded = load("tiny", tmp_path)
     assert loaded.weights == "random"
     heads = loaded.engine.alignment_heads.indices().T
-    assert heads.tolist() == [[1, 0], [1, 1]]  # layer and head: the upper of two layers
+    assert heads.tolist() == [[1, 0], [1, 1]]  # layer and head: the upper one of two layers

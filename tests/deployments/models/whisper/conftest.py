@@ -1,0 +1,29 @@
+"""Networks for tests of Whisper."""
+
+import pytest
+import torch
+from whisper.model import ModelDimensions
+from whisper.model import Whisper as Network
+
+from deployments.models.base import LoadContext
+from deployments.models.whisper.model import Whisper, WhisperOptions
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """The tiny checkpoint: it decodes the same text from every window."""
+    context = LoadContext("cpu", "tiny", tmp_path_factory.mktemp("work"))
+    return Whisper(WhisperOptions()).load("tiny", context).engine
+
+
+@pytest.fixture(scope="module")
+def babbler() -> Network:
+    """Random weights everywhere: the text depends on each token, each sample and each rounding error."""
+    dims = ModelDimensions(80, 1500, 64, 2, 2, 51865, 448, 64, 2, 2)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)  # building a network draws from the global generator
+        network = Network(dims).eval()
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.2)
+    return network
