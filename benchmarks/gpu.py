@@ -83,7 +83,7 @@ def _started(decoder: Decoder) -> Decoder:
     """Start a sequence without a prompt in every row."""
     start = torch.full((decoder.codebooks, 1), 2048, device=decoder.device)
     for row in range(decoder.rows):
-        decoder.begin(row, Conditions(), start)
+        decoder.prefill(row, Conditions(), start)
     return decoder
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest
 from audiograph.schemas import DialogueRequest, File, Request, voices_named
@@ -11,12 +12,14 @@ from deployments.models.voices import replace_voices
 from deployments.storage.safe_paths import is_safe_relative
 from deployments.storage.voices import VoiceStore, is_voice
 
+RequestT = TypeVar("RequestT", bound=Request)
+
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Generic[RequestT]):
     """A request that is ready to be stored."""
 
-    request: Request
+    request: RequestT
     """Names recorded voices by their artifacts' ids."""
     notes: Sequence[str] = ()
     """Notes for the result: voices that the default voice replaces."""
@@ -25,8 +28,8 @@ class Binding:
 
 
 def bind_voices(
-    request: Request, registry: Registry, voices: VoiceStore, *, replace_invalid: bool = False
-) -> Binding:
+    request: RequestT, registry: Registry, voices: VoiceStore, *, replace_invalid: bool = False
+) -> Binding[RequestT]:
     """Bind the voices of a resolved request; the default voice replaces voices that do not exist. Blocking.
 
     Args:

@@ -109,7 +109,7 @@ class JobQueue:
                 retry_after=5,
             )
 
-    def _pin(self, job_id: str, binding: Binding) -> None:
+    def _pin(self, job_id: str, binding: Binding[Request]) -> None:
         request = binding.request
         wanted = [*file_references(request), *([request.parent_id] if request.parent_id else [])]
         try:
@@ -119,7 +119,7 @@ class JobQueue:
             self._voices.discard(binding.created)
             raise
 
-    async def _enqueue(self, job_id: str, binding: Binding, digest: str) -> None:
+    async def _enqueue(self, job_id: str, binding: Binding[Request], digest: str) -> None:
         request = binding.request
         options: EnqueueOptions = {
             "workflow_name": task_of(request),

@@ -7,7 +7,7 @@ synchronous ones would wait behind long requests, and Serve kills a replica whos
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
@@ -103,7 +103,7 @@ class ModelReplica:
         self._preload: asyncio.Task[None] | None = None
         self._check: asyncio.Task[None] | None = None
 
-    async def run(self, call: Call) -> AsyncIterator[Message]:
+    async def run(self, call: Call) -> AsyncGenerator[Message, None]:
         """Serve one request as a stream of messages; see `deployments.replica.protocol`.
 
         Closing the generator cancels the run. It then ends as soon as the model's thread has ended.

@@ -85,7 +85,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # Ray's default of 15 lets any other program starve the server
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",  # at Serve's 0.1, polls take a tenth of a core
-        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",  # Prometheus scrapes less often than Serve's ten times a second
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",  # Prometheus scrapes no more often
         "RAY_AUTH_MODE": "token",  # Ray's ports are open to the network; each requires the token
         **haproxy.environment(folder),
     }

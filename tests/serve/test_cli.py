@@ -41,7 +41,7 @@ def run(server: Server, tmp_path: Path) -> Run:
 
 
 def succeed(completed: "subprocess.CompletedProcess[str]") -> str:
-    """Return what a command printed; fail unless it succeeded."""
+    """Return the output of a command, which must have succeeded."""
     assert completed.returncode == 0, completed.stderr
     return completed.stdout
 

@@ -50,7 +50,7 @@ def decoded(content: bytes) -> tuple[NDArray[np.float32], int]:
     return np.concatenate(blocks), rate
 
 
-def pcm(official: OpenAI, text: str, **fields: Any) -> NDArray[np.float32]:
+def pcm(official: OpenAI, text: str, **fields: Any) -> NDArray[np.floating[Any]]:
     """Speak a text as ``pcm``: samples ``[frames]`` at 24 kHz."""
     response = official.audio.speech.create(
         **{"model": "espeak", "voice": "en-us", "input": text, "response_format": "pcm", **fields}

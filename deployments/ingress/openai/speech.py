@@ -117,7 +117,6 @@ async def _bounded(backend: Backend, body: SpeechBody) -> SpeechChunks:
 async def _spoken(backend: Backend, body: SpeechBody) -> SpeechChunks:
     binding = await asyncio.to_thread(_resolved, backend, body)
     request = binding.request
-    assert isinstance(request, SpeakRequest)
     sampled = backend.registry.card(request.model or "").needs_weights
     if sampled:  # one seed for all pieces keeps the voice the same
         request = request.model_copy(update={"seed": secrets.randbits(31)})
@@ -130,7 +129,7 @@ async def _spoken(backend: Backend, body: SpeechBody) -> SpeechChunks:
         await asyncio.to_thread(backend.voices.discard, binding.created)
 
 
-def _resolved(backend: Backend, body: SpeechBody) -> Binding:
+def _resolved(backend: Backend, body: SpeechBody) -> Binding[SpeakRequest]:
     """Translate the body into a request that one of the models can serve. Blocking.
 
     Raises:

@@ -38,7 +38,7 @@ class ChatterboxParameters(Parameters):
         if self.temperature < MIN_TEMPERATURE:
             changes["temperature"] = MIN_TEMPERATURE
             notes.append(
-                f"temperature was raised from {self.temperature:g} to {MIN_TEMPERATURE:g}, the least that "
+                f"temperature was raised from {self.temperature:g} to {MIN_TEMPERATURE:g}, the minimum of "
                 "Chatterbox."
             )
         if self.max_new_tokens > MAX_TOKENS:

@@ -77,8 +77,8 @@ class Decoder:
         self._graphs: StepGraphs | None = None
         self._reset()
 
-    def begin(self, row: int, conditions: Conditions, tokens: "Tensor") -> "Tensor":
-        """Start a new sequence in a row, with its conditions and first tokens.
+    def prefill(self, row: int, conditions: Conditions, tokens: "Tensor") -> "Tensor":
+        """Begin a new sequence in a row, with its conditions and first tokens.
 
         Args:
             row: its index.

@@ -93,7 +93,7 @@ class MusicEngine:
         decoder = self.model.decoder
         with torch.inference_mode():
             tokens = torch.full((decoder.num_codebooks, 1), decoder.config.vocab_size, device=self._device)
-            if not Decoder(decoder, 1).begin(0, Conditions(), tokens).isfinite().all():
+            if not Decoder(decoder, 1).prefill(0, Conditions(), tokens).isfinite().all():
                 raise RuntimeError("the decoder's logits are not finite")
 
     def _decode_chunk(self, codes: "Tensor") -> Samples:

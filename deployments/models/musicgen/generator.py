@@ -182,7 +182,7 @@ class Generator:
         self._uniforms[row, :, : sequence.columns] = drawn.T.to(self._uniforms.device)
         conditions = params.conditions(start)
         sequence.prefix = conditions.prefix_frames
-        logits = self._decoder.begin(row, conditions, tokens[:, : sequence.column].clamp(min=0))
+        logits = self._decoder.prefill(row, conditions, tokens[:, : sequence.column].clamp(min=0))
         if self._logits is None:
             self._logits = logits.new_zeros(2, self._decoder.rows, *logits.shape[1:])
         self._logits[:, row] = logits

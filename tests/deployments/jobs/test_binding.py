@@ -6,9 +6,9 @@ import pytest
 import soundfile
 
 from audiograph.errors import InvalidAudio, InvalidRequest
-from audiograph.schemas import DialogueRequest, Request, SpeakRequest
+from audiograph.schemas import DialogueRequest, SpeakRequest
 from deployments.config import AppConfig
-from deployments.jobs.binding import Binding, bind_voices
+from deployments.jobs.binding import Binding, RequestT, bind_voices
 from deployments.models.registry import Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
@@ -47,15 +47,17 @@ class House:
             writer.write(wav_bytes(speech_like(seconds=seconds), sample_rate=16_000))
             return writer.commit_file("take.wav", "audio/wav", None).id
 
-    def bind(self, request: Request) -> Binding:
+    def bind(self, request: RequestT) -> Binding[RequestT]:
         return bind_voices(self._registry.resolve(request), self._registry, self.voices)
 
-    def speak(self, voice: str, model: str = "mock", **fields: object) -> Binding:
+    def speak(self, voice: str, model: str = "mock", **fields: object) -> Binding[SpeakRequest]:
         return self.bind(
             SpeakRequest.model_validate({"text": "hi", "voice": voice, "model": model, **fields})
         )
 
-    def dialogue(self, *voices: str | None, model: str = "mock", **parameters: object) -> Binding:
+    def dialogue(
+        self, *voices: str | None, model: str = "mock", **parameters: object
+    ) -> Binding[DialogueRequest]:
         turns = [{"text": "hi", "voice": voice} for voice in voices]
         return self.bind(
             DialogueRequest.model_validate({"turns": turns, "model": model, "parameters": parameters})
@@ -67,8 +69,7 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def voices_of(binding: Binding) -> list[str | None]:
-    assert isinstance(binding.request, DialogueRequest)
+def voices_of(binding: Binding[DialogueRequest]) -> list[str | None]:
     return [turn.voice for turn in binding.request.turns]
 
 
@@ -76,7 +77,6 @@ def voices_of(binding: Binding) -> list[str | None]:
 @pytest.mark.parametrize("model", ["mock", "espeak", "higgs"])
 def test_the_default_voice_speaks_for_one_that_is_not_there(house: House, voice: str, model: str) -> None:
     binding = house.speak(voice, model)
-    assert isinstance(binding.request, SpeakRequest)
     assert binding.request.voice is None
     assert binding.notes == [f"voice {voice!r} not found; using the default voice"]
 
@@ -84,12 +84,12 @@ def test_the_default_voice_speaks_for_one_that_is_not_there(house: House, voice:
 def test_a_model_that_clones_none_has_only_its_own(house: House) -> None:
     assert "'anna.wav' not found" in house.speak("anna.wav", "espeak").notes[0]
     binding = house.speak("en-us", "espeak")
-    assert (binding.request.voice, list(binding.notes)) == ("en-us", [])  # type: ignore[attr-defined]
+    assert (binding.request.voice, list(binding.notes)) == ("en-us", [])
 
 
 def test_the_note_tells_the_turns(house: House) -> None:
     binding = house.dialogue("bert", "anna.wav", "bert", None, "cleo")
-    assert voices_of(binding) == [None, house.voices.get("anna.wav").artifact.id, None, None, None]  # type: ignore[union-attr]
+    assert voices_of(binding) == [None, house.voices.get("anna.wav").artifact.id, None, None, None]
     assert binding.notes == [
         "voice 'bert' not found; using the default voice in turns 1, 3",
         "voice 'cleo' not found; using the default voice in turn 5",
@@ -147,7 +147,7 @@ def test_higgs_may_be_told_what_a_voice_says(house: House) -> None:
 def test_what_is_told_of_a_voice_that_is_not_there_is_told_of_no_other(house: House) -> None:
     told = ["what bert says", SAID]
     binding = house.dialogue("bert", "mute.wav", model="higgs", audio_transcriptions=told)
-    assert binding.request.parameters == {"audio_transcriptions": [SAID]}  # type: ignore[attr-defined]
+    assert binding.request.parameters == {"audio_transcriptions": [SAID]}
     with pytest.raises(InvalidRequest, match=r"turns\.1|mute"):
         house.dialogue("bert", "mute.wav", model="higgs", audio_transcriptions=told[:1])
 

@@ -52,7 +52,7 @@ async def test_a_dialogue_is_written(
     assert answer.status_code == 200, answer.text
     assert soundfile.info(exports / "a.wav").frames == RATE * SECONDS
     [asked] = runner.asked
-    voices = [backend.voices.get(turn["voice_id"]).artifact.id for turn in TURNS]  # type: ignore[union-attr]
+    voices = [backend.voices.get(turn["voice_id"]).artifact.id for turn in TURNS]
     assert [(turn.text, turn.voice) for turn in asked.turns] == list(  # type: ignore[attr-defined]
         zip(["Who is there?", "Only me."], voices, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What of Chatterbox needs no package of its own; the rest is in tests/environments/chatterbox."""
+"""Requests and parameters of Chatterbox, without its package. Its engine: tests/environments/chatterbox."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def check(**fields: Any) -> None:
     MODEL.check_request(SpeakRequest(**{"text": "Hello."} | fields), "english")
 
 
-def test_parameters_have_the_defaults_of_the_package_but_for_the_temperature() -> None:
+def test_parameters_have_the_defaults_of_the_package_except_the_temperature() -> None:
     assert ChatterboxParameters.checked({}, "chatterbox").model_dump() == {
         "exaggeration": 0.5,
         "temperature": 0.75,
@@ -39,7 +39,7 @@ def test_parameters_have_the_defaults_of_the_package_but_for_the_temperature() -
         {"disable_watermark": True, "max_new_tokens": 1},
     ],
 )
-def test_what_is_in_range_is_taken(parameters: dict[str, Any]) -> None:
+def test_parameters_in_range_are_accepted(parameters: dict[str, Any]) -> None:
     check(parameters=parameters)
 
 
@@ -58,7 +58,7 @@ def test_what_is_in_range_is_taken(parameters: dict[str, Any]) -> None:
         ({"scene_prompt": "a room"}, r"parameters\.scene_prompt is unknown; chatterbox takes exaggeration,"),
     ],
 )
-def test_what_is_not_is_refused_by_its_name(parameters: dict[str, Any], fault: str) -> None:
+def test_other_parameters_are_refused_by_their_name(parameters: dict[str, Any], fault: str) -> None:
     with pytest.raises(InvalidRequest, match=fault) as refused:
         check(parameters=parameters)
     assert refused.value.field == f"parameters.{next(iter(parameters))}"
@@ -67,7 +67,7 @@ def test_what_is_not_is_refused_by_its_name(parameters: dict[str, Any], fault: s
 @pytest.mark.parametrize(
     ("text", "fault"), [("…", "nothing that can be spoken"), ("a" * 1001, "at most 1000")]
 )
-def test_texts_of_nothing_or_too_much_are_refused_by_their_field(text: str, fault: str) -> None:
+def test_unspeakable_and_too_long_texts_are_refused_by_their_field(text: str, fault: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^text has .*{fault}"):
         check(text=text)
     request = DialogueRequest(turns=[{"text": "Yes."}, {"text": text}])
@@ -76,10 +76,10 @@ def test_texts_of_nothing_or_too_much_are_refused_by_their_field(text: str, faul
     assert refused.value.field == "turns.1.text"
 
 
-def test_what_can_be_followed_is_not_changed() -> None:
+def test_supported_parameters_are_not_changed() -> None:
     parameters = ChatterboxParameters()
     assert parameters.supported() == (parameters, [])
 
 
-def test_here_it_is_missing_and_says_how_it_is_not() -> None:
+def test_a_missing_package_is_reported_with_the_cure() -> None:
     assert "make envs" in (MODEL.missing() or "")

@@ -92,7 +92,7 @@ def recording_of(samples: Samples) -> Recording:
 def ours(
     bag: BagOfModels, samples: Samples, settings: Settings = DEFAULTS, sources: Collection[int] = ALL
 ) -> Tensor:
-    """Separate samples ``[frames, channels]`` into ``[sources, channels, frames]``, with the shifts of seed 7."""
+    """Separate ``[frames, channels]`` into ``[sources, channels, frames]``, with the shifts of seed 7."""
     blocks = list(separate(bag, recording_of(samples), settings, sources, random.Random(7)))
     assert blocks[-1].progress == 1
     return torch.from_numpy(np.concatenate([block.sources for block in blocks], axis=1)).permute(0, 2, 1)

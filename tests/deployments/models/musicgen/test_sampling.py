@@ -1,9 +1,8 @@
-"""The choice of tokens, against transformers' own chain of logits warpers."""
-
-from typing import Any
+"""Sampling of tokens, against transformers' own logits warpers."""
 
 import pytest
 import torch
+from torch import Tensor
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from deployments.models.musicgen.sampling import RowSampling, Sampling
@@ -12,12 +11,12 @@ DRAWS = 4000
 VOCABULARY = 300
 
 
-def logits(seed: int = 0) -> Any:
+def logits(seed: int = 0) -> Tensor:
     return torch.randn(1, 1, VOCABULARY, generator=torch.Generator().manual_seed(seed))
 
 
-def frequencies(sampling: Any, scores: Any) -> Any:
-    """How often each token is chosen, over evenly spread uniform numbers."""
+def frequencies(sampling: Sampling, scores: Tensor) -> Tensor:
+    """Return the frequency of each token over evenly spaced uniform numbers."""
     rows = RowSampling(1, "cpu")
     rows.set(0, sampling)
     uniforms = (torch.arange(DRAWS, dtype=torch.float64) + 0.5) / DRAWS
@@ -25,9 +24,9 @@ def frequencies(sampling: Any, scores: Any) -> Any:
     return torch.bincount(chosen, minlength=VOCABULARY) / DRAWS
 
 
-def probabilities(sampling: Any, scores: Any) -> Any:
-    """Those of transformers."""
-    processed = TemperatureLogitsWarper(sampling.temperature)(None, scores[0])
+def probabilities(sampling: Sampling, scores: Tensor) -> Tensor:
+    """Return the probability of each token in transformers."""
+    processed: Tensor = TemperatureLogitsWarper(sampling.temperature)(None, scores[0])
     if sampling.top_k:
         processed = TopKLogitsWarper(sampling.top_k)(None, processed)
     if sampling.top_p:
@@ -47,7 +46,7 @@ def probabilities(sampling: Any, scores: Any) -> Any:
         Sampling(top_k=1000),
     ],
 )
-def test_tokens_are_as_frequent_as_in_transformers(sampling: Any) -> None:
+def test_tokens_are_as_frequent_as_in_transformers(sampling: Sampling) -> None:
     expected = probabilities(sampling, logits())
     found = frequencies(sampling, logits())
     torch.testing.assert_close(found, expected.float(), atol=1.5 / DRAWS, rtol=0)

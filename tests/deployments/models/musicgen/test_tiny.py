@@ -1,7 +1,8 @@
+"""The tiny checkpoints, loaded by transformers itself."""
+
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import transformers
@@ -11,12 +12,12 @@ from deployments.models.musicgen.tiny import build_checkpoint
 KINDS = [(melody, stereo) for melody in (False, True) for stereo in (False, True)]
 
 
-def content(folder: Any) -> Any:
+def content(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize(("melody", "stereo"), KINDS)
-def test_it_is_of_the_true_architecture(tmp_path: Path, melody: Any, stereo: Any) -> None:
+def test_it_is_of_the_true_architecture(tmp_path: Path, melody: bool, stereo: bool) -> None:
     folder = build_checkpoint(tmp_path, melody=melody, stereo=stereo)
     config = transformers.AutoConfig.from_pretrained(folder)
     assert config.model_type == ("musicgen_melody" if melody else "musicgen")

@@ -1,4 +1,4 @@
-"""Key detection: scored as the field does it, and on sound that is hardly music."""
+"""Key detection: scored by mir_eval on synthetic songs, and on sounds that are hardly music."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,10 @@ import pytest
 
 from audiograph.errors import Canceled, InvalidAudio
 from audiograph.schemas import AnalyzePitchRequest, PitchResult
-from benchmarks.songs import RATE, TIMBRES, Song, add_noise, render, songs
-from deployments.models.base import LoadContext, Options, Output, Samples
-from deployments.models.pitch_analysis import chroma
-from deployments.models.pitch_analysis import key_profiles as keys
+from benchmarks.songs import RATE, TIMBRES, Song, render, songs
+from deployments.models.base import FileOutput, LoadContext, Options, Output, Samples
 from deployments.models.pitch_analysis import model as pitch_analysis
+from deployments.models.pitch_analysis.chroma import SAMPLE_RATE
 from deployments.models.pitch_analysis.model import METHODS, PitchAnalysis
 from tests.deployments.models.fakes import FakeContext
 
@@ -27,20 +26,24 @@ def analyze(
     return PitchAnalysis(Options()).run(METHODS[variant], REQUEST, context)
 
 
+def result_of(output: Output) -> PitchResult:
+    assert isinstance(output.result, PitchResult)
+    return output.result
+
+
 def detect(samples: Samples, variant: str = "enhanced_chroma") -> PitchResult:
-    """The result alone, without the picture's cost: `analyze` is tested by itself."""
-    result = analyze(samples, variant).result
-    assert isinstance(result, PitchResult)
-    return result
+    return result_of(analyze(samples, variant))
 
 
 def score(clips: list[Song], variant: str = "enhanced_chroma") -> float:
+    """Return the mean weighted score of the keys that a variant detects, 0..1, as MIREX defines it."""
     found = [(clip.key, detect(clip.samples, variant).detected_key) for clip in clips]
     return float(np.mean([mir_eval.key.weighted_score(true, guess) for true, guess in found]))
 
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the picture, which takes longer than the analysis of a short recording."""
     monkeypatch.setattr(pitch_analysis, "draw_chroma", lambda *_: b"")
 
 
@@ -88,6 +91,8 @@ def test_files_hold_the_chroma_over_time_and_a_picture() -> None:
     context = FakeContext({"clip": (np.atleast_2d(samples), RATE)})
     output = analyze(samples, context=context)
     record, picture = output.files
+    assert isinstance(record, FileOutput)
+    assert isinstance(picture, FileOutput)
     assert [record.name, picture.name] == [
         "pitch_analysis_enhanced_chroma.json",
         "pitch_analysis_enhanced_chroma.png",
@@ -98,18 +103,18 @@ def test_files_hold_the_chroma_over_time_and_a_picture() -> None:
     frames = np.array(content["chroma"]["frames"])
     seconds = len(frames) * content["chroma"]["hop"] / content["chroma"]["sample_rate"]
     assert frames.shape[1] == 12
-    assert seconds == pytest.approx(output.result.duration, abs=0.1)
+    assert seconds == pytest.approx(result_of(output).duration, abs=0.1)
     assert frames.max() == 1
     assert picture.content.startswith(b"\x89PNG")
     assert context.fractions == sorted(context.fractions)
     assert context.stages == ["decoding", "listening", "drawing"]
-    assert output.audio_seconds == output.result.duration
+    assert output.audio_seconds == result_of(output).duration
 
 
 def test_stereo_is_heard_as_a_whole() -> None:
     rng = np.random.default_rng(0)
     left, right = (render([(0, 3, pitches)], "sines", 0, 1, rng) for pitches in ([57, 60], [64]))
-    result = analyze(np.stack([left, right])).result
+    result = detect(np.stack([left, right]))
     assert result.detected_key == "A minor"
 
 
@@ -130,7 +135,7 @@ def test_ten_milliseconds_give_a_pitch_and_no_confidence() -> None:
     result = detect(np.sin(2 * np.pi * 440 * time).astype(np.float32))
     assert result.dominant_pitches[0] == "A"
     assert result.confidence < 0.1
-    assert result.notes == ["the file is very short for a key: 0.01 s"]
+    assert result.notes == ["the file is very short for estimating a key: 0.01 s"]
 
 
 def test_a_click_is_survived() -> None:
@@ -140,51 +145,12 @@ def test_a_click_is_survived() -> None:
 
 
 def test_cancel_ends_a_long_recording_within_a_block() -> None:
-    samples = np.random.default_rng(0).normal(0, 0.1, 200 * chroma.SAMPLE_RATE).astype(np.float32)
-    context = FakeContext({"clip": (samples[None], chroma.SAMPLE_RATE)}, cancel_after=3)
+    samples = np.random.default_rng(0).normal(0, 0.1, 200 * SAMPLE_RATE).astype(np.float32)
+    context = FakeContext({"clip": (samples[None], SAMPLE_RATE)}, cancel_after=3)
     with pytest.raises(Canceled):
         analyze(samples, context=context)
     assert context.stages == ["decoding", "listening"]
     assert 0.3 < context.fractions[-1] < 0.6
-
-
-def test_blocks_hear_what_the_whole_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    samples = add_noise(
-        render([(n, 1, [60 + n]) for n in range(6)], "plucked", 0, 1, np.random.default_rng(0)),
-        20,
-        np.random.default_rng(1),
-    )
-    whole = _listen(samples)
-    monkeypatch.setattr(chroma, "BLOCK_FRAMES", 7)
-    assert np.allclose(_listen(samples), whole, atol=1e-5)
-
-
-def _listen(samples: Samples) -> chroma.Array:
-    transform = chroma.ConstantQ()
-    return np.concatenate([transform(block) for block in chroma.blocks(samples)], axis=1)
-
-
-def test_the_transform_is_as_loud_for_every_pitch() -> None:
-    transform = chroma.ConstantQ()
-    for pitch in (40, 60, 80, 100):
-        tone = np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * np.arange(30_000) / chroma.SAMPLE_RATE)
-        column = transform(next(chroma.blocks(tone.astype(np.float32))))[:, 15]
-        assert column.argmax() == 3 * (pitch - 36)
-        assert column.max() == pytest.approx(0.5, rel=0.05)
-
-
-def test_key_names_are_the_fields_own() -> None:
-    for key in keys.KEYS:
-        mir_eval.key.validate_key(key)
-
-
-def test_ends_on_the_tonic_chord_decide_between_relative_keys() -> None:
-    scale = np.isin(np.arange(12), [0, 2, 4, 5, 7, 9, 11]).astype(np.float32)
-    for tonic, third, key in ((0, 4, "C major"), (9, 0, "A minor")):
-        chord = np.zeros(12, np.float32)
-        chord[[tonic, third, (tonic + 7) % 12]] = 1
-        found = keys.estimate_key(scale, [keys.KRUMHANSL_KESSLER], ends=[chord, chord])
-        assert found.key == key
 
 
 def test_librosa_chroma_compiles_once_and_finds_a_key(tmp_path: Path) -> None:
@@ -192,5 +158,7 @@ def test_librosa_chroma_compiles_once_and_finds_a_key(tmp_path: Path) -> None:
     engine = model.load("librosa_chroma", LoadContext("cpu", "auto", tmp_path)).engine
     samples = next(iter(songs(["cadence"], ["plucked"]))).samples
     output = model.run(engine, REQUEST, FakeContext({"clip": (samples[None], RATE)}))
-    assert output.result.detected_key == "C major"
-    assert abs(output.result.tuning_cents) < 50
+    result = result_of(output)
+    assert result.detected_key == "C major"
+    assert result.tuning_cents is not None
+    assert abs(result.tuning_cents) < 50
