@@ -62,7 +62,7 @@ def stale() -> dict[Path, str]:
 
 
 def updated(text: str) -> str:
-    """Return a document with all of its tables written anew."""
+    """Return a document with all of its tables rewritten."""
     return _MARKED.sub(lambda found: f"{found[1]}\n{table(found[2], found[3])}\n\n{found[4]}", text)
 
 

@@ -199,8 +199,8 @@ class Decoder:
         if place.rows is not None:
             keys, values = keys[rows], values[rows]
         mixed = torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=place.mask)
-        attended_to: Tensor = attention.out_proj(mixed.transpose(1, 2).reshape(batch, columns, -1))
-        return attended_to
+        output: Tensor = attention.out_proj(mixed.transpose(1, 2).reshape(batch, columns, -1))
+        return output
 
     def _cross_attend(self, index: int, layer: Any, hidden: "Tensor", rows: "Tensor | None") -> "Tensor":
         """Attend to the text; the unconditional half has none, and is unchanged."""

@@ -1,7 +1,7 @@
 """Whisper's network with rows that join and leave: each row is one window of 30 s, at its own position.
 
 `whisper.decode` takes a batch as well, but its rows have the same initial tokens and temperature, begin
-together, and wait for the longest of them. Here a row joins behind the others, moves into a gap when another
+together, and wait for the longest row. Here a row joins behind the others, moves into a gap when another
 one leaves, and may begin again without being encoded again. Modules, weights and arithmetic are those of
 `whisper.model`; the caches of keys and values are written in place.
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whisper.model import MultiHeadAttention
-    from whisper.model import Whisper as Network
+    import whisper
+    from whisper import Whisper as Network
 
 Caches = tuple["Tensor", "Tensor", "Tensor", "Tensor"]
 """Keys and values of self attention, then of cross attention: ``[rows, heads, positions, size]``."""
@@ -78,7 +78,7 @@ class Decoder:
     def prefill(
         self, rows: range, tokens: Sequence[Sequence[int]], sot_index: int = 0
     ) -> "tuple[Tensor, Tensor]":
-        """Begin neighboring rows, or begin them again.
+        """Decode the initial tokens of neighboring rows, which begin or begin again.
 
         Args:
             rows: their numbers.
@@ -104,8 +104,9 @@ class Decoder:
         """
         import torch
 
-        ids, places = torch.tensor([tokens, positions], device=self._model.device)[..., None]
-        return self._logits(self._forward(range(self.rows), ids, places, max(positions) + 1)[:, 0])
+        # One tensor for both, so that a step copies to the GPU only once.
+        ids, columns = torch.tensor([tokens, positions], device=self._model.device)[..., None]
+        return self._logits(self._forward(range(self.rows), ids, columns, max(positions) + 1)[:, 0])
 
     def _forward(self, rows: range, ids: "Tensor", positions: "Tensor", length: int) -> "Tensor":
         """Return the hidden states ``[rows, tokens, state]`` of tokens.
@@ -136,12 +137,21 @@ class Decoder:
 
     def _attend(
         self,
-        attention: "MultiHeadAttention",
+        attention: "whisper.model.MultiHeadAttention",
         x: "Tensor",
         keys: "Tensor",
         values: "Tensor",
         mask: "Tensor | None" = None,
     ) -> "Tensor":
+        """Return the output ``[rows, tokens, state]`` of an attention over cached keys and values.
+
+        Args:
+            attention: of the model.
+            x: its input, ``[rows, tokens, state]``.
+            keys: ``[rows, heads, length, size]``.
+            values: of the same shape.
+            mask: true where a token attends to a position, ``[rows, 1, tokens, length]``; absent: everywhere.
+        """
         from torch.nn import functional
 
         queries = self._split(attention.query(x)).transpose(1, 2)
@@ -159,6 +169,7 @@ class Decoder:
         return logits
 
     def _reserve(self, rows: int) -> None:
+        """Grow the caches to hold this many rows; their size at least doubles, so that growth is rare."""
         if rows <= self._capacity:
             return
         self._capacity = max(rows, 2 * self._capacity)

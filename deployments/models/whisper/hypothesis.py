@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from whisper.model import Whisper as Network
+    from whisper import Whisper as Network
 
 COMPRESSION_RATIO_THRESHOLD = 2.4
 """A text above it repeats itself, and is decoded again at the next temperature."""
 LOGPROB_THRESHOLD = -1.0
 """A text below it is improbable, and is decoded again at the next temperature."""
 NO_SPEECH_THRESHOLD = 0.6
-"""An improbable text above it is dropped: its window is silent. All three are `whisper.transcribe`'s."""
+"""An improbable text above it is dropped: its window is silent. All are defaults of `whisper.transcribe`."""
 
 
 class Hypothesis:

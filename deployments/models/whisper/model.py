@@ -16,15 +16,19 @@ from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.weights import pretrained_checkpoint
 
 if TYPE_CHECKING:
-    from whisper.model import Whisper as Network
+    from whisper import Whisper as Network
 
-MAX_ROWS_ON_CPU, MAX_ROWS_ON_GPU = 8, 16
-"""Windows in the decoder, unless the options say otherwise."""
+MAX_ROWS_ON_CPU = 8
+"""Windows in the decoder on a CPU, unless `WhisperOptions.batch_size` is given."""
+MAX_ROWS_ON_GPU = 16
+"""Windows in the decoder on a GPU, unless `WhisperOptions.batch_size` is given."""
 MAX_ENCODED_ON_GPU = 8
 """Windows in one pass of the encoder; a CPU is not faster with more than one."""
 
 KNOWS_CANTONESE = frozenset({"large-v3", "turbo"})
+"""Variants with the language ``yue`` in their vocabulary."""
 CONTROL_TOKEN = re.compile(r"<\|.*?\|>")
+"""Spelling of Whisper's special tokens, such as ``<|endoftext|>``."""
 
 
 class WhisperOptions(Options):
@@ -75,7 +79,7 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
         """Load the published checkpoint, or a tiny random one, as the policy says.
 
         Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
+            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor downloaded.
         """
         return load_by_policy(
             context, lambda: _load_pretrained(variant, context), lambda: _load_tiny(variant, context)
@@ -112,7 +116,8 @@ def _load_pretrained(variant: str, context: LoadContext) -> "Network":
 
     path = pretrained_checkpoint(variant, context.work_dir)
     model = whisper.load_model(str(path), device=context.device)
-    # Whisper looks them up by the variant's name alone; without them word times are wrong.
+    # `whisper.load_model` sets them only for the name of a variant, not for a path. Word times are wrong
+    # without them.
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])
     return to_native_precision(model)
 

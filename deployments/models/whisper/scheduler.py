@@ -18,7 +18,7 @@ from deployments.models.whisper.windows import window_spectrogram
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whisper.model import Whisper as Network
+    from whisper import Whisper as Network
 
 
 class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
@@ -49,7 +49,7 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         self._hypotheses: list[Hypothesis] = []  # in the order of the decoder's rows
 
     def admit(self, ticket: Ticket[TranscribeRequest]) -> Transcription:
-        """Admit a request; its recording is decoded when it is its turn."""
+        """Admit a request; its recording is not decoded before its turn."""
         return Transcription(ticket, self._model)
 
     def step(self) -> None:
@@ -76,8 +76,8 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         """Assign free rows to the requests in turn; windows with equally long prompts join together."""
         while new := self._next_windows(self._max_rows - len(self._hypotheses)):
             new.sort(key=_prompt_length)
-            for _, alike in groupby(new, key=_prompt_length):
-                self._join(self._encoded(list(alike)))
+            for _, group in groupby(new, key=_prompt_length):
+                self._join(self._encoded(list(group)))
 
     def _next_windows(self, free: int) -> list[Hypothesis]:
         new: list[Hypothesis] = []
@@ -98,22 +98,32 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         return None
 
     def _encoded(self, hypotheses: list[Hypothesis]) -> "list[tuple[Hypothesis, Tensor]]":
-        """Encode windows; those whose request is canceled meanwhile are left out."""
+        """Encode windows, and leave out windows of requests that are canceled meanwhile."""
         done: list[tuple[Hypothesis, Tensor]] = []
         for start in range(0, len(hypotheses), self._max_encoded):
-            if some := self._unfinished(hypotheses[start : start + self._max_encoded]):
+            if batch := self._unfinished(hypotheses[start : start + self._max_encoded]):
                 with suppress(Canceled):
-                    done += zip(some, self._encode(some), strict=True)
-        return [(new, features) for new, features in done if new.transcription in self.admitted]
+                    done += zip(batch, self._encode(batch), strict=True)
+        return [
+            (hypothesis, features)
+            for hypothesis, features in done
+            if hypothesis.transcription in self.admitted
+        ]
 
     def _encode(self, hypotheses: list[Hypothesis]) -> "Tensor":
-        """Return audio features ``[rows, 1500, state]``; raise Canceled if all requests were canceled."""
+        """Return audio features ``[rows, 1500, state]``.
+
+        Raises:
+            Canceled: all requests of these windows were canceled.
+        """
         import torch
 
         bands, device = self._model.dims.n_mels, self._model.device
         spectrograms = [
-            window_spectrogram(new.window, new.transcription.samples, bands=bands, device=device)
-            for new in hypotheses
+            window_spectrogram(
+                hypothesis.window, hypothesis.transcription.samples, bands=bands, device=device
+            )
+            for hypothesis in hypotheses
         ]
 
         def check() -> None:
@@ -124,6 +134,11 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         return self._decoder.encode(torch.stack(spectrograms), check)
 
     def _join(self, encoded: "list[tuple[Hypothesis, Tensor]]") -> None:
+        """Give encoded windows rows of the decoder, and begin their texts.
+
+        Args:
+            encoded: windows with equally long prompts, and their audio features ``[1500, state]``.
+        """
         import torch
 
         if not encoded:
@@ -139,7 +154,7 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         self._begin(new, rows)
 
     def _detect_languages(self, hypotheses: list[Hypothesis], rows: range) -> None:
-        """Detect the languages that are not known; the first window of a transcription comes first."""
+        """Detect unknown languages; the first window of each transcription precedes its others."""
         logits, _ = self._decoder.prefill(rows, [[self._tokenizer.sot]] * len(rows))
         found = logits[:, list(self._tokenizer.all_language_tokens)].argmax(-1).tolist()
         for hypothesis, index in zip(hypotheses, found, strict=True):
@@ -160,13 +175,18 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
     # From rows to text
 
     def _decode(self) -> None:
+        """Decode one token of every row, and end the texts that are complete or fill the context."""
         texts = [hypothesis.decoded for hypothesis in self._hypotheses]
         positions = [hypothesis.length - 1 for hypothesis in self._hypotheses]
         logits = self._decoder.step([text.tokens[-1] for text in texts], positions)
         ended = self._rules.extend(texts, logits)
         context_length = self._model.dims.n_text_ctx
-        pairs = list(zip(self._hypotheses, ended, strict=True))
-        for hypothesis in [one for one, end in pairs if end or one.length > context_length]:
+        complete = [
+            hypothesis
+            for hypothesis, end in zip(self._hypotheses, ended, strict=True)
+            if end or hypothesis.length > context_length
+        ]
+        for hypothesis in complete:
             if hypothesis.transcription in self.admitted:  # else another of its rows has finished it
                 self._end(hypothesis)
 

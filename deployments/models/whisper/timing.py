@@ -11,7 +11,7 @@ from deployments.models.whisper.windows import FRAMES_PER_SECOND, Window
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from whisper.model import Whisper as Network
+    from whisper import Whisper as Network
     from whisper.tokenizer import Tokenizer
 
 TIME_PRECISION = 0.02

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from whisper.model import TextDecoder
-    from whisper.model import Whisper as Network
+    from whisper import Whisper as Network
     from whisper.tokenizer import Tokenizer
 
 SPEECH = (
@@ -23,8 +22,10 @@ SPEECH = (
 )
 """Text of every window of 30 s: start in seconds, text, end in seconds. Each token occurs at most once."""
 
-MULTILINGUAL, WITH_CANTONESE = 51865, 51866
-"""Sizes of the vocabulary: large-v3 and turbo have one more language."""
+MULTILINGUAL = 51865
+"""Size of the vocabulary."""
+WITH_CANTONESE = MULTILINGUAL + 1
+"""Size of the vocabulary of large-v3 and turbo, which have one more language."""
 
 VARIANTS: Mapping[str, tuple[int, int]] = {
     "tiny": (80, MULTILINGUAL),
@@ -36,8 +37,12 @@ VARIANTS: Mapping[str, tuple[int, int]] = {
 }
 """Number of mel bands and size of the vocabulary of each variant, as in the published checkpoint."""
 
-STATE, HEADS, LAYERS = 32, 2, 2
-"""Width, attention heads, and layers of encoder and decoder."""
+STATE = 32
+"""Width of encoder and decoder."""
+HEADS = 2
+"""Attention heads of each layer."""
+LAYERS = 2
+"""Layers of the encoder, and of the decoder."""
 SEED = 0
 REVISION = 1
 """Part of the file's name; increase it with every change of the checkpoint."""
@@ -91,7 +96,7 @@ def scripted_model(
     """
     import torch
 
-    from whisper.model import ModelDimensions, Whisper
+    from whisper import ModelDimensions, Whisper
     from whisper.tokenizer import get_tokenizer
 
     n_mels, n_vocab = VARIANTS[variant]
@@ -110,9 +115,8 @@ def scripted_model(
     model = Whisper(dims)
     with torch.no_grad():
         _randomize(model)
-        _write_table(
-            model.decoder, _successors(get_tokenizer(True, num_languages=model.num_languages), speech)
-        )
+        tokenizer = get_tokenizer(True, num_languages=model.num_languages)
+        _write_table(model, _successors(tokenizer, speech))
     return model
 
 
@@ -147,13 +151,14 @@ def _timestamp(tokenizer: "Tokenizer", seconds: float) -> int:
     return int(tokenizer.timestamp_begin) + round(seconds / 0.02)
 
 
-def _write_table(decoder: "TextDecoder", successors: Mapping[int, int]) -> None:
-    """Write a lookup table into a decoder: one dimension per token, and an MLP that maps each to the next.
+def _write_table(model: "Network", successors: Mapping[int, int]) -> None:
+    """Write a lookup table into the decoder: one dimension per token, and an MLP that maps each to the next.
 
     Nothing depends on the position, so that a prompt of any length may precede.
     """
     import torch
 
+    decoder = model.decoder
     axis = {token: n for n, token in enumerate(sorted({*successors, *successors.values()}))}
     decoder.positional_embedding.zero_()
     decoder.token_embedding.weight.zero_()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from whisper.tokenizer import Tokenizer
 
 MAX_TOKENS = 224
-"""Tokens that Whisper decodes per window, at most: half of its context."""
+"""Maximum number of tokens per window: half of the context, as `whisper.decode` limits it by default."""
 
 MAX_INITIAL_TIMESTAMP_INDEX = 50
 """Index of the last timestamp that a text may begin with: one second, as in `whisper.DecodingOptions`."""
@@ -91,6 +91,7 @@ class TokenRules:
         ]
 
     def _append(self, text: Decoded, token: int, logprob: float) -> bool:
+        """Append a token unless it is the end token, and return whether the text is complete."""
         text.sum_logprobs += logprob
         if token == self._end:
             return True
@@ -115,16 +116,16 @@ class TokenRules:
     def _bounds(self, tokens: Sequence[int]) -> tuple[int, int, int]:
         """Return the first token allowed before the timestamps, and the first and last timestamp allowed."""
         begin = self._timestamp_begin
-        none = begin + 100_000  # beyond the vocabulary
+        beyond = begin + 100_000  # greater than every token of the vocabulary
         if not tokens:
             return begin, begin, begin + MAX_INITIAL_TIMESTAMP_INDEX
         last_was_timestamp = tokens[-1] >= begin
         if last_was_timestamp and (len(tokens) < 2 or tokens[-2] >= begin):
-            return 0, none, none  # a pair is complete: words
+            return 0, beyond, beyond  # a pair is complete: words
         last = next((token for token in reversed(tokens) if token >= begin), begin - 1)
         if last_was_timestamp:
-            return self._end, last, none  # the second timestamp of a pair, or the end
-        return 0, last + 1, none
+            return self._end, last, beyond  # the second timestamp of a pair, or the end
+        return 0, last + 1, beyond
 
 
 def _sampling_scores(texts: Sequence[Decoded], logits: "Tensor") -> "Tensor":

@@ -15,17 +15,17 @@ from deployments.models.whisper.vad import SAMPLE_RATE
 from deployments.models.whisper.windows import Window, split_into_windows
 
 if TYPE_CHECKING:
-    from whisper.model import Whisper as Network
+    from whisper import Whisper as Network
     from whisper.tokenizer import Tokenizer
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Whisper's own temperature fallback: the next one is tried if a text repeats itself or is improbable."""
+"""Defaults of `whisper.transcribe`: the next one is tried if a text repeats itself or is improbable."""
 
 UNDETERMINED = "und"
 """The language of a recording without speech, by its ISO 639 code."""
 
 STAGE = "transcribing"
-SOT_TOKENS = 3
+SOT_SEQUENCE_LENGTH = 3
 """Number of tokens of the start sequence: start of transcript, language and task."""
 
 
@@ -52,10 +52,9 @@ class Transcription:
         self._model = model
         self._context: RunContext = ticket.context
         self._samples: Samples | None = None
-        self._order: list[int] = []  # starts of the windows that are not sent yet
-        self._accepted: dict[
-            int, list[RawSegment]
-        ] = {}  # by the start of their window, until they can be sent
+        self._unsent_starts: list[int] = []  # of windows, in order
+        # Segments by the start of their window, until all windows before it are accepted.
+        self._accepted: dict[int, list[RawSegment]] = {}
         self._segments: list[Segment] = []
         self._text = ""
         self._frames = self._frames_done = 0
@@ -75,7 +74,7 @@ class Transcription:
             self._context.progress(0.0, "detecting speech")
         windows = split_into_windows(self._samples, vad=self.request.vad, check=self._context.check)
         self.queue.extend(windows)
-        self._order = [window.start for window in windows]
+        self._unsent_starts = [window.start for window in windows]
         self._frames = sum(window.frames for window in windows)
         self.is_open = True
         self.report()
@@ -89,12 +88,12 @@ class Transcription:
     @property
     def is_done(self) -> bool:
         """Whether all of its windows are transcribed."""
-        return self.is_open and not self._order
+        return self.is_open and not self._unsent_starts
 
     @property
     def initial_length(self) -> int:
         """Number of `initial_tokens`."""
-        return len(self._prompt) + SOT_TOKENS
+        return len(self._prompt) + SOT_SEQUENCE_LENGTH
 
     @property
     def initial_tokens(self) -> list[int]:
@@ -142,11 +141,11 @@ class Transcription:
         self._accepted[window.start] = segments
         if end_frame < window.end:
             rest = window.rest(end_frame)
-            insort(self._order, rest.start)
+            insort(self._unsent_starts, rest.start)
             self.queue.appendleft(rest)
         self._frames_done += min(end_frame, window.end) - window.start
-        while self._order and self._order[0] in self._accepted:
-            for segment in self._accepted.pop(self._order.pop(0)):
+        while self._unsent_starts and self._unsent_starts[0] in self._accepted:
+            for segment in self._accepted.pop(self._unsent_starts.pop(0)):
                 self._send(segment)
         self.report()
 
@@ -169,7 +168,7 @@ class Transcription:
     def _prompt(self) -> list[int]:
         """The last tokens of the given prompt that fit, behind the token that marks them as a prompt."""
         tokens = self._prompt_tokens
-        return [int(self._plain_tokenizer.sot_prev), *tokens[-self._prompt_room :]] if tokens else []
+        return [int(self._plain_tokenizer.sot_prev), *tokens[-self._max_prompt_tokens :]] if tokens else []
 
     @cached_property
     def _prompt_tokens(self) -> list[int]:
@@ -177,7 +176,8 @@ class Transcription:
         return list(self._plain_tokenizer.encode(" " + text)) if text else []
 
     @property
-    def _prompt_room(self) -> int:
+    def _max_prompt_tokens(self) -> int:
+        """Half of the context without the token that marks the prompt, as in `whisper.decoding`."""
         return int(self._model.dims.n_text_ctx) // 2 - 1
 
     @property
@@ -187,20 +187,22 @@ class Transcription:
         return get_tokenizer(True, num_languages=self._model.num_languages)
 
     def _send(self, raw: RawSegment) -> None:
+        """Send a segment as a partial result of the job."""
         segment = _segment(len(self._segments), raw, self._seconds)
         self._segments.append(segment)
         self._text += raw["text"]  # begins with a space, in languages that have spaces
         self._context.partial({"segment": segment.model_dump(exclude_none=True)})
 
     def _notes(self) -> Iterator[str]:
+        """Explain an empty result, and options without their full effect."""
         if not self._frames:
             yield "No speech was found." if self.request.vad else "The recording is empty."
         if self.request.word_timestamps and self.request.translate:
             yield "Word times of a translation are not reliable."
-        if len(self._prompt_tokens) > self._prompt_room:
+        if len(self._prompt_tokens) > self._max_prompt_tokens:
             yield (
                 f"The prompt has {len(self._prompt_tokens)} tokens; "
-                f"only the last {self._prompt_room} were used."
+                f"only the last {self._max_prompt_tokens} were used."
             )
 
 

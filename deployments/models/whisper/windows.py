@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HOP_LENGTH = 160
+"""Samples from one frame of the spectrogram to the next; `whisper.audio` has the same name."""
 FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH
+"""Frames of the spectrogram: 100 per second."""
 WINDOW_FRAMES = 3000
-"""Length of the encoder's input: 30 s."""
+"""Length of the encoder's input in frames: 30 s."""
 WINDOW_SAMPLES = WINDOW_FRAMES * HOP_LENGTH
-
+"""Length of the encoder's input in samples."""
 MIN_CUT_SAMPLES = 20 * SAMPLE_RATE
-"""Longer audio than `WINDOW_SAMPLES` is cut at its quietest chunk between this length and that."""
+"""Minimum length of a window that is cut from longer audio; it is cut at the quietest chunk after that."""
 
 N_FFT = 400
+"""Samples of a Fourier transform; `whisper.audio` has the same name."""
 MARGIN_FRAMES = 2
 """Frames before a window whose samples are part of the spectrum of its first frame."""
 
@@ -39,12 +42,12 @@ class Window:
 
     @property
     def frames(self) -> int:
-        """Its length."""
+        """Length in frames of 10 ms."""
         return self.end - self.start
 
     @property
     def offset(self) -> float:
-        """Its start in seconds."""
+        """Start in seconds."""
         return self.start / FRAMES_PER_SECOND
 
     def rest(self, frame: int) -> "Window":

@@ -165,7 +165,7 @@ def test_what_passes_full_scale_is_turned_down_and_told(quick: BagOfModels) -> N
     peak = recording.peak
     assert peak > 1
     assert output.result.notes == [
-        f"bass passed full scale, and was turned down by {20 * np.log10(peak):.1f} dB."
+        f"bass exceeded full scale, and was turned down by {20 * np.log10(peak):.1f} dB."
     ]
 
 

@@ -76,9 +76,9 @@ def test_a_continuation_is_that_of_generate(load: Load, variant: str) -> None:
 @pytest.mark.parametrize("melody", [True, False])
 def test_a_melody_is_followed_as_generate_follows_it(load: Load, variant: str, melody: bool) -> None:
     engine = load(variant)
-    features = {"input_features": pitch_classes(tone(3.0)[0])} if melody else {}
+    features: dict[str, Any] = {"input_features": pitch_classes(tone(3.0)[0])} if melody else {}
     theirs = reference(engine, PROMPT, 1.0, **features)
-    fields = {"file": FILE, "context": tune_context(3.0)} if melody else {}
+    fields: dict[str, Any] = {"file": FILE, "context": tune_context(3.0)} if melody else {}
     ours = music(engine, do_sample=False, **fields)
     assert_same(ours, theirs)
 

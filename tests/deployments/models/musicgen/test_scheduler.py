@@ -1,4 +1,4 @@
-"""MusicGen's continuous batch: a request has the music that it has alone, its own length, progress and notes."""
+"""MusicGen's continuous batch: requests that share it have the music that they have alone."""
 
 from collections.abc import Callable
 from typing import Any

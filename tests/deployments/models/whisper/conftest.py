@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from whisper.model import ModelDimensions
-from whisper.model import Whisper as Network
+from whisper import ModelDimensions
+from whisper import Whisper as Network
 
 from deployments.models.base import LoadContext
 from deployments.models.whisper.model import Whisper, WhisperOptions

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from whisper.model import Whisper as Network
+from whisper import Whisper as Network
 from whisper.tokenizer import get_tokenizer
 
 from deployments.models.whisper.decoder import Decoder

@@ -12,7 +12,7 @@ import pytest
 import torch
 import whisper
 from torch import Tensor
-from whisper.model import Whisper as Network
+from whisper import Whisper as Network
 from whisper.tokenizer import get_tokenizer
 
 from audiograph.errors import Canceled, InvalidRequest
@@ -148,13 +148,13 @@ def test_options_reach_the_model(
     initial: list[Sequence[int]] = []
     prefill = Decoder.prefill
 
-    def noting(
+    def recording(
         decoder: Decoder, rows: range, tokens: Sequence[Sequence[int]], sot_index: int = 0
     ) -> tuple[Tensor, Tensor]:
         initial.extend(tokens)
         return prefill(decoder, rows, tokens, sot_index)
 
-    monkeypatch.setattr(Decoder, "prefill", noting)
+    monkeypatch.setattr(Decoder, "prefill", recording)
     result = noise_transcript(engine, **fields)
     assert (result.text, result.language) == (SENTENCE, language)
     assert {segment.temperature for segment in result.segments} == {fields.get("temperature", 0.0)}
@@ -175,13 +175,13 @@ def test_an_improbable_text_is_decoded_again_at_higher_temperatures(
     )
     prefill = Decoder.prefill
 
-    def noting(
+    def recording(
         decoder: Decoder, rows: range, tokens: Sequence[Sequence[int]], sot_index: int = 0
     ) -> tuple[Tensor, Tensor]:
         begun.extend(rows)
         return prefill(decoder, rows, tokens, sot_index)
 
-    monkeypatch.setattr(Decoder, "prefill", noting)
+    monkeypatch.setattr(Decoder, "prefill", recording)
     context = talk_context(noise(35))
     segments = transcript(engine, context, language="en", **fields).segments
     assert len(begun) == 2 * tries

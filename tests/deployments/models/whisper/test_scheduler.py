@@ -10,7 +10,7 @@ import pytest
 import torch
 import whisper
 from torch import Tensor
-from whisper.model import Whisper as Network
+from whisper import Whisper as Network
 
 from audiograph.errors import Canceled, NotFound
 from audiograph.schemas import TranscribeRequest
@@ -185,11 +185,11 @@ def test_ten_minutes_take_no_more_memory_than_their_samples(
     shapes: list[torch.Size] = []
     encode = Decoder.encode
 
-    def noting(decoder: Decoder, mel: Tensor, check: Callable[[], None]) -> Tensor:
+    def recording(decoder: Decoder, mel: Tensor, check: Callable[[], None]) -> Tensor:
         shapes.append(mel.shape)
         return encode(decoder, mel, check)
 
-    monkeypatch.setattr(Decoder, "encode", noting)
+    monkeypatch.setattr(Decoder, "encode", recording)
     ticket = noise_ticket(600, language="en")
     tracemalloc.start()
     serve(MODEL, engine, ticket)
@@ -208,11 +208,11 @@ async def test_requests_of_a_batcher_share_the_decoder(
     batches: list[set[str]] = []
     fill = Scheduler._fill
 
-    def noting(scheduler: Scheduler) -> None:
+    def recording(scheduler: Scheduler) -> None:
         fill(scheduler)
         batches.append({hypothesis.transcription.request.file for hypothesis in scheduler._hypotheses})
 
-    monkeypatch.setattr(Scheduler, "_fill", noting)
+    monkeypatch.setattr(Scheduler, "_fill", recording)
     stage = Stage(MODEL, tmp_path)
     samples = {"long": noise(100), "short": noise(3)}
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import whisper
-from whisper.model import Whisper as Network
+from whisper import Whisper as Network
 
 from audiograph.errors import WeightsMissing
 from deployments.config import WeightsPolicy
