@@ -4,14 +4,10 @@ A table lies between the comments ``<!-- table: KIND NAME -->`` and ``<!-- end -
 kinds. With --check nothing is written, and the exit status tells whether the tables are up to date.
 """
 
-import ast
-import inspect
 import json
 import re
 import sys
-import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +63,15 @@ def updated(text: str) -> str:
 
 
 def fields(cls: type[BaseModel], without: Collection[str] = ()) -> str:
-    """Write the fields of a class, with the texts of ``description`` or of the docstrings below them."""
+    """Write the fields of a class, with their descriptions."""
     schema = cls.model_json_schema()
-    texts = _docstrings(cls)
     rows = [
         (
             f"`{field.alias or name}`",
             _type(_property(schema, field.alias or name)),
             _default(field),
             _range(_property(schema, field.alias or name)),
-            _prose(field.description or texts.get(name, "")),
+            _prose(field.description or ""),
         )
         for name, field in cls.model_fields.items()
         if name not in without
@@ -187,24 +182,6 @@ def _range(found: Mapping[str, Any]) -> str:
         if low in found and high in found:
             return f"{found[low]:.15g} to {found[high]:.15g}{unit}"
     return ", ".join(f"{sign} {found[key]:.15g}{unit}" for key, sign, unit in _BOUNDS if key in found)
-
-
-def _docstrings(cls: type[BaseModel]) -> dict[str, str]:
-    """Return the strings below the fields of a class, by field."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    assert isinstance(body, ast.ClassDef)
-    return dict(_documented(body.body))
-
-
-def _documented(statements: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
-    for field, text in pairwise(statements):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-        ):
-            yield field.target.id, inspect.cleandoc(str(text.value.value))
 
 
 def _prose(text: str) -> str:

@@ -12,7 +12,7 @@ MAX_PEAK = 0.99
 
 def normalize_loudness(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Scale mono samples ``[frames]`` to `TARGET_LUFS`. Silence stays silence, and peaks are not limited."""
-    import pyloudnorm  # type: ignore[import-untyped]  # noqa: PLC0415  # imports scipy, which takes a second
+    import pyloudnorm  # noqa: PLC0415  # imports scipy, which takes a second
 
     repeats = -(-round(WINDOW_SECONDS * sample_rate) // max(1, len(samples)))
     meter = pyloudnorm.Meter(sample_rate)

@@ -38,7 +38,7 @@ Samples = NDArray[np.float32]
 class Options(BaseModel):
     """A model's own options from its entry in the configuration; subclass it to add fields."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ STEP_SECONDS = 0.05
 class MockOptions(Options):
     """Simulated durations."""
 
-    load_seconds: float = Field(1.0, ge=0, le=600, description="Simulated load of a variant.")
-    speak_seconds: float = Field(0.5, ge=0, le=600, description="Simulated speech, per turn.")
+    load_seconds: float = Field(1.0, ge=0, le=600)
+    """Simulated load of a variant."""
+    speak_seconds: float = Field(0.5, ge=0, le=600)
+    """Simulated speech, per turn."""
 
 
 class Mock(SpeechModel[None, SpeechRequest], Model[None, SpeechRequest]):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from scripts import model_docs
 
@@ -13,6 +13,8 @@ class Inner(BaseModel):
 
 
 class Example(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     steps: int = Field(ge=1, le=9, description="From ``description``.")
     share: float = Field(0.5, gt=0, lt=1)
     """From the docstring, over

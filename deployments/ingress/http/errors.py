@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -42,12 +42,16 @@ _HTTP_CODES = {
 class ErrorDetail(BaseModel):
     """An error."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
-    code: str = Field(description="For programs: one code for each class of audiograph.errors.")
-    message: str = Field(description="For people: names the field, the value and the cure.")
+    code: str
+    """For programs: one code for each class of audiograph.errors."""
+    message: str
+    """For people: names the field, the value and the cure."""
     field: str | None = None
+    """Field of the request, if one is at fault."""
     details: dict[str, Any] | None = None
+    """Values behind the message, by name."""
 
 
 class ErrorBody(BaseModel):

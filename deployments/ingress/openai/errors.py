@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from deployments.ingress.http.errors import Failure
 from deployments.ingress.http.responses import error_response
@@ -20,10 +20,16 @@ _FIELDS = {"text": "input", "format": "response_format"}
 class OpenAIErrorDetail(BaseModel):
     """An error in OpenAI's format."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     message: str
+    """For people: names the field, the value and the cure."""
     type: str
+    """Class of the error."""
     param: str | None
+    """Field of the request, if one is at fault."""
     code: str | None
+    """For programs."""
 
 
 class OpenAIError(BaseModel):

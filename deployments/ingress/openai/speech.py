@@ -46,24 +46,25 @@ def _id_of(voice: Any) -> Any:
     return voice["id"] if isinstance(voice, dict) and list(voice) == ["id"] else voice
 
 
-class SpeechBody(BaseModel):
-    """OpenAI's request for speech."""
+class CreateSpeechRequest(BaseModel):
+    """OpenAI's request for speech, by OpenAI's own name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     input: str = Field(min_length=1, max_length=4096)
-    model: Name = Field(
-        description="A model that speaks. OpenAI's model names stand for the default speech model."
-    )
-    voice: Annotated[Name, BeforeValidator(_id_of)] = Field(
-        description="A voice's name, or ``{\"id\": name}``. OpenAI's voice names stand for the default voice."
-    )
-    instructions: str | None = Field(
-        None, max_length=4096, description="Ignored; the header x-audiograph-notes says so."
-    )
+    """Text to speak."""
+    model: Name
+    """A model that speaks. OpenAI's model names stand for the default speech model."""
+    voice: Annotated[Name, BeforeValidator(_id_of)]
+    """A voice's name, or ``{"id": name}``. OpenAI's voice names stand for the default voice."""
+    instructions: str | None = Field(None, max_length=4096)
+    """Ignored; the header x-audiograph-notes says so."""
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    """Format of the audio; pcm is 16-bit, little-endian, mono at the model's sample rate."""
     speed: float = Field(1.0, ge=0.25, le=4)
+    """Factor of the voice's natural pace."""
     stream_format: Literal["sse", "audio"] = "audio"
+    """`audio` sends the bytes; `sse` sends events with base64 audio."""
 
 
 @router.post(
@@ -73,7 +74,9 @@ class SpeechBody(BaseModel):
     responses=responses(200, "the bytes of a recording", media_type="audio/mpeg") | ERRORS,
 )
 async def create_speech(
-    request: Request, backend: BackendDep, body: Annotated[SpeechBody, Body(examples=[examples.SPEECH])]
+    request: Request,
+    backend: BackendDep,
+    body: Annotated[CreateSpeechRequest, Body(examples=[examples.SPEECH])],
 ) -> Response:
     """Speak up to 4,096 characters, and send each sentence as soon as it is generated.
 
@@ -99,7 +102,7 @@ class _ClosingResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _bounded(backend: Backend, body: SpeechBody) -> SpeechChunks:
+async def _bounded(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
     """Speak in one of the slots for direct responses, and within their time limit."""
     limit = backend.config.http.max_direct_seconds
     try:
@@ -114,7 +117,7 @@ async def _bounded(backend: Backend, body: SpeechBody) -> SpeechChunks:
         ) from None
 
 
-async def _spoken(backend: Backend, body: SpeechBody) -> SpeechChunks:
+async def _spoken(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
     binding = await asyncio.to_thread(_resolved, backend, body)
     request = binding.request
     sampled = backend.registry.card(request.model or "").needs_weights
@@ -129,7 +132,7 @@ async def _spoken(backend: Backend, body: SpeechBody) -> SpeechChunks:
         await asyncio.to_thread(backend.voices.discard, binding.created)
 
 
-def _resolved(backend: Backend, body: SpeechBody) -> Binding[SpeakRequest]:
+def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakRequest]:
     """Translate the body into a request that one of the models can serve. Blocking.
 
     Raises:
@@ -143,13 +146,13 @@ def _resolved(backend: Backend, body: SpeechBody) -> Binding[SpeakRequest]:
     return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
 
 
-def _digest(request: Request, body: SpeechBody) -> str:
+def _digest(request: Request, body: CreateSpeechRequest) -> str:
     """Return a key that is equal for equal bodies of the same caller."""
     key = request.headers.get("authorization") or request.headers.get("x-api-key") or ""
     return hashlib.sha256(f"{key}\n{body.model_dump_json()}".encode()).hexdigest()
 
 
-def _notes(body: SpeechBody, first: SpeechChunk) -> list[str]:
+def _notes(body: CreateSpeechRequest, first: SpeechChunk) -> list[str]:
     ignored = ["instructions was ignored: no model here takes instructions."] if body.instructions else []
     return [*ignored, *first.notes]
 

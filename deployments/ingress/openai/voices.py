@@ -1,7 +1,7 @@
 """``GET /v1/audio/voices``, in the format of OpenAI-compatible servers."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from audiograph.schemas import VoiceInfo
 from deployments.ingress.backend import BackendDep
@@ -16,7 +16,10 @@ router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=StrictRoute)
 class VoiceNames(BaseModel):
     """Voices in the format of OpenAI-compatible servers."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     voices: list[VoiceInfo]
+    """The voices."""
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from deployments.ingress.http.errors import Failure
 from deployments.ingress.http.responses import error_response
@@ -12,7 +12,10 @@ from deployments.ingress.services.examples import JOB_ID
 class ServiceError(BaseModel):
     """The body of every error response."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     detail: str
+    """For people: names the field, the value and the cure."""
 
 
 def services_error(failure: Failure) -> tuple[int, dict[str, Any]]:

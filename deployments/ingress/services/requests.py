@@ -28,38 +28,37 @@ _VOICE: TypeAdapter[str | None] = TypeAdapter(Name | None)
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    output_filepath: str = Field(
-        max_length=4096,
-        description="Path in the server's exports folder; .wav, .mp3, .flac, .opus or .aac sets the format.",
-    )
-    parameters: Parameters = Field(
-        default_factory=dict, description="``seed``, and the model's own parameters."
-    )
+    output_filepath: str = Field(max_length=4096)
+    """Path in the server's exports folder; .wav, .mp3, .flac, .opus or .aac sets the format."""
+    parameters: Parameters = Field(default_factory=dict)
+    """``seed``, and the model's own parameters."""
 
 
 class SpeechBody(_Body):
     """A text to speak, and the file to write."""
 
     text: Text
+    """Text to speak."""
 
 
 class DialogueInput(BaseModel):
     """One turn of a dialogue."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     text: Text
-    voice_id: str | None = Field(
-        None, max_length=4096, description="As in text-to-speech, but not URL-encoded."
-    )
+    """Text to speak."""
+    voice_id: str | None = Field(None, max_length=4096)
+    """As in text-to-speech, but not URL-encoded."""
 
 
 class DialogueBody(_Body):
     """The turns of a dialogue, and the file to write."""
 
     inputs: list[DialogueInput] = Field(min_length=1, max_length=256)
+    """Turns in order of time."""
 
 
 def speech_request(model: str, voice_id: str, body: SpeechBody, config: AppConfig) -> SpeakRequest:

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from audiograph.errors import NotFound
 from deployments.ingress.backend import BackendDep
@@ -26,33 +26,51 @@ router = APIRouter(prefix="/services/{model}", tags=["services"], route_class=St
 class Written(BaseModel):
     """The result of speech or dialogue: the file that was written."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     status: Literal["success"] = "success"
+    """Always `success`."""
     output_filepath: str
     """The path from the request."""
     message: str
+    """The job, the duration and sample rate of the audio, and notes."""
 
 
 class Done(BaseModel):
     """The result of a load or unload."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     status: Literal["success"] = "success"
+    """Always `success`."""
     message: str
+    """The effect."""
 
 
 class ServiceHealth(BaseModel):
     """Whether the model can work, and on which device."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     status: Literal["healthy", "unhealthy"]
+    """Whether the model can work."""
     model_loaded: bool
+    """Whether a replica has a variant loaded."""
     device: str
+    """`cpu` or `cuda`."""
     dependencies_available: bool
+    """Whether everything that it needs is installed."""
 
 
 class ServiceInfo(BaseModel):
     """The service and its checkpoint."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     message: str
+    """Name of the service."""
     model: str
+    """The authors' name of the checkpoint."""
 
 
 async def _service(

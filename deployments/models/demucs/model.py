@@ -48,15 +48,10 @@ SEPARATED = 0.98
 class DemucsOptions(Options):
     """Options of the model in the configuration."""
 
-    batch_size: int | None = Field(
-        None, ge=1, le=256, description="Chunks in a batch; the default depends on the device."
-    )
-    batches: int | None = Field(
-        None,
-        ge=1,
-        le=16,
-        description="Batches at the same time, sharing the processors; the default depends on the device.",
-    )
+    batch_size: int | None = Field(None, ge=1, le=256)
+    """Chunks in a batch; the default depends on the device."""
+    batches: int | None = Field(None, ge=1, le=16)
+    """Batches at the same time, sharing the processors; the default depends on the device."""
 
 
 class Demucs(Model["BagOfModels", SeparateRequest]):

@@ -49,10 +49,15 @@ class DiaParameters(Parameters):
     """The ``parameters`` of a request; see `Sampling`."""
 
     max_new_tokens: int = Field(256, ge=MIN_STEPS, le=MAX_STEPS)
+    """Maximum number of tokens, of 1/86 s each."""
     temperature: float = Field(1.8, ge=0, le=10)
+    """Sampling temperature; less than 1 is raised to 1."""
     top_p: float = Field(0.9, ge=0, le=1)
+    """Sample from the likeliest tokens with this total probability."""
     top_k: int = Field(45, ge=5, le=1024)
+    """Sample from this many likeliest tokens."""
     guidance_scale: float = Field(3.0, ge=1, le=100)
+    """Classifier-free guidance by the text; 1 for none."""
 
 
 class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequest]):

@@ -27,21 +27,23 @@ class EspeakParameters(Parameters):
     """Parameters of the voice."""
 
     pitch: int = Field(50, ge=0, le=99)
-    range: int = Field(50, ge=0, le=99, description="Range of the pitch: 0 is monotone.")
+    """Mean pitch of the voice."""
+    range: int = Field(50, ge=0, le=99)
+    """Range of the pitch: 0 is monotone."""
     volume: int = Field(100, ge=0, le=200)
-    word_gap: int = Field(0, ge=0, le=100, description="Extra pause between words, in units of about 10 ms.")
+    """Volume; 100 is normal."""
+    word_gap: int = Field(0, ge=0, le=100)
+    """Extra pause between words, in units of about 10 ms."""
 
 
 class EspeakOptions(Options):
     """Options of the model in the configuration."""
 
     voice: str = "en-us"
-    words_per_minute: int = Field(
-        170, ge=MIN_WORDS_PER_MINUTE, le=MAX_WORDS_PER_MINUTE, description="The pace at speed 1."
-    )
-    max_seconds: float = Field(
-        7200, gt=0, description="Maximum duration of the speech, which is held in memory."
-    )
+    words_per_minute: int = Field(170, ge=MIN_WORDS_PER_MINUTE, le=MAX_WORDS_PER_MINUTE)
+    """The pace at speed 1."""
+    max_seconds: float = Field(7200, gt=0)
+    """Maximum duration of the speech, which is held in memory."""
 
     @field_validator("voice")
     @classmethod

@@ -11,7 +11,9 @@ from audiograph.errors import InvalidRequest
 class Parameters(BaseModel):
     """Base of a model's parameters: subclass it with a field for each, with its default and range."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @classmethod
     def checked(cls, given: Mapping[str, Any], model: str) -> Self:

@@ -18,9 +18,8 @@ from deployments.models.musicgen.tiny import build_checkpoint
 class MusicGenOptions(Options):
     """Options of MusicGen."""
 
-    max_duration: float = Field(
-        300.0, gt=0, le=600, description="Maximum duration of music in seconds; beyond 30 s it has windows."
-    )
+    max_duration: float = Field(300.0, gt=0, le=600)
+    """Maximum duration of music in seconds; beyond 30 s it has windows."""
 
 
 class MusicGen(ContinuousModel[MusicEngine, GenerateMusicRequest]):

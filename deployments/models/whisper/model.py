@@ -34,9 +34,8 @@ CONTROL_TOKEN = re.compile(r"<\|.*?\|>")
 class WhisperOptions(Options):
     """Options of Whisper."""
 
-    batch_size: int | None = Field(
-        None, ge=1, le=256, description="Windows of 30 s in the decoder; absent: 8 on a CPU, 16 on a GPU."
-    )
+    batch_size: int | None = Field(None, ge=1, le=256)
+    """Windows of 30 s in the decoder; absent: 8 on a CPU, 16 on a GPU."""
 
 
 class Whisper(ContinuousModel["Network", TranscribeRequest]):

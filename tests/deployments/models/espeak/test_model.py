@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-import pyloudnorm  # type: ignore[import-untyped]
+import pyloudnorm
 import pytest
 from pydantic import ValidationError
 

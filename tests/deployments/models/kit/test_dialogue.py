@@ -1,7 +1,7 @@
 """Turns of a dialogue: equal loudness, no clicks, and the times of each speaker."""
 
 import numpy as np
-import pyloudnorm  # type: ignore[import-untyped]
+import pyloudnorm
 import pytest
 
 from audiograph.schemas import DialogueResult
