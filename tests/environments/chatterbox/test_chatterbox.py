@@ -17,16 +17,17 @@ from chatterbox.models.t3 import t3 as t3_module
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from audiograph.errors import Canceled, InvalidAudio, NotFound, WeightsMissing
-from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, Turn
+from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, Turn
 from deployments.audio.fades import PAUSE_SECONDS
 from deployments.config import WeightsPolicy
-from deployments.models.base import AudioOutput, LoadContext, Output, Samples, VoiceSample
+from deployments.models.base import LoadContext, Output, Samples, VoiceSample
 from deployments.models.chatterbox import model as chatterbox_module
 from deployments.models.chatterbox.engine import ChatterboxEngine
 from deployments.models.chatterbox.model import WEIGHTS_FILES, Chatterbox
 from deployments.models.chatterbox.tiny import build_checkpoint
 from deployments.models.kit import hugging_face
 from tests.deployments.models.fakes import FakeContext
+from tests.support.speech import result_of, samples_of, speech_of
 
 RATE = 24_000
 TOKEN = RATE // 25
@@ -114,23 +115,6 @@ def reference(engine: ChatterboxEngine, tmp_path: Path, monkeypatch: pytest.Monk
     return generate
 
 
-def audio_of(output: Output) -> AudioOutput:
-    audio = output.files[0]
-    assert isinstance(audio, AudioOutput)
-    return audio
-
-
-def samples(output: Output) -> Samples:
-    content = audio_of(output).samples
-    assert isinstance(content, np.ndarray)
-    return content
-
-
-def speech(output: Output) -> SpeakResult:
-    assert isinstance(output.result, SpeakResult)
-    return output.result
-
-
 def conversation(output: Output) -> DialogueResult:
     assert isinstance(output.result, DialogueResult)
     return output.result
@@ -159,34 +143,34 @@ def detected(engine: ChatterboxEngine, wave: Samples) -> float:
 def test_speech_equals_that_of_the_package(
     speak: Speak, reference: Reference, parameters: dict[str, Any]
 ) -> None:
-    np.testing.assert_allclose(samples(speak(parameters=parameters)), reference(**parameters), atol=1e-6)
+    np.testing.assert_allclose(samples_of(speak(parameters=parameters)), reference(**parameters), atol=1e-6)
 
 
 def test_a_cloned_voice_equals_that_of_the_package(speak: Speak, reference: Reference) -> None:
     output = speak(voice="a", parameters={"exaggeration": 0.8})
-    np.testing.assert_allclose(samples(output), reference(voice=recording(), exaggeration=0.8), atol=1e-6)
-    assert speech(output).voice == "Ann"
-    assert not np.allclose(samples(output), samples(speak(parameters={"exaggeration": 0.8})))
-    assert speech(speak()).voice == "default"
+    np.testing.assert_allclose(samples_of(output), reference(voice=recording(), exaggeration=0.8), atol=1e-6)
+    assert result_of(output).voice == "Ann"
+    assert not np.allclose(samples_of(output), samples_of(speak(parameters={"exaggeration": 0.8})))
+    assert result_of(speak()).voice == "default"
 
 
 def test_speech_without_a_watermark_equals_that_of_the_package(speak: Speak, reference: Reference) -> None:
     output = speak(parameters={"disable_watermark": True})
-    np.testing.assert_allclose(samples(output), reference(watermark=False), atol=1e-6)
+    np.testing.assert_allclose(samples_of(output), reference(watermark=False), atol=1e-6)
 
 
 def test_no_guidance_is_the_limit_of_guidance(speak: Speak, reference: Reference) -> None:
     np.testing.assert_allclose(
-        samples(speak(parameters={"cfg_weight": 0})), reference(cfg_weight=1e-6), atol=1e-6
+        samples_of(speak(parameters={"cfg_weight": 0})), reference(cfg_weight=1e-6), atol=1e-6
     )
     with pytest.raises((RuntimeError, IndexError)):  # the package fails with a guidance of 0
         reference(cfg_weight=0.0)
 
 
 def test_a_voice_leaves_nothing_behind(speak: Speak) -> None:
-    before = samples(speak())
+    before = samples_of(speak())
     speak(voice="a", parameters={"exaggeration": 1.0})
-    np.testing.assert_array_equal(samples(speak()), before)
+    np.testing.assert_array_equal(samples_of(speak()), before)
 
 
 # Results
@@ -194,12 +178,12 @@ def test_a_voice_leaves_nothing_behind(speak: Speak) -> None:
 
 def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(speak: Speak) -> None:
     output = speak(format="flac", parameters={"max_new_tokens": 12})
-    result, audio = speech(output), audio_of(output)
+    result, audio = result_of(output), speech_of(output)
     assert len(output.files) == 1
     assert (audio.name, audio.format, audio.sample_rate, result.sample_rate) == ("speech", "flac", RATE, RATE)
-    assert samples(output).shape == (12 * TOKEN,)
-    assert samples(output).dtype == np.float32
-    assert 0 < np.abs(samples(output)).max() <= 1
+    assert samples_of(output).shape == (12 * TOKEN,)
+    assert samples_of(output).dtype == np.float32
+    assert 0 < np.abs(samples_of(output)).max() <= 1
     assert result.duration == output.audio_seconds == 12 / 25
     assert result.notes == ["The speech reached max_new_tokens (12): the end may be cut off."]
 
@@ -210,32 +194,32 @@ def test_speech_without_tokens_is_one_token_of_silence(
     end = engine.tts.t3.hp.stop_speech_token
     monkeypatch.setattr(engine.tts.t3, "inference", lambda **_: torch.tensor([[end]]))
     output = speak(parameters={"disable_watermark": True})
-    np.testing.assert_array_equal(samples(output), np.zeros(TOKEN, np.float32))
+    np.testing.assert_array_equal(samples_of(output), np.zeros(TOKEN, np.float32))
     assert "cut off" not in notes(output)
 
 
 def test_a_seed_is_reproducible_and_leaves_the_global_generator_alone(speak: Speak) -> None:
     before = torch.random.get_rng_state()
-    first = samples(speak(seed=1))
+    first = samples_of(speak(seed=1))
     assert torch.equal(before, torch.random.get_rng_state())
     torch.rand(100)
-    np.testing.assert_array_equal(samples(speak(seed=1)), first)
-    assert not np.array_equal(samples(speak(seed=2)), first)
-    assert not np.array_equal(samples(speak(seed=None)), samples(speak(seed=None)))
+    np.testing.assert_array_equal(samples_of(speak(seed=1)), first)
+    assert not np.array_equal(samples_of(speak(seed=2)), first)
+    assert not np.array_equal(samples_of(speak(seed=None)), samples_of(speak(seed=None)))
 
 
 # The watermark
 
 
 def test_the_watermark_is_there_unless_it_is_left_out(speak: Speak, engine: ChatterboxEngine) -> None:
-    assert detected(engine, samples(speak())) > 0.9
+    assert detected(engine, samples_of(speak())) > 0.9
     output = speak(parameters={"disable_watermark": True})
-    assert detected(engine, samples(output)) < 0.1
+    assert detected(engine, samples_of(output)) < 0.1
     assert "no watermark: disable_watermark" in notes(output)
 
 
 def test_the_watermark_survives_a_dialogue(dialogue: Dialogue, engine: ChatterboxEngine) -> None:
-    assert detected(engine, samples(dialogue([("a", "one"), ("b", "two"), (None, "three")]))) > 0.9
+    assert detected(engine, samples_of(dialogue([("a", "one"), ("b", "two"), (None, "three")]))) > 0.9
 
 
 def test_a_watermark_that_is_unavailable_is_not_silently_off(
@@ -247,8 +231,8 @@ def test_a_watermark_that_is_unavailable_is_not_silently_off(
     request = SpeakRequest(text=TEXT, seed=4, parameters=SHORT)
     output = model.run(engine, request, FakeContext())
     assert "NO watermark" in notes(output)
-    bare = samples(speak(parameters={"disable_watermark": True}))
-    np.testing.assert_array_equal(samples(output), bare)
+    bare = samples_of(speak(parameters={"disable_watermark": True}))
+    np.testing.assert_array_equal(samples_of(output), bare)
 
 
 # Dialogues
@@ -256,7 +240,7 @@ def test_a_watermark_that_is_unavailable_is_not_silently_off(
 
 def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(dialogue: Dialogue) -> None:
     output = dialogue([("a", "one"), (None, "two"), ("a", "three")])
-    result, audio = conversation(output), samples(output)
+    result, audio = conversation(output), samples_of(output)
     assert [(turn.voice, turn.text) for turn in result.turns] == [
         ("Ann", "one"),
         ("default", "two"),
@@ -269,7 +253,7 @@ def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(dialogue: Dialogue) 
     names = [file.name for file in output.files]
     assert names == ["dialogue", "dialogue.json", "dialogue.srt", "dialogue.vtt"]
     again = dialogue([("a", "one"), (None, "two"), ("a", "three")])
-    np.testing.assert_array_equal(samples(again), audio)
+    np.testing.assert_array_equal(samples_of(again), audio)
 
 
 def test_each_voice_is_encoded_once(
@@ -322,7 +306,7 @@ def test_a_voice_of_the_wrong_length_is_refused(speak: Speak, seconds: float) ->
 
 @pytest.mark.parametrize("seconds", [0.5, 0.777, 60])
 def test_a_voice_may_be_short_or_long(speak: Speak, seconds: float) -> None:
-    assert samples(speak(voice="a", context=FakeContext(voices={"a": recording(seconds)}))).any()
+    assert samples_of(speak(voice="a", context=FakeContext(voices={"a": recording(seconds)}))).any()
 
 
 def test_a_voice_that_is_gone_is_not_found(speak: Speak) -> None:
@@ -350,7 +334,7 @@ def test_a_cancel_ends_it_at_the_next_step(speak: Speak, reports: int) -> None:
         speak(context=context)
     assert len(context.reports) == reports + 1
     assert t3_module.tqdm is bar
-    assert samples(speak()).any()
+    assert samples_of(speak()).any()
 
 
 # Loading

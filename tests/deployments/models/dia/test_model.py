@@ -16,12 +16,13 @@ import transformers as hf
 from audiograph.errors import Canceled, InvalidRequest, NotFound, WeightsMissing
 from audiograph.schemas import AudioFormat, DialogueRequest, DialogueResult, Turn
 from deployments.config import WeightsPolicy
-from deployments.models.base import AudioOutput, LoadContext, Options, Output, Samples, VoiceSample
+from deployments.models.base import LoadContext, Options, Output, Samples, VoiceSample
 from deployments.models.dia.engine import DiaEngine
 from deployments.models.dia.model import Dia
 from deployments.models.dia.tiny import CODEC, END_TOKEN, build_checkpoint
 from deployments.models.kit import hugging_face
 from tests.deployments.models.fakes import FakeContext
+from tests.support.speech import samples_of
 
 MODEL = Dia(Options())
 VARIANT = Dia.default_variant
@@ -103,13 +104,6 @@ def run(engine: DiaEngine, *turns: TurnFields, context: FakeContext | None = Non
     return MODEL.run(engine, request, context or FakeContext(voices=VOICES))
 
 
-def samples(output: Output) -> Samples:
-    audio = output.files[0]
-    assert isinstance(audio, AudioOutput)
-    assert isinstance(audio.samples, np.ndarray)
-    return audio.samples
-
-
 def notes(output: Output) -> str:
     return " ".join(output.result.notes)
 
@@ -132,7 +126,7 @@ def test_a_dialogue_is_what_generate_makes(
     engine: DiaEngine, generate: Generate, parameters: dict[str, Any]
 ) -> None:
     expected = generate("[S1] Hello there. [S2] Hi!", max_new_tokens=40, **parameters)
-    np.testing.assert_array_equal(samples(run(engine, **parameters)), expected)
+    np.testing.assert_array_equal(samples_of(run(engine, **parameters)), expected)
 
 
 @pytest.mark.parametrize("parameters", [DEFAULTS, NEARLY_GREEDY])
@@ -142,7 +136,7 @@ def test_voices_are_cloned_as_generate_clones_them(
     prompt = np.concatenate([VOICES["ann"].samples, VOICES["bob"].samples])
     text = "[S1] This is Ann. [S2] And this is Bob. [S1] Hello there. [S2] Hi!"
     expected = generate(text, prompt, max_new_tokens=40, **parameters)
-    actual = samples(run(engine, ("Hello there.", "ann"), ("Hi!", "bob"), **parameters))
+    actual = samples_of(run(engine, ("Hello there.", "ann"), ("Hi!", "bob"), **parameters))
     assert len(actual) == 24 * FRAME  # without the prompt
     np.testing.assert_array_equal(actual, expected)
 
@@ -158,14 +152,14 @@ def test_one_voice_leaves_the_other_free(
     engine: DiaEngine, generate: Generate, turns: list[TurnFields], text: str
 ) -> None:
     expected = generate(text, VOICES["bob"].samples, max_new_tokens=40, **DEFAULTS)
-    np.testing.assert_array_equal(samples(run(engine, *turns)), expected)
+    np.testing.assert_array_equal(samples_of(run(engine, *turns)), expected)
 
 
 def test_defaults_are_those_of_the_specification(engine: DiaEngine, generate: Generate) -> None:
     request = DialogueRequest(turns=[Turn(text="Hello there."), Turn(text="Hi!")], seed=7)
     output = MODEL.run(engine, request, FakeContext())
     expected = generate("[S1] Hello there. [S2] Hi!", max_new_tokens=256, **DEFAULTS)
-    np.testing.assert_array_equal(samples(output), expected)
+    np.testing.assert_array_equal(samples_of(output), expected)
 
 
 # Results
@@ -176,9 +170,9 @@ def test_the_recording_and_its_files_agree(engine: DiaEngine) -> None:
     assert isinstance(output.result, DialogueResult)
     audio, *files = output.files
     assert (audio.name, audio.sample_rate, audio.format) == ("dialogue", RATE, "flac")
-    assert samples(output).dtype == np.float32
-    assert samples(output).shape == (24 * FRAME,)
-    assert 0 < np.abs(samples(output)).max() <= 1
+    assert samples_of(output).dtype == np.float32
+    assert samples_of(output).shape == (24 * FRAME,)
+    assert 0 < np.abs(samples_of(output)).max() <= 1
     assert output.result.duration == output.audio_seconds == 24 * FRAME / RATE
     assert (output.result.sample_rate, output.result.channels) == (RATE, 1)
     assert [file.name for file in files] == ["dialogue.json", "dialogue.srt", "dialogue.vtt"]
@@ -189,7 +183,7 @@ def test_the_recording_and_its_files_agree(engine: DiaEngine) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 30])
 def test_every_length_makes_a_sound(engine: DiaEngine, frames: int) -> None:
     output = run(engine, ("Hello.", "ann"), "Hi!", max_new_tokens=frames + SILENT_STEPS)
-    assert samples(output).shape == (frames * FRAME,)
+    assert samples_of(output).shape == (frames * FRAME,)
 
 
 @pytest.mark.parametrize(("step", "frames"), [(10, 10), (0, 1)])
@@ -206,7 +200,7 @@ def test_a_dialogue_ends_where_the_model_ends_it(engine: DiaEngine, step: int, f
         output = run(engine)
     finally:
         handle.remove()
-    assert len(samples(output)) == frames * FRAME
+    assert len(samples_of(output)) == frames * FRAME
     assert "cut off" not in notes(output)
 
 
@@ -217,10 +211,10 @@ def test_a_dialogue_that_is_cut_off_says_so(engine: DiaEngine) -> None:
 def test_what_cannot_be_followed_is_said(engine: DiaEngine) -> None:
     cool = run(engine, temperature=0.4)
     assert "temperature was raised from 0.4 to 1" in notes(cool)
-    np.testing.assert_array_equal(samples(cool), samples(run(engine, temperature=1)))
+    np.testing.assert_array_equal(samples_of(cool), samples_of(run(engine, temperature=1)))
     signs = run(engine, "Hello [S2] there\x01.", "<pad>Hi!")
     assert "left out of the texts" in notes(signs)
-    np.testing.assert_array_equal(samples(signs), samples(run(engine, "Hello there .", "Hi!")))
+    np.testing.assert_array_equal(samples_of(signs), samples_of(run(engine, "Hello there .", "Hi!")))
     assert "raised" not in notes(signs)
     assert "left out" not in notes(cool)
 
@@ -228,7 +222,7 @@ def test_what_cannot_be_followed_is_said(engine: DiaEngine) -> None:
 def test_long_voices_leave_less_room(engine: DiaEngine) -> None:
     output = run(engine, ("Hello.", "long"), "Hi!", max_new_tokens=256)
     assert "max_new_tokens was lowered from 256 to 57" in notes(output)
-    assert len(samples(output)) == (57 - SILENT_STEPS) * FRAME
+    assert len(samples_of(output)) == (57 - SILENT_STEPS) * FRAME
 
 
 # Seeds
@@ -236,23 +230,23 @@ def test_long_voices_leave_less_room(engine: DiaEngine) -> None:
 
 def test_a_seed_is_reproducible(engine: DiaEngine) -> None:
     before = torch.random.get_rng_state()
-    first, other, again = (samples(run(engine, seed=seed)) for seed in (1, 2**32 - 1, 1))
+    first, other, again = (samples_of(run(engine, seed=seed)) for seed in (1, 2**32 - 1, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_without_a_seed_it_is_another_each_time(engine: DiaEngine) -> None:
-    first, second = (samples(run(engine, seed=None)) for _ in range(2))
+    first, second = (samples_of(run(engine, seed=None)) for _ in range(2))
     assert not np.array_equal(first, second)
 
 
 def test_two_at_once_do_not_draw_from_each_other(engine: DiaEngine, work_dir: Path) -> None:
     engines = [engine, MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine]
     with ThreadPoolExecutor(2) as threads:
-        results = list(threads.map(lambda engine: samples(run(engine)), engines))
+        results = list(threads.map(lambda engine: samples_of(run(engine)), engines))
     for result in results:
-        np.testing.assert_array_equal(result, samples(run(engine)))
+        np.testing.assert_array_equal(result, samples_of(run(engine)))
 
 
 # Progress and cancellation
@@ -267,12 +261,12 @@ def test_progress_rises_to_the_end(engine: DiaEngine) -> None:
 
 
 def test_a_cancel_stops_it_at_its_next_step(engine: DiaEngine) -> None:
-    before = samples(run(engine))
+    before = samples_of(run(engine))
     context = FakeContext(cancel_after=10)
     with pytest.raises(Canceled):
         run(engine, context=context, max_new_tokens=3072)
     assert context.checks == 11
-    np.testing.assert_array_equal(samples(run(engine)), before)
+    np.testing.assert_array_equal(samples_of(run(engine)), before)
 
 
 # Refusals
@@ -336,7 +330,7 @@ MAX_VALUES = {"temperature": 10.0, "top_p": 1.0, "top_k": 1024, "guidance_scale"
 @pytest.mark.parametrize("values", [MIN_VALUES, MAX_VALUES])
 def test_bounds_belong_to_the_ranges(engine: DiaEngine, values: dict[str, Any]) -> None:
     """All allowed values run; with the smallest top_k, guidance leaves few tokens to sample."""
-    assert len(samples(run(engine, **values | {"max_new_tokens": 40})))
+    assert len(samples_of(run(engine, **values | {"max_new_tokens": 40})))
 
 
 # Weights
@@ -366,7 +360,7 @@ def test_published_weights_come_from_two_repositories(hub: dict[str, Path], work
     hub["descript/dac_44khz"] = folder / CODEC
     loaded = MODEL.load(VARIANT, context)
     assert loaded.weights == "pretrained"
-    assert len(samples(run(loaded.engine))) == 24 * FRAME
+    assert len(samples_of(run(loaded.engine))) == 24 * FRAME
 
 
 def test_pretrained_means_pretrained(hub: dict[str, Path], tmp_path: Path) -> None:

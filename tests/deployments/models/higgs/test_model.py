@@ -18,7 +18,7 @@ from audiograph.errors import Canceled, WeightsMissing
 from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, Turn
 from deployments.audio.fades import PAUSE_SECONDS
 from deployments.config import WeightsPolicy
-from deployments.models.base import AudioOutput, LoadContext, Output, Samples, VoiceSample
+from deployments.models.base import LoadContext, Output, Samples, VoiceSample
 from deployments.models.higgs import model as higgs_module
 from deployments.models.higgs.engine import HiggsEngine, Reference
 from deployments.models.higgs.model import Higgs
@@ -27,6 +27,7 @@ from deployments.models.higgs.tiny import STREAM_BOS, STREAM_EOS, build_checkpoi
 from deployments.models.kit import hugging_face
 from deployments.models.kit.speaking import Speech
 from tests.deployments.models.fakes import FakeContext
+from tests.support.speech import samples_of
 
 MODEL = Higgs(Higgs.options_class())
 RATE = 24_000
@@ -90,13 +91,6 @@ def dialogue(
     )
     MODEL.check_request(request, "v2-3B")
     return MODEL.run(engine, request, context or FakeContext())
-
-
-def samples(output: Output) -> Samples:
-    audio = output.files[0]
-    assert isinstance(audio, AudioOutput)
-    assert isinstance(audio.samples, np.ndarray)
-    return audio.samples
 
 
 def notes(output: Output) -> str:
@@ -175,21 +169,21 @@ def test_speech_is_what_generate_makes(
         message(role, type="text", text=content) for role, content in (("scene", SCENE), ("user", "x y."))
     )
     assert_same(
-        samples(speak(engine, "x y", parameters=parameters)), generate(engine, scene, text, **sampling)
+        samples_of(speak(engine, "x y", parameters=parameters)), generate(engine, scene, text, **sampling)
     )
 
 
 def test_repetition_aware_sampling_changes_what_is_drawn(engine: HiggsEngine) -> None:
     assert not np.array_equal(
-        samples(speak(engine, parameters=FEW_CHOICES)),
-        samples(speak(engine, parameters=FEW_CHOICES | {"ras_win_len": None})),
+        samples_of(speak(engine, parameters=FEW_CHOICES)),
+        samples_of(speak(engine, parameters=FEW_CHOICES | {"ras_win_len": None})),
     )
 
 
 @pytest.mark.parametrize("scene", [None, "", "  "])
 def test_there_may_be_no_scene(engine: HiggsEngine, scene: str | None) -> None:
     expected = generate(engine, message("user", type="text", text="x."))
-    assert_same(samples(speak(engine, "x", parameters={"scene_prompt": scene})), expected)
+    assert_same(samples_of(speak(engine, "x", parameters={"scene_prompt": scene})), expected)
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, "it was night"), ("by day", "by day")])
@@ -211,7 +205,7 @@ def test_a_voice_is_cloned_as_transformers_clones_it(
         context=FakeContext(voices={"file-1": voice}),
         parameters={"transcription": given},
     )
-    assert_same(samples(output), expected)
+    assert_same(samples_of(output), expected)
     assert isinstance(output.result, SpeakResult)
     assert output.result.voice == "Ann"
 
@@ -224,9 +218,9 @@ def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(engine: Higg
     result, (audio,) = output.result, output.files
     assert isinstance(result, SpeakResult)
     assert (audio.name, audio.format, audio.sample_rate, result.sample_rate) == ("speech", "flac", RATE, RATE)
-    assert samples(output).shape == ((30 - 8) * FRAME,)
-    assert samples(output).dtype == np.float32
-    assert 0 < np.abs(samples(output)).max() <= 1
+    assert samples_of(output).shape == ((30 - 8) * FRAME,)
+    assert samples_of(output).dtype == np.float32
+    assert 0 < np.abs(samples_of(output)).max() <= 1
     assert result.duration == output.audio_seconds == (30 - 8) / 25
     assert (result.voice, result.channels) == ("default", 1)
     assert result.notes == ["The speech reached max_new_tokens (30): the end may be cut off."]
@@ -234,7 +228,7 @@ def test_speech_is_mono_within_full_scale_and_as_long_as_its_tokens(engine: Higg
 
 def test_what_is_too_loud_is_turned_down(engine: HiggsEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.processor, "batch_decode", lambda codes: [torch.linspace(-4.0, 2.0, 7)])
-    np.testing.assert_allclose(samples(speak(engine)), np.linspace(-1, 0.5, 7), atol=1e-6)
+    np.testing.assert_allclose(samples_of(speak(engine)), np.linspace(-1, 0.5, 7), atol=1e-6)
 
 
 @pytest.mark.parametrize(("ends", "note"), [(True, ""), (False, "cut off")])
@@ -246,7 +240,7 @@ def test_speech_that_ends_by_itself_is_not_said_to_be_cut(
     codes[:, -1] = STREAM_EOS if ends else 5
     monkeypatch.setattr(engine.model, "generate", lambda **_: codes)
     output = speak(engine)
-    assert len(samples(output)) == (20 - 8 - ends) * FRAME
+    assert len(samples_of(output)) == (20 - 8 - ends) * FRAME
     assert (note in notes(output)) and bool(output.result.notes) == bool(note)
 
 
@@ -254,16 +248,16 @@ def test_nothing_to_say_is_a_frame_of_silence(engine: HiggsEngine, monkeypatch: 
     codes = torch.full((1, 9, 8), STREAM_EOS)
     codes[:, 0] = STREAM_BOS
     monkeypatch.setattr(engine.model, "generate", lambda **_: codes)
-    np.testing.assert_array_equal(samples(speak(engine)), np.zeros(FRAME, np.float32))
+    np.testing.assert_array_equal(samples_of(speak(engine)), np.zeros(FRAME, np.float32))
 
 
 def test_a_seed_is_reproducible_and_leaves_torch_as_it_was(engine: HiggsEngine) -> None:
     before = torch.random.get_rng_state()
-    first, again, other = (samples(speak(engine, seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (samples_of(speak(engine, seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert torch.equal(before, torch.random.get_rng_state())
-    one, two = (samples(speak(engine, seed=None)) for _ in range(2))
+    one, two = (samples_of(speak(engine, seed=None)) for _ in range(2))
     assert not np.array_equal(one, two)
 
 
@@ -272,7 +266,7 @@ def test_a_seed_is_reproducible_and_leaves_torch_as_it_was(engine: HiggsEngine) 
 
 def test_a_dialogue_is_its_turns_with_pauses_at_exact_times(engine: HiggsEngine) -> None:
     output = dialogue(engine, [("a", "one"), (None, "two"), ("a", "three")], context=company())
-    result, audio = output.result, samples(output)
+    result, audio = output.result, samples_of(output)
     assert isinstance(result, DialogueResult)
     assert [(turn.voice, turn.text) for turn in result.turns] == [
         ("Ann", "one"),
@@ -308,7 +302,7 @@ def test_speakers_stay_themselves(engine: HiggsEngine, spoken: Spoken) -> None:
     assert texts == ("one.", "two.", "three.", "four.", "five.")
     transcripts = [reference and reference.transcript for reference in references]
     assert transcripts == [None, "good day", "one.", "it was night", "good day"]
-    first = samples(speak(engine, "one"))
+    first = samples_of(speak(engine, "one"))
     np.testing.assert_array_equal(references[2].samples, first)
 
 
@@ -324,7 +318,7 @@ def test_transcripts_are_told_in_the_order_of_the_voices(engine: HiggsEngine, sp
 
 
 def test_a_dialogue_is_reproducible(engine: HiggsEngine) -> None:
-    first, again = (samples(dialogue(engine, [(None, "one"), (None, "two")])) for _ in range(2))
+    first, again = (samples_of(dialogue(engine, [(None, "one"), (None, "two")])) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
@@ -367,7 +361,7 @@ def test_a_cancel_ends_it_at_the_next_step(engine: HiggsEngine) -> None:
     with pytest.raises(Canceled):
         speak(engine, context=context)
     assert len(context.reports) == 11
-    assert samples(speak(engine)).any()
+    assert samples_of(speak(engine)).any()
 
 
 # Loading
@@ -407,7 +401,7 @@ def test_published_checkpoints_are_loaded_from_both_repositories(
     loaded = MODEL.load("v2-3B", LoadContext("cpu", "pretrained", work_dir))
     assert loaded.weights == "pretrained"
     after = speak(loaded.engine, voice="a", context=company())
-    np.testing.assert_array_equal(samples(after), samples(before))
+    np.testing.assert_array_equal(samples_of(after), samples_of(before))
 
 
 def test_everything_that_is_loaded_is_among_what_is_fetched(work_dir: Path) -> None:
