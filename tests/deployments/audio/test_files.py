@@ -84,7 +84,7 @@ def test_media_type_is_told_by_content(kind: str, expected: str, tmp_path: Path)
     ("content", "words"),
     [(b"%PDF-1.7", "PDF"), (b"ID3\4\0\0\x7f\x7f\x7f\x7f", "ID3 tag that claims 268435455")],
 )
-def test_media_type_of_what_is_no_audio(content: bytes, words: str, tmp_path: Path) -> None:
+def test_content_without_audio_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidAudio, match=words):
         probe(stored(tmp_path, content), LIMITS)
 

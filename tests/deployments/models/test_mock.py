@@ -26,7 +26,9 @@ def run(request: SpeechRequest, **kwargs: Any) -> tuple[Output, FakeContext]:
 def samples_of(output: Output) -> Samples:
     audio = output.files[0]
     assert isinstance(audio, AudioOutput)
-    return audio.frames()[:, 0]
+    frames = audio.frames()
+    assert frames.shape[1] == 1
+    return frames[:, 0]
 
 
 def test_a_voice_speaks_its_own_recording() -> None:
@@ -35,7 +37,7 @@ def test_a_voice_speaks_its_own_recording() -> None:
     (audio,) = output.files
     assert isinstance(audio, AudioOutput)
     assert (audio.name, audio.format) == ("speech", "flac")
-    np.testing.assert_array_equal(audio.frames()[:, 0], RECORDED)
+    np.testing.assert_array_equal(audio.frames(), RECORDED[:, None])
 
 
 def test_without_a_voice_there_is_a_tone() -> None:
