@@ -23,7 +23,7 @@ from deployments.models.kit.weights import hub_reachable
 MAX_LISTED = 20
 """Maximum number of names in a message; the details of an error have all of them."""
 HUB = "https://huggingface.co"
-"""The hub of published weights. A model of the policy ``auto`` takes random ones if it cannot be reached."""
+"""The hub of published weights. `Registry.weights` asks whether it can be reached."""
 
 AnyFamily = Family[Any, Any]
 
@@ -180,9 +180,10 @@ class Registry:
             model.check_voices(request, transcripts)
 
     def weights(self, name: str) -> Weights:
-        """Return the kind of weights that a model would load now.
+        """Estimate the kind of weights that a model would load now.
 
-        Blocking: for the policy ``auto`` it tries to reach the hub, unless the answer is known.
+        With the policy ``auto`` the answer is ``random`` if the hub cannot be reached; cached weights are
+        not looked for. Blocking: it tries to reach the hub, unless the answer is known.
 
         Raises:
             NotFound: the model is not configured.
@@ -235,11 +236,12 @@ def _fault_of(found: Any) -> str | None:
     """Return the reason why a class cannot be configured as a model; None if it can."""
     bases = [base for base in _BASES if isinstance(found, type) and issubclass(found, base)]
     if len(bases) != 1:
-        return (
-            "is not a subclass of one of Model, BatchedModel and ContinuousModel in deployments.models.base"
-        )
+        names = "Model, BatchedModel and ContinuousModel in deployments.models.base"
+        return f"must be a subclass of exactly one of {names}"
     if abstract := sorted(found.__abstractmethods__):
         return f"does not define {', '.join(abstract)}"
+    if missing := [name for name in ("tasks", "variants", "default_variant") if not hasattr(found, name)]:
+        return f"does not define {', '.join(missing)}"
     if _SPEECH_TASKS.intersection(found.tasks) and not issubclass(found, SpeechModel):
         return "speaks, but is not a subclass of deployments.models.kit.speech_model.SpeechModel"
     return None

@@ -1,12 +1,11 @@
 """Recorded voices in requests: replacing their names, and requiring their transcripts."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, Request, SpeakRequest, voices_named
-
-RequestT = TypeVar("RequestT", bound=Request)
+from deployments.models.base import RequestT
 
 
 def replace_voices(request: RequestT, names: Mapping[str, str | None]) -> RequestT:

@@ -153,7 +153,7 @@ class ShiftedPass:
         return Chunk(start, min(self._segment, self._frames - start))
 
     def _input_length(self, chunk: Chunk) -> int:
-        """Return the frames that the model is given for a chunk, padded as its layers require."""
+        """Return the frames to pad a chunk to: the given segment, or a length that suits the layers."""
         from demucs.htdemucs import HTDemucs
 
         if isinstance(self.model, HTDemucs) and self._has_given_segment:

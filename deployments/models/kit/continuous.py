@@ -15,7 +15,7 @@ from deployments.models.kit.resources import is_out_of_memory
 
 
 class HasTicket(Protocol):
-    """The model's own state of one admitted request."""
+    """The model's own state of one admitted request; states are compared by identity."""
 
     @property
     def ticket(self) -> Ticket[Any]:

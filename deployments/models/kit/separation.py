@@ -155,7 +155,7 @@ class _Track:
         self._append(self._resampler(sources[self._sources].sum(axis=0)))
 
     def finish(self) -> None:
-        """Pad to the length of the file: resampling twice may lose a frame."""
+        """Pad to the length of the file: resampling twice may lose frames; `_append` cuts added ones."""
         self._append(self._resampler.finish())
         missing = self._frames - self.recording.frames
         self._append(np.zeros((missing, self.recording.channels), np.float32))

@@ -55,7 +55,10 @@ def to_vtt(cues: Iterable[Cue | Segment]) -> str:
 
 
 def _in_order(cues: Iterable[Cue | Segment]) -> Iterator[tuple[int, int, str]]:
-    """Yield start and end in milliseconds, and the text, of cues without overlaps, as players require."""
+    """Yield start and end in milliseconds, and the text, of cues.
+
+    As players require, cues do not overlap and last at least a millisecond.
+    """
     last = 0
     for cue in cues:
         if text := _line(cue.text):

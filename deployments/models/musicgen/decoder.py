@@ -184,7 +184,7 @@ class Decoder:
         return last
 
     def _attend(self, cache: "Tensor", attention: Any, hidden: "Tensor", place: CacheSlice) -> "Tensor":
-        """Compute self attention: write the columns into the cache, and attend to all positions before."""
+        """Compute self attention: cache the columns, and attend to the positions up to each."""
         import torch
 
         batch, columns, _ = hidden.shape

@@ -106,9 +106,9 @@ class Generator:
 
         row = next(row for row in range(self._decoder.rows) if row not in self._sequences)
         sequence = Sequence(params, torch.Generator().manual_seed(params.seed))
-        self._sampling.set(row, params.sampling)
         no_codes = self._tokens[row, :, :0]
         self._begin_window(row, sequence, no_codes if params.prompt is None else params.prompt)
+        self._sampling.set(row, params.sampling)  # not before: a failure leaves the row free
         self._sequences[row] = sequence
         return row
 

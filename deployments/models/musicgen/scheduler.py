@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STAGE = "composing"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Admitted:
     """A request whose music is being generated."""
 

@@ -43,7 +43,7 @@ _CLEAR_CONTRAST = 0.5  # from here on, contrast no longer lowers the confidence
 
 @dataclass(frozen=True, slots=True)
 class KeyEstimate:
-    """The best key, and all candidates in order, each with its correlation."""
+    """The best key, and the first candidates in order, each with its correlation."""
 
     key: str
     confidence: float

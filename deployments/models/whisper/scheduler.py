@@ -90,12 +90,18 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         for transcription in list(self.admitted):
             self.admitted.rotate(-1)
             if not transcription.is_open:
-                with self.isolated(transcription):
-                    transcription.open()
-                    self._finish_if_done(transcription)
+                self._open(transcription)
             if transcription.queue:
                 return transcription
         return None
+
+    def _open(self, transcription: Transcription) -> None:
+        """Decode a recording; any error, of full memory too, is due to this recording alone."""
+        try:
+            transcription.open()
+            self._finish_if_done(transcription)
+        except Exception as error:
+            self.finish(transcription, error)
 
     def _encoded(self, hypotheses: list[Hypothesis]) -> "list[tuple[Hypothesis, Tensor]]":
         """Encode windows, and leave out windows of requests that are canceled meanwhile."""

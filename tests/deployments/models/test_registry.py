@@ -51,15 +51,16 @@ def entry(toy: str = "Toy", **fields: Any) -> Models:
             r"models.toy.class: module '.*nowhere' cannot",
         ),
         (entry("Nobody"), r"models.toy.class: module '.*' has no class 'Nobody'"),
-        (entry("NOT_A_MODEL"), r"models.toy.class: .* is not a subclass of"),
+        (entry("NOT_A_MODEL"), r"models.toy.class: .* must be a subclass of exactly"),
         (entry("Idle"), r"models.toy.class: .*:Idle does not define run$"),
+        (entry("Taskless"), r"models.toy.class: .*:Taskless does not define tasks, variants"),
         (
             entry("Baseless"),
-            r"models.toy.class: .*:Baseless is not a subclass of one of Model, BatchedModel and",
+            r"models.toy.class: .*:Baseless must be a subclass of exactly one of Model, BatchedModel",
         ),
         (
             entry("Undecided"),
-            r"models.toy.class: .*:Undecided is not a subclass of one of Model, BatchedModel",
+            r"models.toy.class: .*:Undecided must be a subclass of exactly one of Model, BatchedModel",
         ),
         (
             entry("Voiceless"),

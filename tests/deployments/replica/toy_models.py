@@ -306,6 +306,16 @@ class Idle(SpeechModel[ToyEngine, SpeakRequest], Model[ToyEngine, SpeakRequest])
         return Loaded(ToyEngine(variant, 0))
 
 
+class Taskless(Model[ToyEngine, SpeakRequest]):
+    """Does not define its tasks and variants."""
+
+    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        raise NotImplementedError
+
+    def run(self, engine: ToyEngine, request: SpeakRequest, context: RunContext) -> Output:
+        raise NotImplementedError
+
+
 class Repeating(Toy):
     variants = ("small", "small")
 

@@ -20,7 +20,7 @@ from deployments.models.whisper.decoder import Decoder
 from deployments.models.whisper.hypothesis import Hypothesis
 from deployments.models.whisper.model import Whisper, WhisperOptions
 from deployments.models.whisper.scheduler import Scheduler
-from tests.deployments.models.fakes import FakeIntake, FakeTicket, serve
+from tests.deployments.models.fakes import FakeContext, FakeIntake, FakeTicket, serve
 from tests.deployments.replica.stage import Stage
 from tests.support.transcription import noise, noise_ticket, result_of
 
@@ -150,6 +150,23 @@ def test_an_error_of_one_recording_is_its_own(engine: Network) -> None:
     serve(MODEL, engine, missing, found)
     assert isinstance(missing.outcome, NotFound)
     assert result_of(found.output).text
+
+
+def test_a_recording_too_large_for_memory_fails_alone(
+    engine: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, small = noise_ticket(4), noise_ticket(3)
+    decode = FakeContext.audio
+
+    def audio(context: FakeContext, *args: Any, **kwargs: Any) -> Any:
+        if context is large.context:
+            raise MemoryError("unable to allocate 40 GiB")
+        return decode(context, *args, **kwargs)
+
+    monkeypatch.setattr(FakeContext, "audio", audio)
+    serve(MODEL, engine, large, small)
+    assert isinstance(large.outcome, MemoryError)
+    assert result_of(small.output).text
 
 
 def test_segments_are_sent_in_order_though_windows_end_out_of_order(
