@@ -10,7 +10,7 @@ import httpx
 
 from audiograph import Audiograph
 from benchmarks.measure import Comparison, Setting, alternate
-from deployments.serve import child as child_server
+from deployments.serve import child
 from deployments.serve.ports import free_port
 
 THREADS = 16
@@ -26,7 +26,7 @@ def compare(setting: Setting) -> list[Comparison]:
     texts = [f"This is announcement number {number}." for number in range(jobs)]
     with (
         _bare_server(setting.folder) as bare_url,
-        child_server.audiograph(setting.folder / "server") as url,
+        child.audiograph(setting.folder / "server") as url,
         httpx.Client(base_url=bare_url, timeout=WAIT_SECONDS) as bare,
         Audiograph(url) as client,
         ThreadPoolExecutor(THREADS) as threads,
@@ -45,7 +45,7 @@ def compare(setting: Setting) -> list[Comparison]:
 def _bare_server(folder: Path) -> AbstractContextManager[str]:
     port = free_port()
     command = ["-m", "uvicorn", "benchmarks.bare_server:app", "--port", str(port), "--log-level", "warning"]
-    return child_server.process(command, port, folder / "bare_server.log")
+    return child.process(command, port, folder / "bare_server.log")
 
 
 def _speak_all(threads: ThreadPoolExecutor, speak: Speak, texts: list[str]) -> None:

@@ -19,7 +19,7 @@ from deployments.models.kit.resources import all_processors
 from deployments.models.pitch_analysis.model import METHODS, PitchAnalysis
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.transcription import TEMPERATURE_LADDER
-from deployments.serve import child as child_server
+from deployments.serve import child
 
 DEMUCS = Demucs(DemucsOptions())
 WAIT_SECONDS = 50.0
@@ -35,7 +35,7 @@ def compare(setting: Setting) -> list[Comparison]:
     # The same number of threads as a replica has; see deployments.replica.processors.
     torch.set_num_threads(all_processors())
     with (
-        child_server.audiograph(home, weights="tiny", work_dir=str(home)) as url,
+        child.audiograph(home, weights="tiny", work_dir=str(home)) as url,
         Audiograph(url) as client,
     ):
         cases: dict[str, dict[str, Call]] = {

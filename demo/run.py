@@ -14,7 +14,7 @@ from audiograph import Audiograph
 from audiograph.schemas import PitchResult, TranscribeResult
 from demo import report, sounds
 from demo.work import SPEECHES, TRANSCRIBED, DemoJobs, Outcome, ProgressBoard
-from deployments.serve import child as child_server
+from deployments.serve import child
 
 OUTPUT = Path(__file__).resolve().parent.parent / "demo_output"
 VARIANTS = ("enhanced_chroma", "basic_chroma")
@@ -32,7 +32,7 @@ def main() -> None:
     console.print(
         "[bold]starting the server[/bold] (Ray, the ingress, a job runner; models start with their first job)"
     )
-    with child_server.audiograph(OUTPUT) as url:
+    with child.audiograph(OUTPUT) as url:
         outcomes = run_jobs(url, recordings, console)
     print_results(outcomes, console)
     page = report.write(OUTPUT, recordings, outcomes)

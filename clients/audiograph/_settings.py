@@ -34,7 +34,7 @@ class Settings:
     def read(
         cls, base_url: str | None, api_key: str | None, *, timeout: float, retries: int, reconnects: int
     ) -> Settings:
-        """Return the settings; ``AUDIOGRAPH_URL`` and ``AUDIOGRAPH_API_KEY`` replace missing arguments.
+        """Return the settings; ``AUDIOGRAPH_URL`` and ``AUDIOGRAPH_API_KEY`` stand in for None.
 
         Raises:
             InvalidRequest: the URL is not an http or https URL with a host.

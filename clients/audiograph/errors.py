@@ -189,7 +189,7 @@ class ServerError(AudiographError):
 
 
 class InternalError(ServerError):
-    """A bug in the server; its log has the traceback under the request or job id."""
+    """An unexpected error in the server; its log has the traceback under the request or job id."""
 
     code = "internal_error"  # repeated, so that `error_from_wire` finds this class and not the root
 

@@ -36,7 +36,7 @@ class ModelControl(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Backend:
     """Everything behind the routes; a test passes its own."""
 

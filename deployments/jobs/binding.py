@@ -36,11 +36,13 @@ def bind_voices(
         request: resolved: its model is filled in.
         registry: the configured models.
         voices: the recorded voices.
-        replace_invalid: let the default voice also replace recordings that cannot be a voice.
+        replace_invalid: let the default voice also replace recordings of the voices folder that
+            cannot be a voice.
 
     Raises:
         InvalidRequest: the id cannot name a voice, or the model cannot clone the voice without a transcript.
-        InvalidAudio: the recording cannot be a voice, and ``replace_invalid`` is false.
+        InvalidAudio: an uploaded file cannot be a voice; or a recording of the voices folder cannot, and
+            ``replace_invalid`` is false.
     """
     model = request.model or ""
     fields = _fields(request)

@@ -25,6 +25,7 @@ VERSION = "1"
 """Raise it only when the order of a workflow's steps changes: pending jobs then wait for old runners."""
 
 MAX_RECOVERIES = 20
+MAX_STARTS = 1 + MAX_RECOVERIES
 """Starts of one job whose runner died each time, before the job counts as the cause and fails."""
 
 SERIALIZER = DBOSPortableJSONSerializer()

@@ -57,8 +57,8 @@ class JobQueue:
         Args:
             request: as the caller sent it; model and variant may still be open.
             idempotency_key: the same key with the same request returns the first job.
-            replace_invalid_voices: let the default voice, with a note, replace recordings that cannot be a
-                voice, instead of refusing the request.
+            replace_invalid_voices: let the default voice, with a note, replace recordings of the voices
+                folder that cannot be a voice, instead of refusing the request.
 
         Returns:
             The job, and whether it is new.

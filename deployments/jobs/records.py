@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 
 from audiograph.errors import InvalidRequest, NotFound
 from audiograph.schemas import Job, JobPage
-from deployments.jobs.durable import EVENTS, MAX_RECOVERIES, STATUS, TASKS, DurableTables, statuses
+from deployments.jobs.durable import EVENTS, MAX_STARTS, STATUS, TASKS, DurableTables, statuses
 
 
 class JobRecords:
@@ -190,7 +190,7 @@ def _submission(workflow: WorkflowStatus) -> dict[str, Any]:
 def _error(workflow: WorkflowStatus, event: dict[str, Any]) -> dict[str, Any]:
     """Return the stored error; DBOS keeps exceptions as name, message, code and data."""
     if workflow.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        message = f"the job's runner died in each of {MAX_RECOVERIES} starts; the job is not retried further"
+        message = f"the job's runner died in each of {MAX_STARTS} starts; the job is not retried further"
         return {"code": "model_unavailable", "message": message, "attempt": event.get("attempt")}
     failure = workflow.error
     data = getattr(failure, "data", None)

@@ -62,7 +62,8 @@ def _workflow(task: TaskName) -> Callable[[Submission], Awaitable[dict[str, Any]
     return run
 
 
-WORKFLOWS = {task: _workflow(task) for task in TASKS}
+for _task in TASKS:  # a runner recovers the workflows that are registered before it launches DBOS
+    _workflow(_task)
 
 
 async def run_job(task: TaskName, submission: Submission) -> dict[str, Any]:

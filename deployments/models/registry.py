@@ -114,6 +114,7 @@ class Registry:
 
         Raises:
             NotServed: no model serves the task, or the named model does not.
+            ModelUnavailable: a package or the environment of the model is not installed.
         """
         fitting = {card.name: card for card in self.cards.values() if task in card.tasks}
         if not fitting:
@@ -122,7 +123,10 @@ class Registry:
         name = model or self._default(task, fitting, variant)
         if name not in fitting:
             raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
-        return fitting[name]
+        card = fitting[name]
+        if card.missing:
+            raise ModelUnavailable(f"model {name!r} cannot run here: {card.missing}", field="model")
+        return card
 
     def resolve(self, request: RequestT) -> RequestT:
         """Return a copy of a request with model and variant filled in, once the model has checked it.
@@ -138,8 +142,6 @@ class Registry:
         if variant not in card.variants:
             fault = f"model {card.name!r} has no variant {variant!r}"
             raise _refused(fault, "variant", variant, "variants", card.variants)
-        if card.missing:
-            raise ModelUnavailable(f"model {card.name!r} cannot run here: {card.missing}", field="model")
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._models[card.name].check_request(resolved, variant)
         return resolved

@@ -18,7 +18,7 @@ from audiograph.schemas import Request
 from deployments.models.base import BatchedModel, ContinuousModel, Engine, Family, Model, Output
 from deployments.models.kit.resources import is_out_of_memory
 from deployments.replica.context import ReplicaContext
-from deployments.replica.in_flight import LaneIntake
+from deployments.replica.intake import LaneIntake
 from deployments.replica.lanes import Batch, Completed, Lane, Pending
 from deployments.replica.loading import Variant
 from deployments.replica.memory import Memory, request_too_big

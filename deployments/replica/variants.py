@@ -93,7 +93,7 @@ class Variants(Generic[Engine]):
         return variant
 
     def release(self, variant: Variant[Engine]) -> None:
-        """Stop to be a holder of a variant."""
+        """Give up one hold on a variant."""
         variant.used_at = time.monotonic()
         self._drop_holder(variant)
 
@@ -120,7 +120,7 @@ class Variants(Generic[Engine]):
                 async with variant.slots:
                     await self._threads.run(self._loader.check, variant)
             finally:
-                self._drop_holder(variant)  # no release: a check is no use
+                self._drop_holder(variant)  # no release: a check does not count as a use
 
     def _hold(self, variant: Variant[Engine]) -> None:
         variant.holders += 1

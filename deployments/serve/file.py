@@ -1,7 +1,7 @@
 """Reads and checks the file of a server: serve_config.yaml, and serveConfigV2 in k8s/.
 
 It has Ray Serve's own format, but is closed: Ray ignores unknown keys, so a misspelt ``proxy_location`` would
-start a server with another one. Every error names the path, the value and the cure.
+start the server with the default location. Every error names the path, the value and the cure.
 """
 
 import difflib

@@ -361,6 +361,14 @@ def test_keys_are_a_command_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "keys" in overview.stdout
 
 
+def test_the_overview_does_not_import_the_server() -> None:
+    code = "import sys; from audiograph.cli import app; app(['--help'], standalone_mode=False); "
+    code += "print(sorted(name for name in sys.modules if name.startswith('deployments')))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "keys" in shown.stdout
+    assert shown.stdout.endswith("[]\n")
+
+
 def test_keys_are_a_command_of_their_own_too() -> None:
     helped = subprocess.run(
         [sys.executable, "-m", "deployments.serve.keys", "--help"], capture_output=True, text=True, check=True

@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from audiograph.errors import InvalidRequest
@@ -18,14 +19,19 @@ def names() -> list[str]:
     return sorted(entry.name for entry in entry_points(group=GROUP))
 
 
+def outline(name: str) -> TyperCommand | None:
+    """Return a command's line in the overview, without loading it; None if there is none of this name."""
+    if name not in names():
+        return None
+    return TyperCommand(name, help=f"A command of the server: see `audiograph {name} --help`.")
+
+
 def load(name: str) -> Any:
-    """Load a command; None if there is none of this name.
+    """Load a command.
 
     Where its package is not installed, the command is a placeholder that raises InvalidRequest.
     """
-    entry = next(iter(entry_points(group=GROUP, name=name)), None)
-    if entry is None:
-        return None
+    (entry,) = entry_points(group=GROUP, name=name)
     try:
         command = get_command(entry.load())
     except ModuleNotFoundError as error:

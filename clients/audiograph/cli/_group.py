@@ -43,8 +43,13 @@ class RootGroup(TyperGroup):
         return [*super().list_commands(ctx), *_extensions.names()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command by name, or None."""
-        return super().get_command(ctx, cmd_name) or _extensions.load(cmd_name)
+        """Return a command by name, or None; a command of another package only as an outline."""
+        return super().get_command(ctx, cmd_name) or _extensions.outline(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and arguments of the command to run."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, (_extensions.load(name) if name in _extensions.names() else command), rest
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Accept the shared options anywhere, so that ``audiograph key a.mp3 --json`` works."""

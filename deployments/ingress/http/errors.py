@@ -80,7 +80,7 @@ def native_error(failure: Failure) -> tuple[int, dict[str, Any]]:
 
 
 def error_response(error: Exception, scope: Scope) -> Response:
-    """Build the response for any exception; that of an unexpected one tells the request id alone."""
+    """Build the response for any exception; for an unexpected one it holds only the request id."""
     failure = _failure(error, scope)
     status, body = _format_of(scope)(failure)
     return JSONResponse(body, status, failure.headers)

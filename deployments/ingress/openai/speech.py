@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import StreamingResponse
@@ -38,7 +39,8 @@ router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=StrictRoute)
 NOTES, WEIGHTS = "x-audiograph-notes", "x-audiograph-weights"
 """Headers: a JSON list of ignored or changed fields; and the kind of the model's weights."""
 
-_in_progress: SingleFlight[SpeechChunk] = SingleFlight()
+_in_progress: WeakKeyDictionary[Backend, SingleFlight[SpeechChunk]] = WeakKeyDictionary()
+"""Streams in progress, by backend: each backend has an event loop of its own."""
 
 
 def _id_of(voice: Any) -> Any:
@@ -84,7 +86,8 @@ async def create_speech(
     are generated once. A response that breaks off is incomplete.
     """
     add_log_fields(request.scope, task="speak", model=body.model)
-    chunks = _in_progress.join(_digest(request, body), lambda: _bounded(backend, body))
+    in_progress = _in_progress.setdefault(backend, SingleFlight())
+    chunks = in_progress.join(_digest(request, body), lambda: _bounded(backend, body))
     first = await cancel_on_disconnect(request, anext(chunks))
     headers = {WEIGHTS: first.weights, NOTES: json.dumps(_notes(body, first))}
     if body.stream_format == "sse":

@@ -23,7 +23,9 @@ class VoiceNames(BaseModel):
 
 
 @router.get(
-    "/voices", summary="List voices for OpenAI's clients", responses=responses(200, examples.VOICES) | ERRORS
+    "/voices",
+    summary="List voices for OpenAI's clients",
+    responses=responses(200, examples.VOICES) | {status: ERRORS[status] for status in (400, 401, "default")},
 )
 async def list_voices(backend: BackendDep, links: LinksDep) -> VoiceNames:
     """List voices in the format of OpenAI-compatible servers, under the key `voices`."""

@@ -15,9 +15,10 @@ from deployments.threads import shielded, wait_finished
 
 
 async def run_job(request: Request, http_request: HttpRequest, queue: JobQueue, seconds: float) -> Job:
-    """Submit a job and return it once it has succeeded; the default voice replaces invalid ones.
+    """Submit a job and return it once it has succeeded.
 
-    The job is canceled when the caller disconnects, and after ``seconds``.
+    The default voice replaces voices of the folder that cannot be used. The job is canceled when the caller
+    disconnects, and after ``seconds``.
 
     Raises:
         AudiographError: the job was refused, or failed for this reason.

@@ -44,7 +44,7 @@ class Done(BaseModel):
     status: Literal["success"] = "success"
     """Always `success`."""
     message: str
-    """The effect."""
+    """The variant that was loaded and its replicas, or the memory that was freed."""
 
 
 class ServiceHealth(BaseModel):

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -358,3 +359,16 @@ async def test_a_failure_midway_is_an_event(client: httpx.AsyncClient, direct: F
     *_, last = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
     assert last["error"]["code"] == "model_unavailable"
     assert "speech.audio.done" not in answer.text
+
+
+@pytest.mark.parametrize("voice", ["alloy", "low", "nobody"])
+async def test_a_model_without_its_package_is_unavailable_in_any_voice(
+    client: httpx.AsyncClient, backend: Backend, voice: str
+) -> None:
+    cards = backend.registry.cards
+    for name, card in cards.items():
+        cards[name] = replace(card, missing="install the package toys")
+    answer = await speak(client, voice=voice)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (503, "model_unavailable", "model")
+    assert "install the package toys" in error["message"]
