@@ -27,6 +27,10 @@ class BareContext:
         """Decode the file like a replica."""
         return audio.decode(self._path, sample_rate=sample_rate, mono=mono, limits=LimitsConfig())
 
+    def offset(self, file_id: str) -> float:
+        """Return 0: the file begins with its sound."""
+        return 0.0
+
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
         """Refuse: there are no recorded voices."""
         raise NotFound(f"no voice {voice!r}", field="voice")

@@ -12,8 +12,8 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
 from audiograph.schemas import AudioFormat
-from deployments.audio.decoder import BLOCK_SAMPLES, Block
 from deployments.audio.resample import Resampler
+from deployments.audio.source import BLOCK_SAMPLES, Block
 
 SoundFormat = AudioFormat | Literal["pcm"]
 """Formats of files, and ``pcm``: bare mono samples of 16 bits, little-endian, at 24 kHz (OpenAI's format)."""

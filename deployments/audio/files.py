@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from audiograph.errors import InvalidAudio
 from audiograph.schemas import AudioFormat
-from deployments.audio.decoder import BLOCK_SAMPLES, Block, open_source
+from deployments.audio.decoder import open_source
 from deployments.audio.encoder import CODECS, Encoder
 from deployments.audio.measure import AudioInfo, check_bytes, check_duration, checked_blocks, probe
+from deployments.audio.mono import MonoMixer
 from deployments.audio.recording import AudioStream, Recording
 from deployments.audio.resample import resample
+from deployments.audio.source import BLOCK_SAMPLES, Block
 from deployments.config import LimitsConfig
 
 __all__ = ["AudioInfo", "decode", "encode", "probe", "stream"]
@@ -31,40 +33,46 @@ UNLIMITED = LimitsConfig(
 
 
 def decode(
-    path: Path, *, sample_rate: int | None = None, mono: bool = False, limits: LimitsConfig
+    path: Path,
+    *,
+    sample_rate: int | None = None,
+    mono: bool = False,
+    limits: LimitsConfig,
+    track: int | None = None,
 ) -> tuple[NDArray[np.float32], int]:
     """Decode a file to float32 samples ``[channels, frames]``, or ``[frames]`` if mono, and their rate in Hz.
 
     Args:
         path: the file; its content decides the container, its name is ignored.
         sample_rate: resample to this many Hz, band-limited; None keeps the file's own rate.
-        mono: average all channels.
+        mono: average all channels; see `MonoMixer`.
         limits: as for `probe`.
+        track: as for `probe`.
 
     Raises:
         InvalidAudio: the file is no audio, damaged, shorter than its header claims, or over a limit.
         PayloadTooLarge: the file has more bytes than ``limits.max_upload_bytes``.
     """
-    with stream(path, limits) as source:
+    with stream(path, limits, track) as source:
         rate = sample_rate or source.sample_rate
         channels = 1 if mono else source.channels
         blocks = source.blocks
         if mono:
-            blocks = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in blocks)
+            blocks = MonoMixer(source.sample_rate).mix(blocks)
         samples = _concatenate(resample(blocks, channels, source.sample_rate, rate), channels)
     return (samples[0] if mono else samples), rate
 
 
 @contextmanager
-def stream(path: Path, limits: LimitsConfig) -> Iterator[AudioStream]:
-    """Open a file for decoding block by block, in constant memory, at its own sample rate.
+def stream(path: Path, limits: LimitsConfig, track: int | None = None) -> Iterator[AudioStream]:
+    """Open a track of a file for decoding block by block, in constant memory, at its own sample rate.
 
     Raises:
         InvalidAudio: the file is not audio; reading its blocks also raises for the other reasons of `decode`.
         PayloadTooLarge: the file has more bytes than ``limits.max_upload_bytes``.
     """
     check_bytes(path, limits)
-    with open_source(path) as source:
+    with open_source(path, track) as source:
         yield AudioStream(source.sample_rate, source.channels, checked_blocks(source, limits))
 
 

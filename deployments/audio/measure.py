@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from audiograph.errors import InvalidAudio, PayloadTooLarge
-from deployments.audio.decoder import Block, Source, open_source
+from deployments.audio.decoder import open_source
 from deployments.audio.formats.claims import truncation_error
+from deployments.audio.mono import MonoMixer
+from deployments.audio.source import Block, Source
 from deployments.config import LimitsConfig
 
 MIN_SECONDS = 0.01
@@ -30,22 +32,43 @@ class AudioInfo:
     channels: int
     media_type: str
     """Of the container, such as ``audio/wav``."""
+    offset: float = 0.0
+    """Seconds from the beginning of the file's timeline, such as that of its picture, to the first sample."""
+    track: int = 1
+    """Number of the audio track, from 1."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the sender: on the choice of the track, gaps, changes midway, canceling channels."""
 
 
-def probe(path: Path, limits: LimitsConfig) -> AudioInfo:
+def probe(path: Path, limits: LimitsConfig, track: int | None = None) -> AudioInfo:
     """Measure a file by decoding it to its end, in constant memory.
 
-    Stops as soon as a limit is exceeded.
+    Stops as soon as a limit is exceeded. ``track`` is the number of an audio track, from 1; None takes the
+    default one.
 
     Raises:
         InvalidAudio: the file is no audio, damaged, shorter than its header claims, or over a limit.
         PayloadTooLarge: the file has more bytes than ``limits.max_upload_bytes``.
     """
     check_bytes(path, limits)
-    with open_source(path) as source:
-        frames = sum(len(block) for block in checked_blocks(source, limits))
-        media_type = source.container.media_type
-        return AudioInfo(frames / source.sample_rate, source.sample_rate, source.channels, media_type)
+    with open_source(path, track) as source:
+        mixer = MonoMixer(source.sample_rate)
+        frames = sum(len(mixer(block)) for block in checked_blocks(source, limits))
+        return AudioInfo(
+            frames / source.sample_rate,
+            source.sample_rate,
+            source.channels,
+            source.container.media_type,
+            source.offset,
+            source.track,
+            (*_offset_notes(source.offset), *source.notes, *mixer.notes()),
+        )
+
+
+def _offset_notes(offset: float) -> list[str]:
+    if not offset:
+        return []
+    return [f"The sound begins {offset:.2f} s into the file; times of words and segments count from 0 s."]
 
 
 def check_bytes(path: Path, limits: LimitsConfig) -> None:
@@ -131,14 +154,16 @@ def _check_length(frames: int, source: Source, limits: LimitsConfig) -> None:
 
 
 def _check_complete(seconds: float, source: Source) -> None:
-    """Compare the decoded duration with the claimed one.
+    """Compare the claimed duration with that of the audio, or with the end of the file's last packet.
 
     A longer duration is accepted (joined MP3s). So is a slightly shorter one: headers count the encoder's
-    delay and padding, and durations are rounded to frames or milliseconds.
+    delay and padding, and durations are rounded to frames or milliseconds. A picture or another track may go
+    on after the sound.
     """
     if source.missing == 1:
         raise truncation_error(source.missing)
-    claimed = max(source.claimed_seconds or 0.0, seconds / (1 - source.missing))
+    reached = max(seconds, source.reached_seconds)
+    claimed = max(source.claimed_seconds or 0.0, reached / (1 - source.missing))
     slack = max(0.1, 0.01 * claimed, source.container.delay_frames / source.sample_rate)
     if source.lost_seconds > slack:
         raise InvalidAudio(
@@ -146,9 +171,9 @@ def _check_complete(seconds: float, source: Source) -> None:
             "export or send it again",
             field="file",
         )
-    if claimed - seconds > slack:
+    if claimed - reached > slack:
         raise InvalidAudio(
-            f"the header claims {claimed:.1f} s of audio, but only {seconds:.1f} s could be decoded: "
+            f"the header claims {claimed:.1f} s, but only {reached:.1f} s could be decoded: "
             "the file is truncated or its header is wrong; send the whole file",
             field="file",
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deployments.audio.decoder import BLOCK_SAMPLES, Block
+from deployments.audio.source import BLOCK_SAMPLES, Block
 
 
 @dataclass(frozen=True, slots=True)

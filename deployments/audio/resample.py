@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from deployments.audio.decoder import Block
+from deployments.audio.source import Block
 
 
 class Resampler:

@@ -9,7 +9,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
-from deployments.audio.decoder import BLOCK_SAMPLES, Block
+from deployments.audio.source import BLOCK_SAMPLES, Block
 
 MAX_FACTOR = 2.0
 """Limit of one filter, in either direction: it rejects factors below 0.5, and above 2 it skips samples."""

@@ -126,6 +126,16 @@ class RunContext(Protocol):
         """
         ...
 
+    def offset(self, file_id: str) -> float:
+        """Return the beginning of the sound of a stored file in seconds; 0 unless a picture comes first.
+
+        Times in results count from the beginning of the file, so that subtitles fit the picture.
+
+        Raises:
+            NotFound: the file does not exist any more.
+        """
+        ...
+
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
         """Load a recorded voice by the id in a checked request, resampled to a sample rate in Hz.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audiograph.errors import Canceled
-from audiograph.schemas import Artifact
+from audiograph.schemas import Artifact, File
 from deployments.audio import files as audio
 from deployments.audio.recording import AudioStream, Recording
 from deployments.config import LimitsConfig
@@ -44,6 +44,8 @@ class ReplicaContext:
         self._limits = limits
         self._scratch = scratch
         self._recordings: list[Recording] = []
+        self.notes: list[str] = []
+        """Sentences on the files that were decoded, for the result."""
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._canceled = threading.Event()
@@ -59,8 +61,15 @@ class ReplicaContext:
     ) -> tuple[Samples, int]:
         """Decode a stored file; see `RunContext.audio`."""
         self.check()
+        record = self._record(file_id)
         with self._store.local(file_id) as path:
-            return audio.decode(path, sample_rate=sample_rate, mono=mono, limits=self._limits)
+            return audio.decode(
+                path, sample_rate=sample_rate, mono=mono, limits=self._limits, track=record.track
+            )
+
+    def offset(self, file_id: str) -> float:
+        """Return the beginning of a stored file's sound in seconds; see `RunContext.offset`."""
+        return self._store.get(file_id).offset or 0.0
 
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
         """Load a recorded voice by its artifact's id, which replaced its name; see `RunContext.voice`."""
@@ -73,8 +82,15 @@ class ReplicaContext:
     def stream(self, file_id: str) -> Iterator[AudioStream]:
         """Decode a stored file block by block; see `RunContext.stream`."""
         self.check()
-        with self._store.local(file_id) as path, audio.stream(path, self._limits) as source:
+        record = self._record(file_id)
+        with self._store.local(file_id) as path, audio.stream(path, self._limits, record.track) as source:
             yield source
+
+    def _record(self, file_id: str) -> File | Artifact:
+        """Return the record of a file that is about to be decoded, and keep its notes for the result."""
+        record = self._store.get(file_id)
+        self.notes += [note for note in record.notes if note not in self.notes]
+        return record
 
     def recording(self, channels: int) -> Recording:
         """Create an empty recording in the scratch folder; see `RunContext.recording`."""

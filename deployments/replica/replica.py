@@ -7,7 +7,7 @@ synchronous ones would wait behind long requests, and Serve kills a replica whos
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from audiograph.errors import AudiographError, InternalError, InvalidRequest, ModelUnavailable, NotServed
 from audiograph.schemas import Replica, ReplicaChange, Request
+from audiograph.schemas import Result as ModelResult
 from deployments.config import AppConfig
 from deployments.logs import configure_logging
 from deployments.models.base import LoadContext
@@ -224,7 +225,7 @@ class ModelReplica:
         self._metrics.ran(variant, task, completed.timings, output.audio_seconds)
         return {
             "type": "result",
-            "result": output.result.model_dump(mode="json"),
+            "result": _noted(output.result, context.notes).model_dump(mode="json"),
             "artifacts": artifacts,
             "audio": audio,
             "weights": completed.weights,
@@ -324,6 +325,11 @@ class ModelReplica:
         stored = DesiredVariants(self._store.database).desired(self._name)
         desired = dict.fromkeys(self._entry.preload, True) | stored
         return [variant for variant, wanted in desired.items() if wanted and variant in self._model.variants]
+
+
+def _noted(result: ModelResult, notes: Sequence[str]) -> ModelResult:
+    """Add the notes on the files that were decoded to those of the result."""
+    return result.model_copy(update={"notes": [*notes, *result.notes]}) if notes else result
 
 
 def _replica_id(name: str) -> str:

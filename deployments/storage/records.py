@@ -77,6 +77,7 @@ def _item(kind: str, sha256: str, name: str, media_type: str, audio: AudioInfo |
     )
     if audio is not None:
         item.duration, item.sample_rate, item.channels = audio.duration, audio.sample_rate, audio.channels
+        item.offset, item.track, item.notes = audio.offset, audio.track, list(audio.notes)
     return item
 
 
@@ -94,6 +95,9 @@ def to_record(item: Item, size: int, tags: Iterable[str]) -> File | Artifact:
         "duration": item.duration,
         "sample_rate": item.sample_rate,
         "channels": item.channels,
+        "offset": item.offset,
+        "track": item.track,
+        "notes": item.notes or [],
     }
     if not is_artifact:
         return File(**common)

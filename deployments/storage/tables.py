@@ -43,6 +43,9 @@ class Item(Base):
     duration: Mapped[float | None] = mapped_column(Float)
     sample_rate: Mapped[int | None]
     channels: Mapped[int | None]
+    offset: Mapped[float | None] = mapped_column(Float)
+    track: Mapped[int | None]
+    notes: Mapped[list[str] | None] = mapped_column(JSON)
     job_id: Mapped[str | None] = mapped_column(String(64), index=True)
     task: Mapped[str | None] = mapped_column(String(32))
     model: Mapped[str | None] = mapped_column(String(128))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.support import mp4_atoms as atoms
-from tests.support.sounds import CONTAINERS, av_bytes, file_bytes, patched, tone, video_bytes, wav_bytes
+from tests.support.sounds import CONTAINERS, file_bytes, patched, tone, video_bytes, wav_bytes
 
 TEN_HOURS = 36_000
 SECOND = tone(seconds=1.0)
@@ -257,14 +257,6 @@ _add("webm_half", "a.webm", half("webm"), "cut off midway", "claims 1.0 s", "onl
 _add("webm_ten_hours", "a.webm", lambda: webm_claiming(TEN_HOURS), "a false header", "claims 36000.0 s")
 _add("webm_video", "clip.webm", lambda: video_bytes("webm"), "a video without sound", "no audio track")
 _add("webm_header_only", "a.webm", lambda: in_second("webm")[:48], "a header alone", "truncated")
-_add(
-    "pcm_in_mov",
-    "a.mov",
-    lambda: av_bytes(SECOND, 44_100, "pcm_s16le", "mov"),
-    "a codec that only WAV may have",
-    "pcm_s16le",
-    "WAV",
-)
 
 # Names. Valid audio is stored under a safe name; other content is refused as under any name.
 for _key, _name, _stored in (

@@ -40,6 +40,12 @@ class File(Record):
     """Sample rate in Hz; null if it is not audio."""
     channels: int | None = None
     """Number of channels; null if it is not audio."""
+    offset: float | None = None
+    """Seconds from the beginning of the file, such as that of its picture, to the beginning of its sound."""
+    track: int | None = None
+    """Number of the audio track that is heard, from 1; null if it is not audio."""
+    notes: list[str] = Field(default_factory=list)
+    """Sentences on the audio: the track that was chosen, gaps, changes midway, channels that cancel out."""
 
 
 class Artifact(File):

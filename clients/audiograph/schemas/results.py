@@ -17,7 +17,7 @@ class Result(Record):
     """Fields of every result."""
 
     notes: list[str] = Field(default_factory=list)
-    """Ignored or clamped parameters, and fallbacks taken."""
+    """Ignored or clamped parameters, fallbacks taken, and remarks on the sound of the input."""
 
 
 class Word(Record):

@@ -10,21 +10,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from audiograph.errors import InvalidAudio
-from deployments.audio.formats import flac, matroska, mp4, mpeg
-from deployments.audio.formats.claims import (
-    AIFF_CHUNKS,
-    CAF_CHUNKS,
-    RF64_CHUNKS,
-    RIFF_CHUNKS,
-    RIFX_CHUNKS,
-    W64_CHUNKS,
-    HeaderClaims,
-    chunk_claims_reader,
-    read_no_claims,
-    read_ogg_claims,
-)
+from deployments.audio.formats import chunks, flac, matroska, mp4, mpeg, ogg, windows_media
+from deployments.audio.formats.claims import HeaderClaims, read_no_claims
 
-ACCEPTED = "WAV, FLAC, MP3, M4A or AAC, OGG (Vorbis, Opus, FLAC), WebM, AIFF, CAF or W64"
+ACCEPTED = (
+    "WAV, FLAC, MP3, M4A or AAC, OGG (Vorbis, Opus, FLAC), WebM, Matroska, AIFF, CAF, W64, AU, MP2, AC-3, "
+    "WavPack, TTA, AMR, WMA, AVI or MPEG-TS"
+)
 HEAD_BYTES = 4096
 
 
@@ -34,29 +26,89 @@ class Container:
 
     name: str
     media_type: str
-    demuxer: str | None
-    """libav's name of the only demuxer that may read it; None if libsndfile reads it."""
-    read_claims: Callable[[BinaryIO, int], HeaderClaims]
+    demuxer: str
+    """libav's name of the only demuxer that may read it."""
+    read_claims: Callable[[BinaryIO, int], HeaderClaims] = read_no_claims
     """Reads the claims of the headers, from an open file and its size in bytes."""
+    by_libsndfile: bool = False
+    """Whether libsndfile reads it, and libav only the encodings that libsndfile does not know."""
+    has_timeline: bool = False
+    """Whether its packets have times, so that gaps and a late beginning can be seen."""
+    begins_at_zero: bool = False
+    """Whether its timeline begins at 0, even if no track does."""
     delay_frames: int = 0
     """Maximum encoder delay and padding that a header may count although no decoder outputs it, in frames."""
 
 
-WAV = Container("WAV", "audio/wav", None, chunk_claims_reader(RIFF_CHUNKS))
-RIFX = Container("WAV", "audio/wav", None, chunk_claims_reader(RIFX_CHUNKS))
-RF64 = Container("WAV (RF64)", "audio/wav", None, chunk_claims_reader(RF64_CHUNKS))
-W64 = Container("W64", "audio/x-w64", None, chunk_claims_reader(W64_CHUNKS))
-AIFF = Container("AIFF", "audio/aiff", None, chunk_claims_reader(AIFF_CHUNKS))
-CAF = Container("CAF", "audio/x-caf", None, chunk_claims_reader(CAF_CHUNKS))
-FLAC = Container("FLAC", "audio/flac", "flac", flac.read_claims)
-OGG = Container("OGG", "audio/ogg", "ogg", read_ogg_claims)
-MP3 = Container("MP3", "audio/mpeg", "mp3", mpeg.read_mp3_claims, delay_frames=3072)
-AAC = Container("AAC", "audio/aac", "aac", read_no_claims)
-MP4 = Container("MP4", "audio/mp4", "mov", mp4.read_claims, delay_frames=3072)
-WEBM = Container("WebM", "audio/webm", "matroska", matroska.read_claims)
-MATROSKA = Container("Matroska", "audio/matroska", "matroska", matroska.read_claims)
+def _chunked(name: str, media_type: str, demuxer: str, layout: chunks.ChunkLayout) -> Container:
+    return Container(name, media_type, demuxer, chunks.claims_reader(layout), by_libsndfile=True)
 
+
+WAV = _chunked("WAV", "audio/wav", "wav", chunks.RIFF)
+RIFX = _chunked("WAV", "audio/wav", "wav", chunks.RIFX)
+RF64 = _chunked("WAV (RF64)", "audio/wav", "wav", chunks.RIFF)
+BW64 = _chunked("WAV (BW64)", "audio/wav", "wav", chunks.RIFF)
+W64 = _chunked("W64", "audio/x-w64", "w64", chunks.W64)
+AIFF = _chunked("AIFF", "audio/aiff", "aiff", chunks.AIFF)
+CAF = _chunked("CAF", "audio/x-caf", "caf", chunks.CAF)
+AU = Container("AU", "audio/basic", "au", chunks.read_au_claims, by_libsndfile=True)
+FLAC = Container("FLAC", "audio/flac", "flac", flac.read_claims)
+OGG = Container("OGG", "audio/ogg", "ogg", ogg.read_claims, has_timeline=True)
+MP3 = Container("MP3", "audio/mpeg", "mp3", mpeg.read_mp3_claims, delay_frames=3072)
+MP2 = Container("MP2", "audio/mpeg", "mp3")
+AAC = Container("AAC", "audio/aac", "aac")
+AC3 = Container("AC-3", "audio/ac3", "ac3")
+EAC3 = Container("E-AC-3", "audio/eac3", "eac3")
+WAVPACK = Container("WavPack", "audio/x-wavpack", "wv")
+TTA = Container("TTA", "audio/x-tta", "tta")
+AMR = Container("AMR", "audio/amr", "amr")
+AMR_WB = Container("AMR-WB", "audio/amr-wb", "amr")
+MP4 = Container(
+    "MP4", "audio/mp4", "mov", mp4.read_claims, has_timeline=True, begins_at_zero=True, delay_frames=3072
+)
+WEBM = Container("WebM", "audio/webm", "matroska", matroska.read_claims, has_timeline=True)
+MATROSKA = Container("Matroska", "audio/matroska", "matroska", matroska.read_claims, has_timeline=True)
+MPEG_TS = Container("MPEG-TS", "video/mp2t", "mpegts", has_timeline=True)
+MPEG_PS = Container("MPEG-PS", "video/mpeg", "mpeg", has_timeline=True)
+ASF = Container("Windows Media", "audio/x-ms-wma", "asf", windows_media.read_claims, has_timeline=True)
+AVI = Container("AVI", "video/x-msvideo", "avi", chunks.read_avi_claims)
+VOC = Container("Creative Voice", "audio/x-voc", "voc")
+SPHERE = Container("NIST SPHERE", "audio/x-nist", "nistsphere")
+FLASH = Container("Flash video", "video/x-flv", "flv", has_timeline=True)
+
+TS_PACKET_BYTES = 188
+TS_SYNC = b"\x47"
+EAC3_FIRST_ID = 11
+"""The first bitstream id of E-AC-3; AC-3 has lower ones."""
 W64_GUID = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+BY_FORM: dict[tuple[bytes, bytes], Container] = {
+    (b"RIFF", b"WAVE"): WAV,
+    (b"RIFX", b"WAVE"): RIFX,
+    (b"RF64", b"WAVE"): RF64,
+    (b"BW64", b"WAVE"): BW64,
+    (b"RIFF", b"AVI "): AVI,
+    (b"FORM", b"AIFF"): AIFF,
+    (b"FORM", b"AIFC"): AIFF,
+}
+"""Containers by the first four bytes, and by those after the size."""
+BY_MAGIC: tuple[tuple[bytes, Container], ...] = (
+    (b"fLaC", FLAC),
+    (b"OggS", OGG),
+    (b"caff", CAF),
+    (W64_GUID, W64),
+    (b".snd", AU),
+    (b"dns.", AU),
+    (b"wvpk", WAVPACK),
+    (b"TTA1", TTA),
+    (b"#!AMR\n", AMR),
+    (b"#!AMR-WB\n", AMR_WB),
+    (b"Creative Voice File\x1a", VOC),
+    (b"NIST_1A\n", SPHERE),
+    (b"FLV\x01", FLASH),
+    (b"\x00\x00\x01\xba", MPEG_PS),
+    (windows_media.HEADER_GUID, ASF),
+)
+"""Containers by their first bytes."""
 MP4_FIRST_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 FOREIGN: tuple[tuple[bytes, str], ...] = (
@@ -75,14 +127,35 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"#EXTM3U", "a playlist, which only refers to audio"),
     (b"[playlist]", "a playlist, which only refers to audio"),
     (b"ffconcat", "a playlist, which only refers to audio"),
-    (b"#!AMR", "an AMR recording"),
     (b"#!", "a script"),
     (b"MThd", "a MIDI score"),
-    (b"0&\xb2u\x8ef\xcf\x11", "a Windows Media file"),
-    (b"FLV\x01", "a Flash video"),
     (b"SQLite format 3", "a database"),
 )
 """Kinds of file that are often sent by mistake, by their first bytes."""
+
+OTHER_AUDIO: tuple[tuple[bytes, str], ...] = (
+    (b"MAC ", "Monkey's Audio"),
+    (b"MP+", "Musepack"),
+    (b"MPCK", "Musepack"),
+    (b"tBaK", "TAK"),
+    (b"OFR ", "OptimFROG"),
+    (b"LA0", "Lossless Audio"),
+    (b"\x7f\xfe\x80\x01", "DTS"),
+    (b"\xfe\x7f\x01\x80", "DTS"),
+    (b"DSD ", "DSD (DSF)"),
+    (b"FRM8", "DSD (DSDIFF)"),
+    (b".RMF", "RealMedia"),
+    (b".ra\xfd", "RealAudio"),
+    (b"ajkg", "Shorten"),
+    (b"qoaf", "QOA"),
+    (b"#!SILK", "SILK"),
+    (b"\x02#!SILK", "SILK"),
+    (b"!EVRC", "EVRC"),
+    (b"#!EVRC", "EVRC"),
+    (b"\xac\x40", "AC-4"),
+    (b"\xac\x41", "AC-4"),
+)
+"""Kinds of audio that no decoder here reads, or that nobody has asked for, by their first bytes."""
 
 
 def identify(file: BinaryIO, size: int) -> Container:
@@ -97,8 +170,12 @@ def identify(file: BinaryIO, size: int) -> Container:
     container = _sniff(file)
     if container is None:
         file.seek(0)
-        described = _describe(file.read(HEAD_BYTES))
-        raise InvalidAudio(f"the file is not audio but {described}; send {ACCEPTED}", field="file")
+        head = file.read(HEAD_BYTES)
+        if codec := _other_audio(head):
+            raise InvalidAudio(
+                f"{codec} is not among the accepted kinds of audio; send {ACCEPTED}", field="file"
+            )
+        raise InvalidAudio(f"the file is not audio but {_describe(head)}; send {ACCEPTED}", field="file")
     return container
 
 
@@ -107,32 +184,45 @@ def _sniff(file: BinaryIO) -> Container | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     found = _by_magic(head)
-    if found or any(head.startswith(magic) for magic, _ in FOREIGN):
+    if found or any(head.startswith(magic) for magic, _ in (*FOREIGN, *OTHER_AUDIO)):
         return found
     start = mpeg.after_id3(file)
     file.seek(start)
-    if start and _by_magic(file.read(12)) is FLAC:
-        return FLAC  # an ID3 tag before FLAC violates the format, and is common
-    if mpeg.first_frame(file, start, mpeg.mp3_frame) is not None:
-        return MP3
-    if mpeg.first_frame(file, start, mpeg.adts_frame) is not None:
-        return AAC
+    if start and (tagged := _by_magic(file.read(HEAD_BYTES))) in (FLAC, WAVPACK, TTA, AC3, EAC3):
+        return tagged  # an ID3 tag before them violates their formats, and is common
+    for parse, container in ((mpeg.mp3_frame, MP3), (mpeg.mp2_frame, MP2), (mpeg.adts_frame, AAC)):
+        if mpeg.first_frame(file, start, parse) is not None:
+            return container
     return None
 
 
 def _by_magic(head: bytes) -> Container | None:
-    first, form = head[:4], head[8:12]
-    if form == b"WAVE" and first in (b"RIFF", b"RIFX", b"RF64"):
-        return {b"RIFF": WAV, b"RIFX": RIFX, b"RF64": RF64}[first]
-    if first == b"FORM" and form in (b"AIFF", b"AIFC"):
-        return AIFF
-    if head.startswith(W64_GUID):
-        return W64
-    if first == b"\x1a\x45\xdf\xa3":
+    """Return the container that begins with these bytes; None if there is none."""
+    if (head[:4], head[8:12]) in BY_FORM:
+        return BY_FORM[head[:4], head[8:12]]
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
         return WEBM if b"webm" in head[:64] else MATROSKA
+    if head.startswith(b"\x0b\x77") and len(head) > 5:
+        return EAC3 if head[5] >> 3 >= EAC3_FIRST_ID else AC3
     if head[4:8] in MP4_FIRST_ATOMS:
         return MP4
-    return {b"fLaC": FLAC, b"OggS": OGG, b"caff": CAF}.get(first)
+    if _is_transport_stream(head):
+        return MPEG_TS
+    return next((container for magic, container in BY_MAGIC if head.startswith(magic)), None)
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    """Return whether packets of 188 bytes follow each other, or of 192 with a time before each (M2TS)."""
+    for start, step in ((0, TS_PACKET_BYTES), (4, TS_PACKET_BYTES + 4)):
+        marks = [head[at : at + 1] for at in range(start, min(len(head), start + 4 * step), step)]
+        if len(marks) > 1 and all(mark == TS_SYNC for mark in marks):
+            return True
+    return False
+
+
+def _other_audio(head: bytes) -> str | None:
+    """Return the name of a kind of audio that is not accepted; None if the bytes begin no known one."""
+    return next((name for magic, name in OTHER_AUDIO if head.startswith(magic)), None)
 
 
 def _describe(head: bytes) -> str:
@@ -141,9 +231,7 @@ def _describe(head: bytes) -> str:
         if head.startswith(magic):
             return kind
     if head[:4] == b"RIFF":
-        return {b"AVI ": "an AVI video", b"WEBP": "a WebP image"}.get(
-            head[8:12], "an unknown kind of RIFF file"
-        )
+        return "a WebP image" if head[8:12] == b"WEBP" else "an unknown kind of RIFF file"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"

@@ -1,4 +1,4 @@
-"""Frames of MP3 and of AAC in ADTS: recognizing them, and the claims of an MP3's first frame."""
+"""Frames of MP3, MP2 and of AAC in ADTS: recognizing them, and the claims of an MP3's first frame."""
 
 import struct
 from collections.abc import Callable
@@ -14,6 +14,7 @@ MAX_TAGS = 8
 MP3_RATES = (44100, 48000, 32000)
 MP3_BITRATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 MP3_LOW_RATE_BITRATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+MP2_BITRATES = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 
@@ -50,15 +51,27 @@ def after_id3(file: BinaryIO) -> int:
 
 def mp3_frame(header: bytes) -> Frame | None:
     """Parse four bytes as the header of an MPEG layer III frame; None if they are not one."""
-    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2 or header[1] & 0x18 == 0x08:
+    return _mpeg_frame(header, layer=3)
+
+
+def mp2_frame(header: bytes) -> Frame | None:
+    """Parse four bytes as the header of an MPEG layer II frame; None if they are not one."""
+    return _mpeg_frame(header, layer=2)
+
+
+def _mpeg_frame(header: bytes, layer: int) -> Frame | None:
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0 or header[1] & 0x18 == 0x08:
+        return None
+    if header[1] & 0x06 != (4 - layer) << 1:
         return None
     version = (header[1] >> 3) & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
     bitrate, rate = header[2] >> 4, (header[2] >> 2) & 3
     if bitrate in (0, 15) or rate == 3:
         return None
     sample_rate = MP3_RATES[rate] // {3: 1, 2: 2, 0: 4}[version]
-    kilobits = (MP3_BITRATES if version == 3 else MP3_LOW_RATE_BITRATES)[bitrate]
-    samples = 1152 if version == 3 else 576
+    high_rate = MP3_BITRATES if layer == 3 else MP2_BITRATES
+    kilobits = (high_rate if version == 3 else MP3_LOW_RATE_BITRATES)[bitrate]
+    samples = 1152 if version == 3 or layer == 2 else 576
     return Frame(samples * kilobits * 125 // sample_rate + (header[2] >> 1 & 1), samples, sample_rate)
 
 

@@ -18,6 +18,9 @@ FILE: dict[str, Any] = {
     "duration": 11.0,
     "sample_rate": 44100,
     "channels": 1,
+    "offset": 0.0,
+    "track": 1,
+    "notes": [],
 }
 ARTIFACT: dict[str, Any] = FILE | {
     "id": "art_1b2c3d4e5f60718293a4b5c6d7e8f901",

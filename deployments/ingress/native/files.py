@@ -23,7 +23,12 @@ _FORM: dict[str, Any] = {
     "type": "object",
     "required": ["file"],
     "properties": {
-        "file": {"type": "string", "format": "binary", "description": "Audio in any common format."}
+        "file": {"type": "string", "format": "binary", "description": "Audio in any common format."},
+        "track": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Number of the audio track, from 1; left out, the default one is heard.",
+        },
     },
 }
 
@@ -36,7 +41,12 @@ _FORM: dict[str, Any] = {
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
 async def upload(request: Request, backend: BackendDep, links: LinksDep) -> File:
-    """Store an audio file, after decoding it completely to measure duration, sample rate and channels."""
+    """Store an audio file, after decoding it completely to measure duration, sample rate and channels.
+
+    Of several audio tracks, the default one is heard, or the one that the field ``track`` names. The record's
+    notes say which it was. Gaps in the sound become silence. If the sound begins after the picture, the
+    record has its ``offset``, and the times in results count from the beginning of the file.
+    """
     return links.file(await receive_upload(request, backend.store, backend.config.limits))
 
 

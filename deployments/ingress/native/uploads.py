@@ -17,8 +17,11 @@ from deployments.config import LimitsConfig
 from deployments.storage.artifacts import ArtifactStore
 
 FIELD = "file"
+TRACK = "track"
 BLOCK_BYTES = 1024**2
 """Bytes per write: one hop to a thread for a mebibyte instead of one for each packet."""
+MAX_DIGITS = 9
+"""Length of the field ``track``; the rest is cut off."""
 FORM_BYTES = 64 * 1024
 """Maximum size of a multipart form beside the file's own bytes."""
 
@@ -32,11 +35,11 @@ _threads = ThreadPoolExecutor(8, "upload")
 
 
 async def receive_upload(request: Request, store: ArtifactStore, limits: LimitsConfig) -> File:
-    """Store the form's one field ``file``.
+    """Store the form's field ``file``; its field ``track`` may name one of several audio tracks.
 
     Raises:
         MalformedRequest: the body is not a multipart form, or breaks off.
-        InvalidRequest: the field is missing, or the form has others.
+        InvalidRequest: the field is missing, or the form has others, or the track is no number.
         PayloadTooLarge: the file is larger than ``limits.max_upload_bytes``.
         InvalidAudio: the file is not audio within the limits.
     """
@@ -46,7 +49,7 @@ async def receive_upload(request: Request, store: ArtifactStore, limits: LimitsC
         async for block in _blocks(request.stream(), form, limits.max_upload_bytes):
             await _in_thread(writer.write, block)
         name = form.finish()
-        audio = await _in_thread(lambda: probe(writer.path, limits))
+        audio = await _in_thread(lambda: probe(writer.path, limits, form.track))
         return await _in_thread(writer.commit_file, name, audio.media_type, audio)
 
 
@@ -90,11 +93,13 @@ async def _in_thread(call: Callable[..., Returned], *arguments: object) -> Retur
 
 
 class FileForm:
-    """Extracts the one field ``file`` from a multipart form, as its bytes arrive (RFC 7578)."""
+    """Extracts the fields ``file`` and ``track`` from a multipart form, as its bytes arrive (RFC 7578)."""
 
     def __init__(self, content_type: str | None) -> None:
         self.name: str | None = None
         self._content: list[bytes] = []
+        self._track: bytes | None = None
+        self._field = ""  # of the part that is arriving
         self._header, self._value = b"", b""
         self._disposition = b""
         self._ended = False
@@ -144,6 +149,22 @@ class FileForm:
             raise InvalidRequest(f"the form has no field {FIELD!r}", field=FIELD)
         return self.name
 
+    @property
+    def track(self) -> int | None:
+        """Return the number of the audio track that the sender chose, once the body has ended.
+
+        Raises:
+            InvalidRequest: it is not a number from 1 on.
+        """
+        if self._track is None:
+            return None
+        text = self._track.decode(errors="replace").strip()
+        if not (text.isascii() and text.isdecimal() and int(text)):
+            raise InvalidRequest(
+                f"{TRACK!r} is {text[:40]!r}; it must be the number of an audio track, from 1", field=TRACK
+            )
+        return int(text)
+
     def _begin_part(self) -> None:
         self._disposition = b""
 
@@ -160,10 +181,16 @@ class FileForm:
 
     def _begin_content(self) -> None:
         _, options = parse_options_header(self._disposition)
-        field = options.get(b"name", b"").decode(errors="replace")
+        self._field = field = options.get(b"name", b"").decode(errors="replace")
+        if field == TRACK:
+            if self._track is not None:
+                raise InvalidRequest(f"the form has {TRACK!r} twice; name one track", field=TRACK)
+            self._track = b""
+            return
         if field != FIELD:
             raise InvalidRequest(
-                f"unknown form field {field[:40]!r}; send one field, {FIELD!r}", field=field[:40]
+                f"unknown form field {field[:40]!r}; send {FIELD!r}, and {TRACK!r} if the file has several",
+                field=field[:40],
             )
         if self.name is not None:
             raise InvalidRequest(f"the form has {FIELD!r} twice; send one file at a time", field=FIELD)
@@ -173,7 +200,10 @@ class FileForm:
         self.name = _ESCAPED.sub(_unescape, options[b"filename"].decode(errors="replace"))
 
     def _add_content(self, data: bytes, start: int, stop: int) -> None:
-        self._content.append(data[start:stop])
+        if self._field == FIELD:
+            self._content.append(data[start:stop])
+        else:
+            self._track = ((self._track or b"") + data[start:stop])[:MAX_DIGITS]
 
     def _end(self) -> None:
         self._ended = True

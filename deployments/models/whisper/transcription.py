@@ -59,6 +59,7 @@ class Transcription:
         self._text = ""
         self._frames = self._frames_done = 0
         self._fraction = 0.0
+        self._offset = 0.0  # of the sound in its file, in seconds
 
     def open(self) -> None:
         """Decode the recording and divide it into windows.
@@ -70,6 +71,7 @@ class Transcription:
         """
         self._context.progress(0.0, "decoding audio")
         self._samples, _ = self._context.audio(self.request.file, sample_rate=SAMPLE_RATE, mono=True)
+        self._offset = self._context.offset(self.request.file)
         if self.request.vad:
             self._context.progress(0.0, "detecting speech")
         windows = split_into_windows(self._samples, vad=self.request.vad, check=self._context.check)
@@ -188,7 +190,7 @@ class Transcription:
 
     def _send(self, raw: RawSegment) -> None:
         """Send a segment as a partial result of the job."""
-        segment = _segment(len(self._segments), raw, self._seconds)
+        segment = _segment(len(self._segments), raw, self._seconds, self._offset)
         self._segments.append(segment)
         self._text += raw["text"]  # begins with a space, in languages that have spaces
         self._context.partial({"segment": segment.model_dump(exclude_none=True)})
@@ -206,11 +208,11 @@ class Transcription:
             )
 
 
-def _segment(index: int, raw: RawSegment, duration: float) -> Segment:
-    """Build a segment, clipped to the recording: whisper's windows reach beyond its end."""
+def _segment(index: int, raw: RawSegment, duration: float, offset: float) -> Segment:
+    """Build a segment in times of the file, clipped to the sound: whisper's windows reach beyond its end."""
 
     def clipped(seconds: float) -> float:
-        return round(min(max(float(seconds), 0.0), duration), 3)
+        return round(offset + min(max(float(seconds), 0.0), duration), 3)
 
     words = [
         Word(

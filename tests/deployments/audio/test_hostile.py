@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audiograph.errors import InvalidAudio
-from deployments.audio import decoder
+from deployments.audio import libav
 from deployments.audio.files import AudioInfo, decode, probe
 from deployments.config import LimitsConfig
 from deployments.storage.names import base_name
@@ -173,7 +173,7 @@ def test_other_files_are_not_opened(
     kind: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
-    monkeypatch.setattr(decoder, "_refuse_reference", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr(libav, "_refuse_reference", lambda *arguments: opened.append(arguments))
     secret = tmp_path / "secret.wav"
     secret.write_bytes(wav_bytes())
     path = tmp_path / "upload"

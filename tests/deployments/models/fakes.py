@@ -37,6 +37,7 @@ class FakeContext:
         self.partials: list[dict[str, Any]] = []
         self.checks = 0
         self.cancel_after = cancel_after
+        self.offsets: dict[str, float] = {}
         self._audio = dict(audio or {})
         self._voices = dict(voices or {})
 
@@ -51,6 +52,9 @@ class FakeContext:
         if sample_rate is not None and sample_rate != rate:
             samples, rate = soxr.resample(samples.T, rate, sample_rate).T, sample_rate
         return np.ascontiguousarray(samples, dtype=np.float32), rate
+
+    def offset(self, file_id: str) -> float:
+        return self.offsets.get(file_id, 0.0)
 
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
         if voice not in self._voices:

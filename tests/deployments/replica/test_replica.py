@@ -18,7 +18,7 @@ from deployments.replica import replica as replica_module
 from deployments.replica.context import PROGRESS_SECONDS
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.desired import DesiredVariants
-from tests.deployments.replica.toy_models import ENGINES, OutOfMemoryError
+from tests.deployments.replica.toy_models import ENGINES, OutOfMemoryError, output
 from tests.deployments.replica.toy_replicas import (
     Reader,
     ToyReplica,
@@ -30,6 +30,8 @@ from tests.deployments.replica.toy_replicas import (
     stored,
     until,
 )
+from tests.support.films import Sound, film_bytes
+from tests.support.sounds import peak_frequency, tone
 
 ReplicaOf = Callable[..., ToyReplica]
 
@@ -336,3 +338,25 @@ async def test_outcomes_and_times_are_counted(replica_of: ReplicaOf, monkeypatch
 async def test_a_variant_that_never_fits_is_refused(replica_of: ReplicaOf) -> None:
     with pytest.raises(OutOfMemory, match="memory_bytes"):
         await replica_of("Weighty", memory_bytes=2**20).load("small")
+
+
+async def test_notes_on_a_file_reach_the_results_of_its_jobs(replica_of: ReplicaOf) -> None:
+    replica = replica_of()
+    tracks = [Sound(tone(hz, sample_rate=48_000)) for hz in (300, 600)]
+    with replica.store.writer() as writer:
+        writer.write(film_bytes("matroska", tracks))
+        info = audio.probe(writer.path, AppConfig(models={}).limits, 2)
+        file = writer.commit_file("film.mkv", info.media_type, info)
+    heard: list[float] = []
+
+    def work(request: SpeakRequest, context: RunContext) -> Output:
+        samples, rate = context.audio(file.id)
+        context.audio(file.id, mono=True)
+        heard.append(peak_frequency(samples[0], rate))
+        return output(request)
+
+    replica.model.work = work
+    last = await result_of(replica)
+    assert heard == pytest.approx([600], abs=1)
+    assert last["result"]["notes"] == file.notes
+    assert len(file.notes) == 1

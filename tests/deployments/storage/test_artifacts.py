@@ -40,9 +40,11 @@ def test_a_file_is_kept_with_what_is_known_of_it(store: ArtifactStore) -> None:
         writer.write(b"bytes")
         assert writer.bytes == 10
         assert writer.path.read_bytes() == b"some bytes"
-        file = writer.commit_file("talk.wav", "audio/wav", AudioInfo(1.5, 44100, 2, "audio/wav"))
+        audio = AudioInfo(1.5, 44100, 2, "audio/wav", offset=2.95, track=2, notes=("a", "b"))
+        file = writer.commit_file("talk.wav", "audio/wav", audio)
     assert (file.name, file.media_type, file.bytes) == ("talk.wav", "audio/wav", 10)
     assert (file.duration, file.sample_rate, file.channels) == (1.5, 44100, 2)
+    assert (file.offset, file.track, file.notes) == (2.95, 2, ["a", "b"])
     assert file.sha256 == hashlib.sha256(b"some bytes").hexdigest()
     assert file.url == f"/v1/files/{file.id}/content"
     assert file.id.startswith("file_")

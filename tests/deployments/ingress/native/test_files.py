@@ -9,6 +9,8 @@ import pytest
 from deployments.ingress.backend import Backend
 from deployments.ingress.native.content import disposition, parse_range
 from tests.deployments.ingress.conftest import stored_files, wav
+from tests.support.films import Sound, film_bytes
+from tests.support.sounds import tone
 
 FORM = "multipart/form-data; boundary=XX"
 
@@ -81,6 +83,12 @@ async def test_file_names_lose_their_folders_and_nothing_else(
         (FORM, form(wav(), 'filename="a.wav"'), 422, "", "unknown form field"),
         (FORM, form(b"talk.wav", 'name="file"'), 422, "file", "@"),
         (FORM, form(wav(), tail="\r\n") + form(wav()), 422, "file", "twice"),
+        (FORM, form(b"2", 'name="track"', "\r\n") + form(wav()), 422, "track", "1 audio track"),
+        (FORM, form(b"0", 'name="track"', "\r\n") + form(wav()), 422, "track", "from 1"),
+        (FORM, form(b"two", 'name="track"', "\r\n") + form(wav()), 422, "track", "'two'"),
+        (FORM, form(b"1" * 5_000, 'name="track"', "\r\n") + form(wav()), 422, "track", "no track"),
+        (FORM, form(b"1", 'name="track"', "\r\n") * 2 + form(wav()), 422, "track", "twice"),
+        (FORM, form(b"1", 'name="track"'), 422, "file", "no field"),
         (FORM, form(b""), 422, "file", "empty"),
         (FORM, form(b"these are words, and no audio"), 422, "file", "text"),
         (FORM, form(wav()[:30]), 422, "file", "damaged"),
@@ -102,6 +110,17 @@ async def test_a_bad_upload_says_what_is_wrong_and_leaves_nothing(
     assert (answer.status_code, error.get("field")) == (status, field), error
     assert says in error["message"]
     assert stored_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_track_is_named_before_or_after_the_file(client: httpx.AsyncClient, first: bool) -> None:
+    tracks = [Sound(tone(hz, sample_rate=48_000, channels=channels)) for hz, channels in ((300, 1), (600, 2))]
+    film = ("file", ("film.mkv", film_bytes("matroska", tracks)))
+    track = ("track", (None, b"2"))
+    parts: list[Any] = [track, film] if first else [film, track]
+    record = (await client.post("/v1/files", files=parts)).json()
+    assert (record["track"], record["channels"], record["offset"]) == (2, 2, 0.0)
+    assert "Audio track 2 of 2 (aac) was taken: as requested." in record["notes"][0]
 
 
 @pytest.mark.parametrize("sections", [{"limits": {"max_upload_bytes": 100_000}}])

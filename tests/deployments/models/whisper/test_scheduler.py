@@ -236,9 +236,29 @@ async def test_requests_of_a_batcher_share_the_decoder(
         "deployments.replica.context.ReplicaContext.audio",
         lambda self, file, **_: (samples[file][0], 16_000),
     )
+    monkeypatch.setattr("deployments.replica.context.ReplicaContext.offset", lambda self, file: 0.0)
     tasks = [stage.submit_request(name, TranscribeRequest(file=name), variant="tiny") for name in samples]
     long, short = [result_of(completed.output) for completed in await asyncio.gather(*tasks)]
     assert {"long", "short"} in batches
     assert (len(long.segments), len(short.segments)) == (8, 2)
     partials = [event["data"]["segment"] for event in stage.events["long"] if event["type"] == "partial"]
     assert partials == [segment.model_dump(exclude_none=True) for segment in long.segments]
+
+
+def test_times_count_from_the_beginning_of_the_file(engine: Network) -> None:
+    plain, late = (noise_ticket(40.0, word_timestamps=True) for _ in range(2))
+    late.context.offsets[late.request.file] = 2.95
+    serve(MODEL, engine, plain)
+    serve(MODEL, engine, late)
+    before, after = result_of(plain.output), result_of(late.output)
+    assert after.duration == before.duration
+    for ours, theirs in zip(after.segments, before.segments, strict=True):
+        assert (ours.start, ours.end) == pytest.approx((theirs.start + 2.95, theirs.end + 2.95))
+        for our, their in zip(ours.words or [], theirs.words or [], strict=True):
+            assert (our.start, our.end) == pytest.approx((their.start + 2.95, their.end + 2.95))
+    assert [part["segment"]["start"] for part in late.context.partials] == [
+        segment.start for segment in after.segments
+    ]
+    srt = next(file.content for file in late.output.files if file.name.endswith(".srt"))
+    assert after.segments[0].start >= 2.95
+    assert b"00:00:0" + f"{after.segments[0].start:.3f}".replace(".", ",").encode() in srt
