@@ -13,7 +13,7 @@ from deployments.config import AppConfig
 from deployments.ingress import openapi
 from deployments.ingress.backend import Backend
 from deployments.ingress.direct import ServeModels
-from deployments.ingress.http import errors
+from deployments.ingress.http import errors, methods
 from deployments.ingress.http.auth import RequireKey, check_binding
 from deployments.ingress.http.backpressure import BackpressureMiddleware
 from deployments.ingress.http.request_log import HEADER, RequestLog
@@ -46,6 +46,7 @@ def create_app(backend: Backend, *, echo_request_id: bool = True) -> FastAPI:
     for router in [router for dialect in DIALECTS for router in dialect.routers]:
         app.include_router(router)
     errors.install(app, {dialect.path: dialect.error_format for dialect in DIALECTS if dialect.path})
+    methods.install(app)
     tags = [tag for dialect in DIALECTS for tag in dialect.tags]
     openapi.install(app, tags, keys_required=backend.config.auth.required)
     # The last one added is the outermost: every failure inside gets a request id and CORS headers.

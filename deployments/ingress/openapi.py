@@ -15,8 +15,8 @@ DESCRIPTION: dict[str, Any] = {
 Upload audio to `/v1/files`, submit a request to `/v1/jobs`, follow the job, and download its artifacts.
 
 * **Events** are sent as server-sent events at `/v1/jobs/{job_id}/events`, and as JSON text frames over a
-  WebSocket at `/v1/jobs/{job_id}/ws?after=`. The WebSocket closes with 1000 after the final event, and with
-  4000 + the HTTP status on an error.
+  WebSocket at `/v1/jobs/{job_id}/ws?after=`. The WebSocket closes with 1000 after the final event, with 1003
+  if it gets a message, and with 4000 + the HTTP status on an error.
 * **Errors** are `{"error": {"code", "message", "field"?, "details"?}}`, whatever the status. Routes for the
   clients of another system answer in that system's format.
 * **`x-request-id`** is returned with every response, and is part of every line of the server's log.

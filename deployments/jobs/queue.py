@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -27,6 +28,9 @@ FINAL_EVENT = "final"
 WAIT_SECONDS = 0.1
 STREAM_SECONDS = 0.25
 """Polling intervals of a job's status, and of a stream on SQLite; PostgreSQL notifies of new events."""
+
+_EVENT_ID = re.compile(r"[0-9]{1,9}")
+"""Position of an event: the database keeps it in 32 bits."""
 
 _IDEMPOTENCY = uuid.UUID("6f0e1a4e-3f0b-4b7c-9a53-0d3b6a1f8a55")
 
@@ -181,14 +185,18 @@ class JobQueue:
             await asyncio.sleep(WAIT_SECONDS)
         return await self.get(job_id)
 
-    def events(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
+    def events(
+        self, job_id: str, after: str | None = None, *, field: str = "after"
+    ) -> AsyncIterator[JobEvent]:
         """Stream a job's events after the one with the id ``after``; the final event ends the stream.
+
+        ``field`` is the caller's name of that id.
 
         Raises:
             InvalidRequest: ``after`` is not an event's id; raised at once.
             NotFound: no job has that id; raised at the first event.
         """
-        return self._events_from(job_id, None if after == FINAL_EVENT else _offset_after(after))
+        return self._events_from(job_id, None if after == FINAL_EVENT else _offset_after(after, field))
 
     async def _events_from(self, job_id: str, offset: int | None) -> AsyncIterator[JobEvent]:
         await self.get(job_id)
@@ -227,12 +235,14 @@ class JobQueue:
         return await asyncio.to_thread(self._records.oldest_queued_seconds)
 
 
-def _offset_after(event_id: str | None) -> int:
+def _offset_after(event_id: str | None, field: str) -> int:
     if event_id is None:
         return 0
-    if not event_id.isdecimal():
-        message = f"{event_id[:40]!r} is not the id of an event; send the id of the last event received"
-        raise InvalidRequest(message, field="Last-Event-ID")
+    if not _EVENT_ID.fullmatch(event_id):
+        message = (
+            f"{field}: {event_id[:40]!r} is not the id of an event; send the id of the last event received"
+        )
+        raise InvalidRequest(message, field=field)
     return int(event_id) + 1
 
 

@@ -1,8 +1,8 @@
 """Reads the job store: jobs, pages of jobs, counts, and each job's newest event."""
 
 import base64
-import binascii
 import json
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,6 +15,9 @@ from sqlalchemy.engine import Engine
 from audiograph.errors import InvalidRequest, NotFound
 from audiograph.schemas import Job, JobPage
 from deployments.jobs.durable import EVENTS, MAX_STARTS, STATUS, TASKS, DurableTables, statuses
+
+_POSITION = re.compile(r"([0-9]{1,18}):([A-Za-z0-9_.:-]{1,64})")
+"""End of a page: creation time in ms, within the database's 64 bits, and id of its last job."""
 
 
 class JobRecords:
@@ -217,8 +220,10 @@ def _cursor(position: tuple[str, int]) -> str:
 def _parse_cursor(cursor: str) -> tuple[int, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        created_at, job_id = text.split(":", 1)
-        return int(created_at), job_id
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+    except ValueError:
+        text = ""
+    position = _POSITION.fullmatch(text)
+    if not position:
         message = f"cursor {cursor[:40]!r} is invalid; use the next_cursor of the previous page"
-        raise InvalidRequest(message, field="cursor") from error
+        raise InvalidRequest(message, field="cursor")
+    return int(position[1]), position[2]

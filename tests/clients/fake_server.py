@@ -265,13 +265,17 @@ class _Handler(BaseHTTPRequestHandler):
         if identity not in self.fake.jobs:
             self.get_job(seen, identity)
             return
+        after = int(seen.headers.get("last-event-id", -1))
+        pending = self.fake.events(self.fake.jobs[identity])[after + 1 :]
+        if not pending:
+            self.send_response(204)
+            self.end_headers()
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.fake.event_stream_opened.set()
-        after = int(seen.headers.get("last-event-id", -1))
-        pending = self.fake.events(self.fake.jobs[identity])[after + 1 :]
         if self.fake.events_per_connection:
             self._send_some(pending, self.fake.events_per_connection.popleft())
         else:

@@ -54,6 +54,12 @@ def test_events_after_a_known_one(client: Audiograph) -> None:
     assert [event.id for event in client.jobs.events(job, after="2")] == ["3", "4"]
 
 
+def test_no_event_follows_the_final_one(client: Audiograph, server: FakeServer, pauses: list[float]) -> None:
+    job = client.jobs.submit("speak", text="hello")
+    assert list(client.jobs.events(job, after="4")) == []
+    assert pauses == []
+
+
 def test_a_failed_job_raises_with_its_reason(client: Audiograph, server: FakeServer) -> None:
     server.outcome = "failed"
     with pytest.raises(JobFailed, match="out_of_memory: too large") as raised:

@@ -52,6 +52,8 @@ def follow(
                     yield event
                     if event.type in FINAL_STATUSES:
                         return
+            if connection.was_last:
+                return
             drop: AudiographError = ConnectionFailed(f"the events of job {job_id} ended before the job did")
         except AudiographError as error:
             if not _is_drop(error):
@@ -91,11 +93,16 @@ class _Connection:
         self._read_timeout = min(MAX_READ_TIMEOUT, max(deadline.remaining / 2, MIN_READ_TIMEOUT))
         self._opened = time.monotonic()
         self._delivered = False
+        self.was_last = False
+        """Whether the server says that no event follows."""
 
     def events(self) -> Generator[JobEvent, None, None]:
         """Yield the events of this connection."""
         stream = self._http.stream(self._path, headers=self._headers, timeout=self._read_timeout)
         with stream as response:
+            if response.status_code == httpx.codes.NO_CONTENT:
+                self.was_last = True
+                return
             if "text/event-stream" not in response.headers.get("content-type", ""):
                 raise unexpected_response(response, "not an event stream")
             response.stream = _DeadlineStream(response, self._deadline, self._read_timeout)

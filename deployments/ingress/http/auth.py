@@ -33,9 +33,7 @@ class RequireKey:
         except Unauthenticated as error:
             if scope["type"] == "http":
                 raise
-            socket = WebSocket(scope, receive, send)
-            await socket.accept()  # only an accepted WebSocket can carry a close reason
-            await close_with_error(socket, error)
+            await close_with_error(WebSocket(scope, receive, send), error)
             return
         await self._app(scope, receive, send)
 

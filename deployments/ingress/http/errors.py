@@ -10,21 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketState
 
 from audiograph.errors import (
     AudiographError,
     InternalError,
+    NotFound,
     OutOfMemory,
     TimeLimitExceeded,
     WeightsMissing,
 )
-from deployments.ingress.http.validation import explain
+from deployments.ingress.http.streams import close
+from deployments.ingress.http.validation import explain, shown
 from deployments.logs import request_id
 
 logger = logging.getLogger(__name__)
@@ -99,7 +102,7 @@ def _format_of(scope: Scope) -> ErrorFormat:
 
 
 def _failure(error: Exception, scope: Scope) -> Failure:
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
         error = explain(error, _body(scope))
     if isinstance(error, AudiographError):
         if error.status >= 500:
@@ -114,7 +117,7 @@ def _failure(error: Exception, scope: Scope) -> Failure:
 
 def _body(scope: Scope) -> Any:
     """Return the annotation of the route's body."""
-    field = scope["route"].body_field
+    field = getattr(scope["route"], "body_field", None)  # a WebSocket has no body
     return field and field.field_info.annotation
 
 
@@ -136,25 +139,41 @@ def _http_failure(error: HTTPException, scope: Scope) -> Failure:
     if error.status_code == 404:
         message = f"no route at {scope['path']!r}; /docs lists every route"
     if error.status_code == 405:
-        message = f"{scope['method']} is not allowed at {scope['path']!r}; /docs lists every route"
+        allowed = (error.headers or {}).get("Allow")
+        message = f"{scope['method']} is not allowed at {scope['path']!r}; allowed: {allowed}"
     code = _HTTP_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
     return Failure(error.status_code, {"code": code, "message": message}, error.headers or {})
 
 
-async def _handle(request: Request, error: Exception) -> Response:
-    return error_response(error, request.scope)
+async def _handle(connection: HTTPConnection, error: Exception) -> Response | None:
+    if isinstance(connection, WebSocket):
+        await _close(connection, error)
+        return None
+    return error_response(error, connection.scope)
+
+
+async def _close(socket: WebSocket, error: Exception) -> None:
+    """Close a WebSocket with 4000 + the status of any exception, and its message as the reason."""
+    failure = _failure(error, socket.scope)
+    await close(socket, 4000 + failure.status, failure.error["message"])
+
+
+async def _no_socket(socket: WebSocket) -> None:
+    path = shown(socket.scope["path"])
+    raise NotFound(f"there is no WebSocket at {path}; /docs describes those of the server")
 
 
 def install(app: FastAPI, formats: Mapping[str, ErrorFormat]) -> None:
-    """Handle every failure of an application.
+    """Handle every failure of an application, after all of its WebSockets have been added.
 
     Args:
         app: the application.
         formats: of dialects, by the path that their routes lie below; others are native.
     """
     app.state.error_formats = formats
-    for kind in (AudiographError, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, _handle)
+    for kind in (AudiographError, RequestValidationError, WebSocketRequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _handle)  # type: ignore[arg-type]  # it takes both kinds of connection
+    app.add_api_websocket_route("/{path:path}", _no_socket)
 
 
 class ErrorBoundary:
@@ -169,6 +188,12 @@ class ErrorBoundary:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
+        if scope["type"] == "websocket":
+            await self._serve_socket(WebSocket(scope, receive, send))
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def watched(message: Message) -> None:
@@ -182,3 +207,11 @@ class ErrorBoundary:
             if started or scope["type"] != "http":
                 raise  # too late for a response: the broken connection must tell it
             await error_response(error, scope)(scope, receive, send)
+
+    async def _serve_socket(self, socket: WebSocket) -> None:
+        try:
+            await self._app(socket.scope, socket.receive, socket.send)
+        except Exception as error:
+            if WebSocketState.DISCONNECTED in (socket.client_state, socket.application_state):
+                raise
+            await _close(socket, error)

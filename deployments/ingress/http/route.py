@@ -1,11 +1,10 @@
-"""The route class of every dialect: strict JSON, no unknown query parameters, absolute URLs."""
+"""The routes of every dialect: strict JSON, no unknown query parameters, HEAD, absolute URLs."""
 
-import json
-import math
+import re
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-from fastapi import Depends, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -14,14 +13,18 @@ from starlette.responses import Response
 
 from audiograph.errors import InvalidRequest, MalformedRequest
 from deployments.ingress.backend import BackendDep
+from deployments.ingress.http import json_body
 from deployments.ingress.http.links import Links
+from deployments.ingress.http.methods import without_body
 from deployments.ingress.http.request_log import add_log_fields
-from deployments.ingress.http.validation import unknown
+from deployments.ingress.http.validation import shown, unknown
 
 MAX_JSON_BYTES = 2 * 1024**2
 ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 """Characters of ids: safe in databases and paths."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+_JSON_TYPE = re.compile(r"application/(json|[^/\s]*\+json)")
 
 
 async def _links(connection: HTTPConnection, backend: BackendDep) -> Links:
@@ -30,6 +33,20 @@ async def _links(connection: HTTPConnection, backend: BackendDep) -> Links:
 
 LinksDep = Annotated[Links, Depends(_links)]
 JobId = Annotated[str, Path(pattern=ID_PATTERN)]
+
+
+class StrictRouter(APIRouter):
+    """A router of strict routes, which answers HEAD wherever it answers GET."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(route_class=StrictRoute, **options)
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Add a route, and for GET its twin for HEAD, which OpenAPI leaves out."""
+        super().add_api_route(path, endpoint, **options)
+        if "GET" in options["methods"]:
+            twin = options | {"methods": ["HEAD"], "include_in_schema": False}
+            super().add_api_route(path, endpoint, **twin)
 
 
 class StrictRoute(APIRoute):
@@ -41,13 +58,15 @@ class StrictRoute(APIRoute):
         known = _query_names(self.dependant)
         takes_json = self.body_field is not None
 
-        async def strict(request: Request) -> Response:
+        async def strict(plain: Request) -> Response:
+            request = _StrictRequest(plain.scope, plain.receive)
             if job_id := request.path_params.get("job_id"):
                 add_log_fields(request.scope, audio_job_id=job_id)
             _refuse_unknown_query(request, known)
             if takes_json:
-                _refuse_other_content(request)
-            return await handle(_StrictRequest(request.scope, request.receive))
+                await _check_body(request)
+            response = await handle(request)
+            return without_body(response) if request.method == "HEAD" else response
 
         return strict
 
@@ -63,20 +82,8 @@ def _refuse_unknown_query(request: Request, known: list[str]) -> None:
             raise InvalidRequest(unknown("query parameter", name, known), field=name)
 
 
-def _refuse_other_content(request: Request) -> None:
-    given = request.headers.get("content-type", "")
-    kind = given.partition(";")[0].strip().lower()
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        return
-    if not given and request.headers.get("content-length", "0") == "0":
-        return  # no body at all: the schema decides whether one is required
-    raise MalformedRequest(
-        f"send the body as application/json, not {given or 'untyped'!r}", field="Content-Type"
-    )
-
-
 class _StrictRequest(Request):
-    """A request with a bounded JSON body, whose values every database and JSON reader can hold."""
+    """A request with a bounded body of strict JSON."""
 
     async def body(self) -> bytes:
         """Read the body.
@@ -95,47 +102,22 @@ class _StrictRequest(Request):
         return self._bounded
 
     async def json(self) -> Any:
-        """Parse the body.
-
-        Raises:
-            json.JSONDecodeError: it is not JSON or not UTF-8, is nested too deeply, or holds numbers or
-                characters that JSON or PostgreSQL cannot represent.
-        """
-        try:
-            text = (await self.body()).decode()
-            value = json.loads(text, parse_constant=_not_json, parse_float=_finite)
-            _refuse_odd_characters(value)
-        except UnicodeDecodeError as error:
-            raise json.JSONDecodeError("it is not UTF-8", "", error.start) from error
-        except RecursionError as error:
-            raise json.JSONDecodeError("it is nested too deeply", "", 0) from error
-        except json.JSONDecodeError:
-            raise
-        except ValueError as error:
-            raise json.JSONDecodeError(str(error), "", 0) from error
-        return value
+        """Parse the body; see `json_body.parse`."""
+        if not hasattr(self, "_parsed"):
+            self._parsed = json_body.parse(await self.body())
+        return self._parsed
 
 
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
+async def _check_body(request: _StrictRequest) -> None:
+    """Refuse a body that is not strict JSON; without a body, the schema decides whether one is required."""
+    kind = request.headers.get("content-type", "")
+    if kind or await request.body():
+        _refuse_other_content(kind)
+    if await request.body():
+        await request.json()  # here, since FastAPI would replace the reason by one of its own
 
 
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"{digits[:40]} is too large a number")
-    return number
-
-
-def _refuse_odd_characters(value: Any) -> None:
-    """Refuse NUL and lone surrogates: legal in JSON's escapes, but not in PostgreSQL and UTF-8."""
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ValueError("a string holds NUL or half of a surrogate pair")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_odd_characters(key)
-            _refuse_odd_characters(item)
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_odd_characters(item)
+def _refuse_other_content(given: str) -> None:
+    if not _JSON_TYPE.fullmatch(given.partition(";")[0].strip().lower()):
+        kind = shown(given) if given else "an untyped body"
+        raise MalformedRequest(f"send the body as application/json, not {kind}", field="Content-Type")

@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import ValidationException
 from pydantic import BaseModel
 
-from audiograph.errors import AudiographError, InvalidRequest, MalformedRequest
+from audiograph.errors import InvalidRequest
 from audiograph.schemas import Request, TaskName
 
 TASKS: tuple[str, ...] = get_args(TaskName)
@@ -16,7 +16,7 @@ _SHOWN = 80
 _LISTED = 10
 
 
-def explain(error: RequestValidationError, body: Any = None) -> AudiographError:
+def explain(error: ValidationException, body: Any = None) -> InvalidRequest:
     """Turn the first finding into an exception; if there are several, ``details.errors`` lists them.
 
     Args:
@@ -25,9 +25,6 @@ def explain(error: RequestValidationError, body: Any = None) -> AudiographError:
     """
     findings = error.errors()
     first = findings[0]
-    if first["type"] == "json_invalid":
-        reason, position = first["ctx"]["error"], first["loc"][-1]
-        return MalformedRequest(f"the body is not valid JSON: {reason} at character {position}")
     if len(findings) == 1:
         return InvalidRequest(_message(first, body), field=_field(first))
     listed = [{"field": _field(f), "message": _message(f, body)} for f in findings[:_LISTED]]

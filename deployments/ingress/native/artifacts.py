@@ -2,19 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from audiograph.errors import NotFound
 from audiograph.schemas import Artifact, ArtifactPage
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import ID_PATTERN, PRINTABLE, LinksDep, StrictRoute
+from deployments.ingress.http.route import ID_PATTERN, PRINTABLE, LinksDep, StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.content import send_content
 from deployments.ingress.native.errors import errors
 
-router = APIRouter(prefix="/v1/artifacts", tags=["artifacts"], route_class=StrictRoute)
+router = StrictRouter(prefix="/v1/artifacts", tags=["artifacts"])
 
 ArtifactId = Annotated[str, Path(pattern=ID_PATTERN, examples=[examples.ARTIFACT["id"]])]
 Word = Annotated[str | None, Query(min_length=1, max_length=128, pattern=PRINTABLE)]
@@ -59,7 +59,6 @@ def get_artifact(artifact_id: ArtifactId, backend: BackendDep, links: LinksDep) 
     return links.file(_artifact(backend, artifact_id))
 
 
-@router.head("/{artifact_id}/content", include_in_schema=False)
 @router.get(
     "/{artifact_id}/content",
     summary="Download an artifact",

@@ -9,9 +9,10 @@ from starlette.responses import Response, StreamingResponse
 
 from audiograph.errors import RangeNotSatisfiable
 from audiograph.schemas import File
+from deployments.ingress.http.validation import shown
 from deployments.storage.artifacts import ArtifactStore
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,1000})\s*-\s*([0-9]{0,1000})", re.IGNORECASE)
 
 
 def send_content(request: Request, store: ArtifactStore, record: File) -> Response:
@@ -29,7 +30,7 @@ def send_content(request: Request, store: ArtifactStore, record: File) -> Respon
     if part:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{record.bytes}"
     status = 206 if part else 200
-    if request.method == "HEAD":
+    if request.method == "HEAD":  # whose response reads nothing from storage
         return Response(status_code=status, headers=headers, media_type=record.media_type)
     return StreamingResponse(
         store.read(record.id, start, stop), status, headers, media_type=record.media_type
@@ -57,7 +58,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     start = int(first) if first else max(0, size - int(last))
     stop = min(size, int(last) + 1) if first and last else size
     if start >= size:
-        message = f"range {header!r} lies beyond the {size} bytes of the file"
+        message = f"range {shown(header)} lies beyond the {size} bytes of the file"
         raise RangeNotSatisfiable(message, field="Range", details={"size": size})
     return start, stop
 

@@ -2,20 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from audiograph.errors import NotFound
 from audiograph.schemas import Artifact, File
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import ID_PATTERN, LinksDep, StrictRoute
+from deployments.ingress.http.route import ID_PATTERN, LinksDep, StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.content import send_content
 from deployments.ingress.native.errors import errors
 from deployments.ingress.native.uploads import receive_upload
 
-router = APIRouter(prefix="/v1/files", tags=["files"], route_class=StrictRoute)
+router = StrictRouter(prefix="/v1/files", tags=["files"])
 
 FileId = Annotated[str, Path(pattern=ID_PATTERN, examples=[examples.FILE["id"]])]
 
@@ -56,7 +56,6 @@ def get_file(file_id: FileId, backend: BackendDep, links: LinksDep) -> File:
     return links.file(_file(backend, file_id))
 
 
-@router.head("/{file_id}/content", include_in_schema=False)
 @router.get(
     "/{file_id}/content",
     summary="Download a file",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from sqlalchemy import func, select
 
 from audiograph._version import __version__
@@ -14,12 +14,12 @@ from audiograph.errors import AudiographError, ModelUnavailable
 from audiograph.schemas import Dependency, Health, Readiness
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import StrictRoute
+from deployments.ingress.http.route import StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.errors import errors
 from deployments.storage.tables import Runner
 
-router = APIRouter(tags=["operation"], route_class=StrictRoute)
+router = StrictRouter(tags=["operation"])
 
 CHECK_SECONDS = 5.0
 _NOT_READY: dict[int | str, dict[str, Any]] = {

@@ -4,10 +4,11 @@ Ray exports all other series (requests, latencies, replicas) on its own ports.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -15,12 +16,15 @@ from prometheus_client.registry import Collector
 
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import StrictRoute
+from deployments.ingress.http.route import StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.errors import errors
 from deployments.storage.artifacts import Usage
 
-router = APIRouter(tags=["operation"], route_class=StrictRoute)
+router = StrictRouter(tags=["operation"])
+
+_VERSION = re.compile(r"version=([^,;]*)")
+_NUMBERS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
 
 
 @router.get(
@@ -33,8 +37,14 @@ async def metrics(request: Request, backend: BackendDep) -> Response:
     """Return jobs by task and status, the age of the oldest queued job, and storage use."""
     registry = CollectorRegistry()
     registry.register(await snapshot(backend))
-    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    encode, media_type = choose_encoder(understood(request.headers.get("accept", "")))
     return Response(encode(registry), media_type=media_type)
+
+
+def understood(accept: str) -> str:
+    """Return an ``Accept`` header, or none if it has a version that `choose_encoder` cannot compare."""
+    versions = _VERSION.findall(accept)
+    return accept if all(_NUMBERS.fullmatch(version) for version in versions) else ""
 
 
 async def snapshot(backend: Backend) -> "Snapshot":

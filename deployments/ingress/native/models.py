@@ -5,16 +5,16 @@ import time
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from audiograph.schemas import LoadReport, LoadRequest, ModelInfo, ModelList, Replica, Weights
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import StrictRoute
+from deployments.ingress.http.route import StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.errors import errors
 
-router = APIRouter(prefix="/v1/models", tags=["models"], route_class=StrictRoute)
+router = StrictRouter(prefix="/v1/models", tags=["models"])
 
 ModelName = Annotated[str, Path(min_length=1, max_length=128, examples=["whisper"])]
 

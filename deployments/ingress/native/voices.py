@@ -3,16 +3,16 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from audiograph.schemas import CreateVoiceRequest, VoiceInfo, VoiceList
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import LinksDep, StrictRoute
+from deployments.ingress.http.route import LinksDep, StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.errors import errors
 
-router = APIRouter(prefix="/v1", tags=["voices"], route_class=StrictRoute)
+router = StrictRouter(prefix="/v1", tags=["voices"])
 
 VoiceId = Annotated[str, Path(min_length=1, max_length=255, examples=["anna"])]
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import Body, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -24,8 +24,8 @@ from deployments.ingress.http import errors
 from deployments.ingress.http.disconnect import cancel_on_disconnect
 from deployments.ingress.http.request_log import add_log_fields
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import StrictRoute
-from deployments.ingress.http.streams import PING_SECONDS
+from deployments.ingress.http.route import StrictRouter
+from deployments.ingress.http.streams import PING_SECONDS, UNBUFFERED
 from deployments.ingress.openai import examples
 from deployments.ingress.openai.coalescing import SingleFlight
 from deployments.ingress.openai.errors import ERRORS
@@ -34,7 +34,7 @@ from deployments.ingress.openai.sentences import split_text
 from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
 
-router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=StrictRoute)
+router = StrictRouter(prefix="/v1/audio", tags=["openai"])
 
 NOTES, WEIGHTS = "x-audiograph-notes", "x-audiograph-weights"
 """Headers: a JSON list of ignored or changed fields; and the kind of the model's weights."""
@@ -89,7 +89,7 @@ async def create_speech(
     in_progress = _in_progress.setdefault(backend, SingleFlight())
     chunks = in_progress.join(_digest(request, body), lambda: _bounded(backend, body))
     first = await cancel_on_disconnect(request, anext(chunks))
-    headers = {WEIGHTS: first.weights, NOTES: json.dumps(_notes(body, first))}
+    headers = UNBUFFERED | {WEIGHTS: first.weights, NOTES: json.dumps(_notes(body, first))}
     if body.stream_format == "sse":
         events = _as_events(first, chunks, request, body.input)
         return EventSourceResponse(events, headers=headers, ping=PING_SECONDS)

@@ -1,16 +1,15 @@
 """``GET /v1/audio/voices``, in the format of OpenAI-compatible servers."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from audiograph.schemas import VoiceInfo
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import LinksDep, StrictRoute
+from deployments.ingress.http.route import LinksDep, StrictRouter
 from deployments.ingress.openai import examples
 from deployments.ingress.openai.errors import ERRORS
 
-router = APIRouter(prefix="/v1/audio", tags=["openai"], route_class=StrictRoute)
+router = StrictRouter(prefix="/v1/audio", tags=["openai"])
 
 
 class VoiceNames(BaseModel):

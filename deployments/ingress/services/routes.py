@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Depends, Path, Request
+from fastapi import Body, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
 from audiograph.errors import NotFound
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import StrictRoute
+from deployments.ingress.http.route import StrictRouter
 from deployments.ingress.services import examples
 from deployments.ingress.services.errors import ERRORS
 from deployments.ingress.services.requests import (
@@ -20,7 +20,7 @@ from deployments.ingress.services.requests import (
 )
 from deployments.models.registry import ModelCard
 
-router = APIRouter(prefix="/services/{model}", tags=["services"], route_class=StrictRoute)
+router = StrictRouter(prefix="/services/{model}", tags=["services"])
 
 
 class Written(BaseModel):

@@ -1,6 +1,8 @@
 """Fakes behind the ingress: models without engines, a queue in memory, and replicas."""
 
 import asyncio
+import json
+import re
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -28,7 +30,7 @@ from deployments.jobs.binding import bind_voices
 from deployments.models.base import LoadContext, Loaded, Model, Output
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.registry import Registry
-from deployments.replica.protocol import task_of
+from deployments.replica.protocol import serialize, task_of
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 from tests.support.sounds import tone
@@ -118,6 +120,7 @@ class FakeQueue:
             replace_invalid=replace_invalid_voices,
         )
         resolved = binding.request
+        json.dumps(serialize(resolved))  # as the real queue stores it
         if sum(job.status == "queued" for job in self.jobs.values()) >= self._max_queued:
             raise QueueFull(f"{self._max_queued} jobs are queued", retry_after=2.5)
         job_id = str(uuid.uuid4())
@@ -150,6 +153,8 @@ class FakeQueue:
         jobs = [
             j for j in reversed(self.jobs.values()) if status in (None, j.status) and task in (None, j.task)
         ]
+        if cursor and not cursor.isdecimal():
+            raise InvalidRequest(f"cursor {cursor!r} is invalid", field="cursor")
         start = int(cursor or 0)
         following = str(start + limit) if len(jobs) > start + limit else None
         return JobPage(data=jobs[start : start + limit], next_cursor=following)
@@ -171,9 +176,11 @@ class FakeQueue:
             pass
         return self.jobs[job_id]
 
-    def events(self, job_id: str, after: str | None) -> AsyncIterator[JobEvent]:
-        if after is not None and after != "final" and not after.isdecimal():
-            raise InvalidRequest(f"{after!r} is not the id of an event", field="Last-Event-ID")
+    def events(
+        self, job_id: str, after: str | None = None, *, field: str = "after"
+    ) -> AsyncIterator[JobEvent]:
+        if after is not None and after != "final" and not re.fullmatch("[0-9]{1,9}", after):
+            raise InvalidRequest(f"{after!r} is not the id of an event", field=field)
         return self._events(job_id, after)
 
     async def _events(self, job_id: str, after: str | None) -> AsyncIterator[JobEvent]:

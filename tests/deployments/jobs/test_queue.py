@@ -1,6 +1,7 @@
 """A job's life through the queue, with a real runner process and a real database."""
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -201,8 +202,21 @@ async def test_pages_go_newest_first_through_every_job_once(farm: Farm) -> None:
     assert (await farm.queue.list(task="transcribe")).data == []
     assert await farm.queue.counts() == {("speak", "queued"): 6, ("speak", "canceled"): 1}
     assert await farm.queue.oldest_queued_seconds() > 0
+
+
+@pytest.mark.parametrize("text", ["nonsense", "9:", f"{2**63}:a", "9:a\0b", "9:é", "-1:a", "٣:a"])
+async def test_a_cursor_of_no_page_is_refused(farm: Farm, text: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
-        await farm.queue.list(cursor="nonsense")
+        await farm.queue.list(cursor=base64.urlsafe_b64encode(text.encode()).decode())
+    with pytest.raises(InvalidRequest, match="cursor"):
+        await farm.queue.list(cursor=text)
+
+
+@pytest.mark.parametrize("after", ["x", "", "-1", "1.0", "٣", str(2**31), str(2**63), "9" * 5000])
+async def test_an_event_that_cannot_be_is_refused_at_once(farm: Farm, after: str) -> None:
+    with pytest.raises(InvalidRequest, match="not the id of an event") as refused:
+        farm.queue.events("any", after, field="Last-Event-ID")
+    assert refused.value.field == "Last-Event-ID"
 
 
 async def test_what_cannot_be_served_is_refused_before_a_job_exists(farm: Farm) -> None:

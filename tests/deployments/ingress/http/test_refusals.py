@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from deployments.ingress.app import create_app
 from deployments.ingress.backend import Backend
+from deployments.ingress.http.json_body import MAX_DEPTH
 from tests.deployments.ingress.conftest import app_config, make_backend
 
 
@@ -122,6 +123,81 @@ async def test_a_body_that_is_no_json_is_refused(
     answer = await refusing.post("/v1/jobs", content=content, headers=headers)
     assert answer.status_code in (400, 422)
     assert says in answer.json()["error"]["message"]
+
+
+def nested(levels: int) -> Any:
+    """Return lists and objects inside each other."""
+    value: Any = "end"
+    for level in range(levels):
+        value = [value] if level % 2 else {"inner": value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 255, 256, 400, 900])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/jobs", "parameters"),
+        ("/v1/voices", "name"),
+        ("/v1/models/speaker/load", "variant"),
+        ("/v1/models/speaker/unload", "variant"),
+        ("/v1/audio/speech", "input"),
+        ("/services/speaker/v1/text-to-speech/anna", "parameters"),
+        ("/services/speaker/v1/text-to-dialogue", "inputs"),
+    ],
+)
+async def test_a_body_that_is_nested_too_deeply_is_refused(
+    refusing: httpx.AsyncClient, path: str, field: str, levels: int
+) -> None:
+    answer = await refusing.post(path, json=S | {field: nested(levels)})
+    assert answer.status_code == 400
+    assert f"field '{field}' is nested too deeply; the limit is {MAX_DEPTH} levels" in answer.text
+
+
+async def test_parameters_may_be_nested_up_to_the_limit(refusing: httpx.AsyncClient) -> None:
+    body = S | {"parameters": {"x": nested(MAX_DEPTH - 2)}}
+    assert (await refusing.post("/v1/jobs", json=body)).status_code == 202
+    body = S | {"parameters": {"x": nested(MAX_DEPTH - 1)}}
+    answer = await refusing.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "parameters")
+
+
+async def test_every_route_with_a_body_is_strict(refusing: httpx.AsyncClient) -> None:
+    paths = (await refusing.get("/openapi.json")).json()["paths"]
+    posts = [path for path, methods in paths.items() if takes_json(methods.get("post", {}))]
+    assert len(posts) == 7
+    for path in posts:
+        url = path.format(model="speaker", voice_id="anna")
+        answer = await refusing.post(url, json=nested(300))
+        assert (answer.status_code, "nested too deeply" in answer.text) == (400, True), path
+
+
+def takes_json(operation: dict[str, Any]) -> bool:
+    return "application/json" in operation.get("requestBody", {}).get("content", {})
+
+
+async def test_a_byte_order_mark_is_no_part_of_json(refusing: httpx.AsyncClient) -> None:
+    content = b"\xef\xbb\xbf" + json.dumps(S).encode()
+    assert (await refusing.post("/v1/jobs", content=content, headers=JSON)).status_code == 202
+
+
+async def test_an_untyped_body_of_unknown_length_is_refused(refusing: httpx.AsyncClient) -> None:
+    async def chunks() -> Any:
+        yield json.dumps(S).encode()
+
+    answer = await refusing.post("/v1/jobs", content=chunks())
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "Content-Type")
+    assert "an untyped body" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", ["a", {"b": "\0"}], {"\0": 1}])
+async def test_characters_that_cannot_be_stored_are_refused_by_their_field(
+    refusing: httpx.AsyncClient, value: Any
+) -> None:
+    content = json.dumps(S | {"parameters": value})
+    answer = await refusing.post("/v1/jobs", content=content, headers=JSON)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "parameters")
+    assert "field 'parameters'" in answer.json()["error"]["message"]
 
 
 async def test_a_huge_body_is_refused_before_it_is_read(refusing: httpx.AsyncClient) -> None:

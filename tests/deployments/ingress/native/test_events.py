@@ -18,6 +18,7 @@ from deployments.ingress.native import events
 from tests.deployments.ingress.conftest import Served
 
 SPEAK = {"task": "speak", "text": "Hello."}
+MIB = 1024**2
 
 
 @pytest.fixture
@@ -44,6 +45,17 @@ def run(queue: Any, job_id: str, events: int = 30) -> threading.Thread:
     thread = threading.Thread(target=work)
     thread.start()
     return thread
+
+
+def closed(served: Served, path: str, message: str | bytes | None = None) -> tuple[int | None, str]:
+    """Return the code and the reason with which a WebSocket is closed, after a message to it."""
+    with connect(f"ws://{served.address}{path}") as socket:
+        with pytest.raises(ConnectionClosed):
+            if message is not None:
+                socket.send(message)
+            while True:
+                socket.recv(timeout=10)
+        return socket.close_code, socket.close_reason or ""
 
 
 def wait_until(condition: Any) -> None:
@@ -84,8 +96,17 @@ def test_after_resumes_where_headers_cannot_be_sent(served: Served, queue: Any, 
     run(queue, job_id, 3).join()
     with stream(served, job_id, params={"after": "1"}) as source:
         assert [event.id for event in source.iter_sse()] == ["2", "final"]
-    with stream(served, job_id, params={"after": "final"}) as source:
-        assert list(source.iter_sse()) == []
+
+
+@pytest.mark.parametrize("options", [{"headers": {"last-event-id": "final"}}, {"params": {"after": "final"}}])
+def test_after_the_final_event_a_browser_need_not_come_back(
+    served: Served, queue: Any, job_id: str, options: Any
+) -> None:
+    run(queue, job_id, 1).join()
+    answer = httpx.get(f"{served.url}/v1/jobs/{job_id}/events", **options)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["cache-control"] == "no-store"
+    assert httpx.get(f"{served.url}/v1/jobs/nothing/events", **options).status_code == 404
 
 
 def test_a_quiet_stream_is_kept_open_by_comments(
@@ -98,10 +119,20 @@ def test_a_quiet_stream_is_kept_open_by_comments(
     queue.finish(job_id, "succeeded")
 
 
-def test_an_event_id_that_is_none_is_refused(served: Served, job_id: str) -> None:
+IMPOSSIBLE = ["yesterday", "-1", "1.5", "Final", str(2**31), str(2**63), "9" * 64, "9" * 65]
+
+
+@pytest.mark.parametrize("event_id", IMPOSSIBLE)
+def test_an_event_id_that_is_none_is_refused(served: Served, job_id: str, event_id: str) -> None:
     url = f"{served.url}/v1/jobs/{job_id}/events"
-    answer = httpx.get(url, headers={"last-event-id": "yesterday"})
-    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "Last-Event-ID")
+    by_header = httpx.get(url, headers={"Last-Event-ID": event_id})
+    by_query = httpx.get(url, params={"after": event_id})
+    for answer, field in ((by_header, "last-event-id"), (by_query, "after")):
+        assert answer.status_code == 422
+        assert answer.json()["error"]["field"].lower() == field
+    code, reason = closed(served, f"/v1/jobs/{job_id}/ws?after={event_id}")
+    assert code == 4422
+    assert reason
 
 
 def test_a_websocket_carries_the_same_events(served: Served, queue: Any, job_id: str) -> None:
@@ -116,13 +147,45 @@ def test_a_websocket_carries_the_same_events(served: Served, queue: Any, job_id:
         assert [json.loads(frame)["id"] for frame in socket] == ["2", "final"]
 
 
-@pytest.mark.parametrize(("path", "code"), [("nothing/ws", 4404), ("{}/ws?after=yesterday", 4422)])
-def test_a_websocket_is_closed_with_the_reason(served: Served, job_id: str, path: str, code: int) -> None:
-    with connect(f"ws://{served.address}/v1/jobs/{path.format(job_id)}") as socket:
-        with pytest.raises(ConnectionClosed):
-            socket.recv()
-        assert socket.close_code == code
-        assert socket.close_reason
+@pytest.mark.parametrize(
+    ("path", "code", "says"),
+    [
+        ("/v1/jobs/nothing/ws", 4404, "there is no job 'nothing'"),
+        ("/v1/jobs/a%20b/ws", 4422, "job_id"),
+        ("/v1/jobs/nothing/events", 4404, "no WebSocket at '/v1/jobs/nothing/events'"),
+        ("/nothing", 4404, "no WebSocket at '/nothing'"),
+    ],
+)
+def test_a_websocket_is_closed_with_the_reason(served: Served, path: str, code: int, says: str) -> None:
+    closing = closed(served, path)
+    assert closing[0] == code
+    assert says in closing[1]
+
+
+@pytest.mark.parametrize("message", [b"", b"\x00\xff", "", "hello", '{"after": 3}'])
+def test_a_message_to_the_websocket_closes_it(
+    served: Served, queue: Any, job_id: str, message: str | bytes
+) -> None:
+    code, reason = closed(served, f"/v1/jobs/{job_id}/ws", message)
+    assert code == 1003
+    assert ("binary data" if isinstance(message, bytes) else "text") in reason
+    wait_until(lambda: queue.readers == 0)
+
+
+@pytest.mark.parametrize("message", [bytes(17 * MIB), "x" * 17 * MIB], ids=["binary", "text"])
+def test_a_huge_message_closes_the_websocket(served: Served, job_id: str, message: str | bytes) -> None:
+    code, reason = closed(served, f"/v1/jobs/{job_id}/ws", message)
+    assert code == 1009
+    assert reason
+
+
+def test_an_unforeseen_error_closes_the_websocket(
+    served: Served, queue: Any, job_id: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(queue, "get", None)
+    code, reason = closed(served, f"/v1/jobs/{job_id}/ws")
+    assert code == 4500
+    assert "see its log under request id" in reason
 
 
 def test_nothing_runs_on_for_a_client_that_left(served: Served, queue: Any, job_id: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from audiograph.errors import RangeNotSatisfiable
 from deployments.ingress.backend import Backend
 from deployments.ingress.native.content import disposition, parse_range
 from tests.deployments.ingress.conftest import stored_files, wav
@@ -220,5 +221,8 @@ def test_a_file_name_cannot_break_out_of_its_header() -> None:
 
 
 def test_ranges_of_huge_numbers_are_no_trouble() -> None:
-    assert parse_range(f"bytes=0-{'9' * 18}", 10) == (0, 10)
+    assert parse_range(f"bytes=0-{'9' * 100}", 10) == (0, 10)
+    assert parse_range(f"bytes=-{'9' * 100}", 10) == (0, 10)
     assert parse_range(f"bytes=0-{'9' * 5000}", 10) is None
+    with pytest.raises(RangeNotSatisfiable):
+        parse_range(f"bytes={'9' * 100}-", 10)

@@ -81,6 +81,31 @@ async def test_metrics_are_those_of_the_job_store(client: httpx.AsyncClient, que
     assert samples["audiograph_stored_bytes",] == 5
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=abc",
+        "application/openmetrics-text; version=9.é",
+        "text/plain; version=..",
+        f"text/plain; version={'9' * 5000}",
+        ";;,=",
+    ],
+)
+async def test_a_format_of_metrics_that_does_not_exist_is_ignored(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    answer = await client.get("/metrics", headers={b"accept": accept.encode("latin-1")})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_metrics_come_in_the_format_that_is_asked_for(client: httpx.AsyncClient) -> None:
+    accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"
+    answer = await client.get("/metrics", headers={"accept": accept})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert answer.text.endswith("# EOF\n")
+
+
 @pytest.fixture
 def lines(monkeypatch: Any) -> Iterator[list[dict[str, Any]]]:
     """Collect the log records, as the JSON that would be written."""
