@@ -26,7 +26,7 @@ async def test_an_upload_is_measured_and_can_be_downloaded_again(client: httpx.A
     record = created.json()
     assert (record["name"], record["media_type"], record["bytes"]) == ("talk.mp3", "audio/wav", len(content))
     assert (record["duration"], record["sample_rate"], record["channels"]) == (0.5, 16_000, 1)
-    assert record["url"] == f"http://test/v1/files/{record['id']}/content"
+    assert record["url"] == f"http://localhost/v1/files/{record['id']}/content"
     assert (await client.get(f"/v1/files/{record['id']}")).json() == record
     assert (await client.get(record["url"])).content == content
 
