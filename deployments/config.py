@@ -47,6 +47,38 @@ def _from_environment(text: str) -> str:
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
+_URL = re.compile(r"([A-Za-z][\w+.-]*)://(\[[0-9A-Fa-f:.]+\]|[^\s/?#:@*\[\]]+)(?::(\d{1,5}))?(?=[/?#]|$)")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_NAME = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*", re.ASCII)
+
+
+def origin_of(url: str) -> str | None:
+    """Return a URL's origin as browsers write it, such as ``https://app.example``; None if it has none."""
+    found = _URL.match(url)
+    if not found:
+        return None
+    scheme, host, port = found[1].lower(), found[2].lower(), found[3]
+    written = f":{port}" if port and port != _DEFAULT_PORTS.get(scheme) else ""
+    return f"{scheme}://{host}{written}"
+
+
+def _checked_origin(text: str) -> str:
+    if text in ("*", "null"):  # browsers send null for pages without an origin, such as local files
+        return text
+    origin = origin_of(text)
+    if origin is None or not _URL.fullmatch(text.rstrip("/")):
+        raise ValueError(f"{text!r} is no origin: write scheme and host, such as https://app.example, or *")
+    return origin
+
+
+def _checked_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is no host name: write audio.example, *.audio.example or *, without a port"
+        )
+    return text.lower()
+
+
 class LimitsConfig(Settings):
     """Limits of an upload. They are enforced while decoding, whatever its header claims."""
 
@@ -166,7 +198,17 @@ class AuthConfig(Settings):
 class HttpConfig(Settings):
     """Settings of the ingress, beside Ray Serve's http_options."""
 
-    cors_origins: list[str] = Field(default_factory=lambda: ["*"])
+    cors_origins: list[str] | None = Field(
+        None,
+        description="Origins whose pages may use the server, such as https://app.example; * is every origin. "
+        "If null: every origin where API keys are required, and else those of this machine, which are "
+        "always allowed there.",
+    )
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        description="Names of the server, beside localhost, IP addresses and the name in public_url; "
+        "*.audio.example is every name below, * every name. Not checked where API keys are required.",
+    )
     public_url: str | None = Field(
         None, description="Base of the URLs in responses; the request's own if null."
     )
@@ -180,6 +222,16 @@ class HttpConfig(Settings):
     max_direct_seconds: float = Field(
         540, gt=0, description="Time limit of a direct response; OpenAI's clients give up after 600 s."
     )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str] | None) -> list[str] | None:
+        return origins and [_checked_origin(origin) for origin in origins]
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, names: list[str]) -> list[str]:
+        return [_checked_name(name) for name in names]
 
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")

@@ -10,6 +10,7 @@ with the HTTP status of the class. The client reads the code and raises the same
     │   │   └── NotServed            422  no configured model serves this task, model or variant
     │   ├── MalformedRequest         400  the body or a header cannot be parsed at all
     │   ├── Unauthenticated          401  an API key is required, or the given one is unknown
+    │   ├── Forbidden                403  without API keys: a page of another origin, or another host name
     │   ├── NotFound                 404  no such job, file, artifact or model
     │   ├── Conflict                 409  the resource is in use, or its state does not allow the action
     │   │   └── IdempotencyConflict  409  the Idempotency-Key was used with a different request
@@ -46,6 +47,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "ConnectionFailed",
+    "Forbidden",
     "IdempotencyConflict",
     "InternalError",
     "InvalidAudio",
@@ -141,6 +143,13 @@ class Unauthenticated(RequestError):
 
     status = 401
     code = "unauthenticated"
+
+
+class Forbidden(RequestError):
+    """A server without API keys refuses pages of other origins, and names that are not its own."""
+
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(RequestError):

@@ -16,6 +16,8 @@ from deployments.ingress.direct import ServeModels
 from deployments.ingress.http import errors, methods
 from deployments.ingress.http.auth import RequireKey, check_binding
 from deployments.ingress.http.backpressure import BackpressureMiddleware
+from deployments.ingress.http.hosts import RequireHost
+from deployments.ingress.http.origins import OwnOrigins, allowed_origins
 from deployments.ingress.http.request_log import HEADER, RequestLog
 from deployments.ingress.model_control import ServeModelControl
 from deployments.ingress.native.dialect import NATIVE
@@ -50,14 +52,18 @@ def create_app(backend: Backend, *, echo_request_id: bool = True) -> FastAPI:
     tags = [tag for dialect in DIALECTS for tag in dialect.tags]
     openapi.install(app, tags, keys_required=backend.config.auth.required)
     # The last one added is the outermost: every failure inside gets a request id and CORS headers.
-    if backend.config.auth.required:
+    guarded = backend.config.auth.required
+    if guarded:
         app.add_middleware(RequireKey, keys=Keys(backend.store.database))
+    else:
+        app.add_middleware(RequireHost, config=backend.config.http)
     app.add_middleware(errors.ErrorBoundary)
     app.add_middleware(
-        CORSMiddleware,
-        allow_origins=backend.config.http.cors_origins,
+        CORSMiddleware if guarded else OwnOrigins,
+        allow_origins=allowed_origins(backend.config),
         allow_methods=["*"],
         allow_headers=["*"],
+        allow_private_network=True,  # browsers ask this for pages of the Internet
         expose_headers=[HEADER, *(name for dialect in DIALECTS for name in dialect.exposed_headers)],
     )
     app.add_middleware(RequestLog, echo=echo_request_id)

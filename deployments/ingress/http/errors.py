@@ -89,6 +89,14 @@ def error_response(error: Exception, scope: Scope) -> Response:
     return JSONResponse(body, status, failure.headers)
 
 
+async def respond(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond to a request, or refuse a WebSocket's handshake, with an error."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})  # the HTTP server makes it a bare 403
+        return
+    await error_response(error, scope)(scope, receive, send)
+
+
 def unexpected_error() -> InternalError:
     """Build the error that a caller sees in place of an unexpected exception, which only the log has."""
     message = f"unexpected error inside the server; see its log under request id {request_id()}"

@@ -16,6 +16,9 @@ HEADER = "x-request-id"
 QUIET = frozenset({"/health", "/ready", "/metrics"})
 """Polled every few seconds by machines: logged at DEBUG."""
 
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""Messages that begin a response; the last one refuses a WebSocket with a plain HTTP response."""
+
 logger = logging.getLogger(__name__)
 
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -62,7 +65,7 @@ class _Exchange:
         self._started = time.perf_counter()
 
     async def send(self, message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept"):
+        if message["type"] in STARTS:
             self._status = message.get("status", 101)
             if self._echo:
                 MutableHeaders(scope=message)[HEADER] = request_id() or ""

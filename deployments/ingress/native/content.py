@@ -1,14 +1,14 @@
-"""Sends stored files: ranges, conditional requests, HEAD, and file names that every browser accepts."""
+"""Sends stored files: ranges, conditional requests and HEAD."""
 
 import re
 from collections.abc import Iterator
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from audiograph.errors import RangeNotSatisfiable
 from audiograph.schemas import File
+from deployments.ingress.http.disposition import attachment
 from deployments.ingress.http.validation import shown
 from deployments.storage.artifacts import ArtifactStore
 
@@ -37,12 +37,6 @@ def send_content(request: Request, store: ArtifactStore, record: File) -> Respon
     )
 
 
-def disposition(name: str) -> str:
-    """Build ``Content-Disposition`` with an ASCII name for old clients, and the full name by RFC 5987."""
-    plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     """Parse a ``Range`` of one part into start and stop (RFC 9110, 14.2); None if absent or invalid.
 
@@ -68,7 +62,7 @@ def _headers(record: File) -> dict[str, str]:
         "ETag": f'"{record.sha256}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",  # the content of an id never changes, but it can be deleted
-        "Content-Disposition": disposition(record.name),
+        "Content-Disposition": attachment(record.name),
         "X-Content-Type-Options": "nosniff",
     }
 

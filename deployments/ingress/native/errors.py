@@ -7,8 +7,8 @@ from deployments.ingress.http.responses import error_response
 
 
 def errors(*statuses: int) -> dict[int | str, Any]:
-    """Describe the errors of a route; 401 and 422 are always among them."""
-    return {status: _DOCUMENTED[status] for status in (*statuses, 401, 422)}
+    """Describe the errors of a route; 401, 403 and 422 are always among them."""
+    return {status: _DOCUMENTED[status] for status in (*statuses, 401, 403, 422)}
 
 
 def _documented(description: str, code: str, message: str, field: str | None = None) -> dict[str, Any]:
@@ -24,6 +24,12 @@ _DOCUMENTED: dict[int, dict[str, Any]] = {
         "An API key is required.",
         "unauthenticated",
         "an API key is required: send Authorization: Bearer agk_…, or x-api-key",
+    ),
+    403: _documented(
+        "Without API keys: the request comes from a page of another origin, or names another host.",
+        "forbidden",
+        "Origin 'https://page.example' is refused: …",
+        "Origin",
     ),
     404: _documented("The resource does not exist.", "not_found", "there is no job '0d3f'", "id"),
     409: _documented(

@@ -9,13 +9,13 @@ from fastapi.responses import StreamingResponse
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AnyRequest, Job, JobPage, JobStatus, TaskName
 from deployments.ingress.backend import BackendDep
+from deployments.ingress.http.disposition import attachment
 from deployments.ingress.http.request_log import add_log_fields
 from deployments.ingress.http.responses import responses
 from deployments.ingress.http.route import JobId, LinksDep, StrictRouter
 from deployments.ingress.http.streams import UNBUFFERED
 from deployments.ingress.native import examples
 from deployments.ingress.native.archive import archive
-from deployments.ingress.native.content import disposition
 from deployments.ingress.native.errors import errors
 
 router = StrictRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -106,7 +106,7 @@ async def download_artifacts(job_id: JobId, backend: BackendDep) -> StreamingRes
     if not job.finished:
         message = f"job {job_id} is {job.status}; download its artifacts together once it has finished"
         raise Conflict(message, field="job_id", details={"status": job.status})
-    headers = UNBUFFERED | {"Content-Disposition": disposition(f"{job_id}.zip")}
+    headers = UNBUFFERED | {"Content-Disposition": attachment(f"{job_id}.zip")}
     return StreamingResponse(
         archive(backend.store, job.artifacts), 200, headers, media_type="application/zip"
     )

@@ -1,7 +1,6 @@
 """Streams an upload from the socket into storage, in constant memory, all or nothing."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,6 +13,7 @@ from audiograph.errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from audiograph.schemas import File
 from deployments.audio.files import probe
 from deployments.config import LimitsConfig
+from deployments.ingress.http.disposition import parse_part
 from deployments.storage.artifacts import ArtifactStore
 
 FIELD = "file"
@@ -24,9 +24,6 @@ MAX_DIGITS = 9
 """Length of the field ``track``; the rest is cut off."""
 FORM_BYTES = 64 * 1024
 """Maximum size of a multipart form beside the file's own bytes."""
-
-_ESCAPED = re.compile("%(22|0D|0A)", re.IGNORECASE)
-"""Browsers' escapes of quotes and line breaks in a form's file names (HTML standard, 4.10.22.8)."""
 
 Returned = TypeVar("Returned")
 
@@ -101,7 +98,7 @@ class FileForm:
         self._track: bytes | None = None
         self._field = ""  # of the part that is arriving
         self._header, self._value = b"", b""
-        self._disposition = b""
+        self._headers: dict[bytes, bytes] = {}
         self._ended = False
         self._parser = self._parse_by(_boundary(content_type))
 
@@ -166,7 +163,7 @@ class FileForm:
         return int(text)
 
     def _begin_part(self) -> None:
-        self._disposition = b""
+        self._headers = {}
 
     def _add_to_header(self, data: bytes, start: int, stop: int) -> None:
         self._header += data[start:stop]
@@ -175,13 +172,12 @@ class FileForm:
         self._value += data[start:stop]
 
     def _end_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
+        self._headers[self._header.lower()] = self._value
         self._header, self._value = b"", b""
 
     def _begin_content(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        self._field = field = options.get(b"name", b"").decode(errors="replace")
+        field, name = parse_part(self._headers.get(b"content-disposition", b""))
+        self._field = field
         if field == TRACK:
             if self._track is not None:
                 raise InvalidRequest(f"the form has {TRACK!r} twice; name one track", field=TRACK)
@@ -194,10 +190,15 @@ class FileForm:
             )
         if self.name is not None:
             raise InvalidRequest(f"the form has {FIELD!r} twice; send one file at a time", field=FIELD)
-        if b"filename" not in options:
-            message = f"{FIELD!r} is a text field, not a file; with curl, put an @ before the file's path"
-            raise InvalidRequest(message, field=FIELD)
-        self.name = _ESCAPED.sub(_unescape, options[b"filename"].decode(errors="replace"))
+        if name is None and self._is_text():
+            cure = "give the part a file name (with curl, put an @ before the file's path)"
+            raise InvalidRequest(f"{FIELD!r} came as text, not as a file; {cure}", field=FIELD)
+        self.name = name or ""
+
+    def _is_text(self) -> bool:
+        """Return whether the part's type is text, which is the default (RFC 7578, 4.4)."""
+        kind, _ = parse_options_header(self._headers.get(b"content-type", b"text/plain"))
+        return kind.startswith(b"text/")
 
     def _add_content(self, data: bytes, start: int, stop: int) -> None:
         if self._field == FIELD:
@@ -207,10 +208,6 @@ class FileForm:
 
     def _end(self) -> None:
         self._ended = True
-
-
-def _unescape(escaped: re.Match[str]) -> str:
-    return chr(int(escaped[1], 16))
 
 
 def _boundary(content_type: str | None) -> bytes:

@@ -62,7 +62,7 @@ def one_app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 @pytest.fixture
 async def fuzzed(one_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(one_app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

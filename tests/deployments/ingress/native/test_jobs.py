@@ -36,7 +36,7 @@ async def test_a_job_is_queued_with_model_and_variant_filled_in(
         "tiny",
         "mine",
     )
-    assert answer.headers["location"] == job["urls"]["self"] == f"http://test/v1/jobs/{job['id']}"
+    assert answer.headers["location"] == job["urls"]["self"] == f"http://localhost/v1/jobs/{job['id']}"
     assert (await client.get(job["urls"]["self"])).json() == job
 
 

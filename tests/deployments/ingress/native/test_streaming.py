@@ -71,7 +71,7 @@ def long_file(tmp_path: Path) -> Path:
 
 def test_an_upload_cut_off_midway_leaves_nothing(ingress: Ingress) -> None:
     head = (
-        f"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGE}\r\n"
+        f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LARGE}\r\n"
         "Content-Type: multipart/form-data; boundary=XX\r\n\r\n"
         '--XX\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     )
