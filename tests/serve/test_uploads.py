@@ -62,10 +62,22 @@ def ingress(server: Server) -> psutil.Process:
     return process
 
 
+@pytest.fixture
+def direct(server: Server) -> Iterator[Audiograph]:
+    """A client whose connection leads to the ingress itself.
+
+    In the first second Ray's own proxy stands in for it, which holds a whole upload in memory, and a
+    connection that was opened then stays with it.
+    """
+    wait_until(lambda: is_routed(server))
+    with Audiograph(server.url) as client:
+        yield client
+
+
 def test_half_a_gigabyte_is_uploaded_and_downloaded_in_little_memory(
-    server: Server, client: Audiograph, tmp_path: Path
+    server: Server, direct: Audiograph, tmp_path: Path
 ) -> None:
-    client.files.upload(wav_bytes())  # the imports of a first upload must not count
+    direct.files.upload(wav_bytes())  # the imports of a first upload must not count
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
@@ -74,21 +86,32 @@ def test_half_a_gigabyte_is_uploaded_and_downloaded_in_little_memory(
             yield part
 
     with PeakMemory(ingress(server)) as memory:
-        stored = client.files.upload(hashed(), name="concert.wav")
+        stored = direct.files.upload(hashed(), name="concert.wav")
     assert memory.rise < ALLOWED_BYTES
     assert stored.bytes > 500 * 1000**2
     assert stored.sha256 == digest.hexdigest()
     assert (stored.duration, stored.sample_rate, stored.channels) == (SECONDS, RATE, 2)
 
     with PeakMemory(ingress(server)) as memory:
-        path = client.files.download(stored, tmp_path / "concert.wav")  # the client checks its SHA-256
+        path = direct.files.download(stored, tmp_path / "concert.wav")  # the client checks its SHA-256
     assert memory.rise < ALLOWED_BYTES
     assert path.stat().st_size == stored.bytes
 
     path.unlink()
-    client.files.delete(stored)
+    direct.files.delete(stored)
     with pytest.raises(NotFound):
-        client.files.get(stored)
+        direct.files.get(stored)
+
+
+def is_routed(server: Server) -> bool:
+    """Return whether HAProxy knows the ingress, and so connects to it."""
+    with Audiograph(server.url) as client:
+        client.health()
+        connections = ingress(server).net_connections()
+    listening = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    return any(
+        each.laddr.port in listening and each.status == psutil.CONN_ESTABLISHED for each in connections
+    )
 
 
 def stored_state(server: Server) -> tuple[Usage, set[Path]]:
