@@ -53,7 +53,7 @@ class TranscribeRequest(Request):
     """Always `transcribe`."""
     file: FileRef
     language: str | None = Field(None, max_length=32)
-    """Code or English name, such as `de`, `pt-BR` or `german`; detected if absent, empty or `auto`."""
+    """ISO 639-1 code or English name; detected if absent."""
     prompt: str | None = Field(None, max_length=4096)
     """Text that conditions vocabulary and style."""
     temperature: float | None = Field(None, ge=0, le=1)

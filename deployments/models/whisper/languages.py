@@ -1,6 +1,5 @@
 """Languages of Whisper: a copy of `whisper.tokenizer`'s tables, because importing that imports torch."""
 
-import difflib
 from collections.abc import Mapping
 
 LANGUAGES: Mapping[str, str] = {
@@ -124,84 +123,14 @@ ALIASES: Mapping[str, str] = {
 """Codes by other English names, as in `whisper.tokenizer.TO_LANGUAGE_CODE`."""
 
 
-DETECTED = frozenset({"", "auto"})
-"""Values that leave the language to detection, as if there were none."""
-
-OWN_NAMES: Mapping[str, str] = {
-    "deutsch": "de",
-    "español": "es",
-    "français": "fr",
-    "italiano": "it",
-    "nederlands": "nl",
-    "polski": "pl",
-    "português": "pt",
-    "svenska": "sv",
-    "türkçe": "tr",
-    "русский": "ru",
-    "українська": "uk",
-    "日本語": "ja",
-    "中文": "zh",
-    "한국어": "ko",
-}
-"""Codes by the names that languages have in themselves."""
-
-WHISPERS_OWN: Mapping[str, str] = {"jv": "jw", "nb": "no", "fil": "tl"}
-"""Whisper's codes by those of ISO 639."""
-
-
 def language_code(language: str) -> str | None:
-    """Return the code of a language; None if it is to be detected.
+    """Return the code of a language; None if Whisper does not know it.
 
     Args:
-        language: a code or an English name as Whisper knows them, or any tag of BCP 47 or code of ISO 639,
-            with or without a region or a script: ``en``, ``english``, ``en-US``, ``zh_Hant_TW``, ``eng``.
-
-    Raises:
-        ValueError: Whisper does not know the language.
+        language: a code or an English name, in upper or lower case.
     """
-    name = " ".join(language.replace("_", "-").lower().split())
-    if name in DETECTED:
-        return None
-    code = _known(name) or _known(_base_language(name))
-    if code is None:
-        raise ValueError(language)
-    return code
-
-
-def nearest_language(language: str) -> str | None:
-    """Return the code of the known language that is nearest to an unknown one; None if none is near.
-
-    It is one that its speakers understand, as German for Swiss German, or one that is written alike.
-    """
-    import langcodes
-    from langcodes.tag_parser import LanguageTagError
-
     name = language.strip().lower()
-    similar = difflib.get_close_matches(name, [*_CODES, *(code for code in LANGUAGES if len(name) == 2)], n=1)
-    if len(name) > 3 and similar:
-        return _known(similar[0])
-    try:
-        found, _ = langcodes.closest_match(name, [*LANGUAGES], max_distance=25)
-    except LanguageTagError:
-        found = "und"
-    return _known(found)
-
-
-def _known(name: str) -> str | None:
     return name if name in LANGUAGES else _CODES.get(name)
 
 
-def _base_language(tag: str) -> str:
-    """Return the code of a tag's language in ISO 639, its shortest and current one; the tag if it is none."""
-    import langcodes
-    from langcodes.tag_parser import LanguageTagError
-
-    try:
-        language = langcodes.Language.get(tag)
-    except LanguageTagError:
-        return tag
-    code = WHISPERS_OWN.get(language.language or tag, language.language or tag)
-    return code if code in LANGUAGES else language.prefer_macrolanguage().language or tag
-
-
-_CODES = {name: code for code, name in LANGUAGES.items()} | dict(ALIASES) | dict(OWN_NAMES)
+_CODES = {name: code for code, name in LANGUAGES.items()} | dict(ALIASES)

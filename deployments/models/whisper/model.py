@@ -10,7 +10,7 @@ from audiograph.errors import InvalidRequest
 from audiograph.schemas import TaskName, TranscribeRequest
 from deployments.models.base import ContinuousModel, Intake, LoadContext, Loaded, Options
 from deployments.models.kit.weights import load_by_policy
-from deployments.models.whisper.languages import LANGUAGES, language_code, nearest_language
+from deployments.models.whisper.languages import LANGUAGES, language_code
 from deployments.models.whisper.scheduler import Scheduler
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.weights import pretrained_checkpoint
@@ -141,17 +141,13 @@ def to_native_precision(model: "Network") -> "Network":
 
 
 def _check_language(language: str, variant: str) -> None:
-    try:
-        code = language_code(language)
-    except ValueError:
-        nearest = nearest_language(language)
-        hint = f"; did you mean {nearest!r} ({LANGUAGES[nearest]})?" if nearest else ";"
+    code = language_code(language)
+    if code is None:
         raise InvalidRequest(
-            f"whisper does not know the language {language!r}{hint} leave it out to detect it, or send "
-            f"one of: {', '.join(LANGUAGES)}",
+            f"whisper does not know the language {language!r}; it takes a code ({', '.join(LANGUAGES)}) "
+            "or an English name such as 'german'",
             field="language",
-            details={"value": language},
-        ) from None
+        )
     if code == "yue" and variant not in KNOWS_CANTONESE:
         raise InvalidRequest(
             f"variant {variant!r} does not know {language!r}; take 'large-v3' or 'turbo'", field="language"
