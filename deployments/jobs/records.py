@@ -199,6 +199,7 @@ def _error(workflow: WorkflowStatus, event: dict[str, Any]) -> dict[str, Any]:
     return {
         "code": code if isinstance(code, str) else "internal_error",
         "message": str(failure),
+        "field": details.get("field"),
         "stage": details.get("stage"),
         "attempt": details.get("attempt"),
         "details": details.get("details") or {},

@@ -7,7 +7,6 @@ from operator import itemgetter
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import SpokenTurn, Turn
-from deployments.models.kit.speaking import unspeakable
 
 MAX_TOKENS = 1024
 """Length of the encoder's input. A byte of UTF-8 is a token, and so is a speaker tag."""
@@ -84,7 +83,7 @@ def check_turns(turns: Sequence[Turn]) -> None:
     """Refuse turns that are not a dialogue of two speakers.
 
     Raises:
-        InvalidRequest: there is only one turn, or a third voice, or a turn without anything to speak.
+        InvalidRequest: there is only one turn, or a third voice.
     """
     if len(turns) < 2:
         raise InvalidRequest(
@@ -102,8 +101,6 @@ def check_turns(turns: Sequence[Turn]) -> None:
                 field=field,
                 details={"value": turn.voice, "voices": voices[:2]},
             )
-        if not plain(turn.text):
-            raise unspeakable(turn.text, f"turns.{index}.text")
 
 
 def check_length(text: str) -> None:

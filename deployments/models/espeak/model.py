@@ -15,12 +15,17 @@ from deployments.models.base import LoadContext, Loaded, Model, Options, Output,
 from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.parameters import Parameters
-from deployments.models.kit.speaking import texts_of, turns_of, unspeakable
+from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.kit.texts import naming_turn, unspeakable
 
 MIN_WORDS_PER_MINUTE = 80
 MAX_WORDS_PER_MINUTE = 450
 """The library's own range of speeds."""
+
+
+_SPOKEN_SIGNS = frozenset("!#%&*/@\\")
+"""The punctuation that the library names, in some languages at least; any other is a pause at most."""
 
 
 class EspeakParameters(Parameters):
@@ -93,10 +98,17 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
+        super().check_request(request, variant)
         EspeakParameters.checked(request.parameters, "espeak")
-        for field, text in texts_of(request).items():
-            if not any(unicodedata.category(character)[0] in "LMNPS" for character in text):
-                raise unspeakable(text, field)
+
+    def can_speak(self, text: str) -> bool:
+        """Return whether a text has letters, digits, symbols or signs that some voice names.
+
+        The library knows many symbols and emoji by name, more in some languages than in others.
+        """
+        return any(
+            unicodedata.category(character)[0] in "LMNS" or character in _SPOKEN_SIGNS for character in text
+        )
 
     def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
         """Look up the installed library, which takes about 10 ms.
@@ -119,8 +131,10 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         parameters = _parameters(request.parameters, self._words_per_minute(request))
         parts: list[SpokenPart] = []
         remaining = self.options.max_seconds
-        for turn, progress in zip(turns, progress_slices(context, len(turns)), strict=True):
-            parts.append(self._speak(engine, turn, parameters, remaining, progress))
+        slices = progress_slices(context, len(turns))
+        for index, (turn, progress) in enumerate(zip(turns, slices, strict=True)):
+            with naming_turn(request, index):
+                parts.append(self._speak(engine, turn, parameters, remaining, progress))
             remaining -= len(parts[-1].samples) / engine.sample_rate
         return spoken_output(request, parts, engine.sample_rate, _notes(turns, request.seed))
 
