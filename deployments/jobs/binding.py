@@ -1,11 +1,10 @@
 """Replaces the recorded voices that a request names by artifacts, before the job is stored and pins them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest
+from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest, naming_field
 from audiograph.schemas import DialogueRequest, File, Request, voices_named
 from deployments.models.registry import Registry
 from deployments.models.voices import replace_voices
@@ -90,7 +89,7 @@ def _located(
 
 
 def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:
-    with _naming(field):
+    with naming_field(field):
         record = voices.find(voice) if voices else None
         if record is None and not is_safe_relative(voice):
             raise InvalidRequest(
@@ -111,22 +110,12 @@ def _keep(files: Sequence[str], fields: Mapping[str, str], voices: VoiceStore) -
     created: dict[str, str] = {}
     try:
         for file in files:
-            with _naming(fields[file]):
+            with naming_field(fields[file]):
                 created[file] = voices.keep(file).id
     except AudiographError:
         voices.discard(created.values())
         raise
     return created
-
-
-@contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Attribute errors about a voice to the field that names it."""
-    try:
-        yield
-    except InvalidRequest as error:
-        error.field = field
-        raise
 
 
 def _note(voice: str, reason: str, request: Request) -> str:

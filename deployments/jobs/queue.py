@@ -97,6 +97,7 @@ class JobQueue:
         if submission["digest"] != digest:
             raise IdempotencyConflict(
                 f"this Idempotency-Key was used for another request, job {job_id}; use a new key",
+                field="Idempotency-Key",
                 details={"job_id": job_id},
             )
 
@@ -110,10 +111,8 @@ class JobQueue:
             )
 
     def _pin(self, job_id: str, binding: Binding[Request]) -> None:
-        request = binding.request
-        wanted = [*file_references(request), *([request.parent_id] if request.parent_id else [])]
         try:
-            if wanted:
+            if wanted := file_references(binding.request):
                 self._store.pin(job_id, wanted)
         except NotFound:
             self._voices.discard(binding.created)
@@ -166,7 +165,7 @@ class JobQueue:
             job = await self.get(job_id)
         if job.status != "canceled":
             raise Conflict(
-                f"job {job_id} has already {job.status}", field="id", details={"status": job.status}
+                f"job {job_id} has already {job.status}", field="job_id", details={"status": job.status}
             )
         await asyncio.to_thread(self._store.unpin, job_id)
         await asyncio.to_thread(self._store.delete_leftovers, job_id)

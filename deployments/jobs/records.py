@@ -43,7 +43,7 @@ class JobRecords:
         missing = [job_id for job_id in job_ids if job_id not in found]
         if missing:
             raise NotFound(
-                f"there is no job {missing[0]!r}; it may have passed its retention time", field="id"
+                f"there is no job {missing[0]!r}; it may have passed its retention time", field="job_id"
             )
         events = self.newest_events(job_ids)
         return [job_of(found[job_id], events.get(job_id)) for job_id in job_ids]

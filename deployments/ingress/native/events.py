@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, WebSocket
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.websockets import WebSocketDisconnect
 
-from audiograph.errors import AudiographError
+from audiograph.errors import AudiographError, naming_field
 from audiograph.schemas import JobEvent
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.links import Links
@@ -46,7 +46,8 @@ async def stream_events(
     The stream ends with the final event (``succeeded``, ``failed`` or ``canceled``), which contains the job.
     """
     await backend.queue.get(job_id)  # an unknown job is a 404, not a stream that breaks off
-    events = backend.queue.events(job_id, last_event_id or after)
+    with naming_field("Last-Event-ID" if last_event_id else "after"):
+        events = backend.queue.events(job_id, last_event_id or after)
     return EventSourceResponse(_as_sse(events, links), ping=PING_SECONDS)
 
 
