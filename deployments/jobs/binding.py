@@ -45,10 +45,11 @@ def bind_voices(
     """
     model = request.model or ""
     fields = _fields(request)
-    for built_in in registry.voices(model) if fields else ():
-        fields.pop(built_in.id, None)
+    own = {voice: found for voice in fields if (found := registry.own_voice(model, voice))}
+    for voice in own:
+        del fields[voice]
     if not fields:
-        return Binding(request)
+        return Binding(replace_voices(request, own))
     store = voices if registry.card(model).clones_voices else None
     found, replaced = _located(fields, store, replace_invalid=replace_invalid)
     spoken = registry.without_voices(request, replaced)
@@ -56,7 +57,7 @@ def bind_voices(
     kept = _keep([voice for voice, record in found.items() if not is_voice(record)], fields, voices)
     ids = {voice: record.id for voice, record in found.items()} | kept
     notes = [_note(voice, reason, request) for voice, reason in replaced.items()]
-    return Binding(replace_voices(spoken, ids), notes, [*kept.values()])
+    return Binding(replace_voices(spoken, own | ids), notes, [*kept.values()])
 
 
 def _fields(request: Request) -> dict[str, str]:

@@ -157,6 +157,16 @@ class Registry:
             self._voices[name] = model.voices() if isinstance(model, SpeechModel) and not missing else []
         return self._voices[name]
 
+    def own_voice(self, model: str, name: str) -> str | None:
+        """Return the id of a model's own voice that a name means; None if it means none.
+
+        Raises:
+            NotFound: the model is not configured.
+        """
+        ids = [voice.id for voice in self.voices(model)]
+        family = self._models[model]
+        return family.own_voice(name, ids) if isinstance(family, SpeechModel) else None
+
     def without_voices(self, request: RequestT, missing: Collection[str]) -> RequestT:
         """Return a copy of a resolved request in which the default voice replaces missing voices.
 

@@ -53,7 +53,7 @@ class TranscribeRequest(Request):
     """Always `transcribe`."""
     file: FileRef
     language: str | None = Field(None, max_length=32)
-    """ISO 639-1 code or English name; detected if absent."""
+    """Language tag such as `de` or `pt-BR`, or English name; detected if absent, empty or `auto`."""
     prompt: str | None = Field(None, max_length=4096)
     """Text that conditions vocabulary and style."""
     temperature: float | None = Field(None, ge=0, le=1)

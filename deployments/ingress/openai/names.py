@@ -30,12 +30,12 @@ def voice_named(backend: Backend, model: ModelCard, name: str) -> str | None:
     Raises:
         InvalidRequest: the model has no such voice.
     """
-    if _has_voice(backend, model, name):
-        return name
+    if found := _voice(backend, model, name):
+        return found
     aliases = backend.config.openai.voices
     if name in aliases:
         ours = aliases[name]
-        return ours if ours and _has_voice(backend, model, ours) else None
+        return _voice(backend, model, ours) if ours else None
     known = [voice.id for voice in backend.registry.voices(model.name)]
     if model.clones_voices:
         known += [voice.id for voice in backend.voices.list()]
@@ -48,7 +48,7 @@ def voice_named(backend: Backend, model: ModelCard, name: str) -> str | None:
     )
 
 
-def _has_voice(backend: Backend, model: ModelCard, name: str) -> bool:
-    if any(voice.id == name for voice in backend.registry.voices(model.name)):
-        return True
-    return model.clones_voices and backend.voices.find(name) is not None
+def _voice(backend: Backend, model: ModelCard, name: str) -> str | None:
+    if own := backend.registry.own_voice(model.name, name):
+        return own
+    return name if model.clones_voices and backend.voices.find(name) is not None else None

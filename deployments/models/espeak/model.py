@@ -1,8 +1,9 @@
 """Speech by eSpeak NG: about 140 voices in 100 languages, hundreds of times faster than real time."""
 
 import importlib.util
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
 from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
+from deployments.models.kit.languages import find_language
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
@@ -26,6 +28,10 @@ MAX_WORDS_PER_MINUTE = 450
 
 _SPOKEN_SIGNS = frozenset("!#%&*/@\\")
 """The punctuation that the library names, in some languages at least; any other is a pause at most."""
+
+
+_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}([-_]([a-z]{2}|\d{3}))?", re.IGNORECASE)
+"""A language, with or without a region; anything longer is more likely a name."""
 
 
 class EspeakParameters(Parameters):
@@ -100,6 +106,12 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         """
         super().check_request(request, variant)
         EspeakParameters.checked(request.parameters, "espeak")
+
+    def own_voice(self, name: str, ids: Collection[str]) -> str | None:
+        """Return the voice of an id or a language tag: ``pt_BR`` is ``pt-br``, and ``fr-FR`` is ``fr``."""
+        if name in ids or not _LANGUAGE_TAG.fullmatch(name):
+            return super().own_voice(name, ids)
+        return find_language(name, ids)
 
     def can_speak(self, text: str) -> bool:
         """Return whether a text has letters, digits, symbols or signs that some voice names.

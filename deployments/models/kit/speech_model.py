@@ -35,6 +35,10 @@ class SpeechModel(Family[Engine, RequestT]):
         """Return the model's own voices, by whose ids requests may name them."""
         return []
 
+    def own_voice(self, name: str, ids: Collection[str]) -> str | None:
+        """Return the id of the model's own voice that a name means, among the ids; None if it means none."""
+        return name if name in ids else None
+
     def can_speak(self, text: str) -> bool:
         """Return whether a text has anything that this model could speak, as far as its letters tell."""
         return has_words(text)
