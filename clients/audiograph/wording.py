@@ -6,8 +6,11 @@ from typing import Any
 MAX_SHOWN = 80
 """Characters of a value in a message."""
 
-_MAX_BITS = 10_000
-"""Python refuses to write out integers of more than 4300 digits, some 14,000 bits."""
+_MAX_BITS = 14_000
+"""Python refuses to write out integers of more than 4300 digits, some 14,280 bits."""
+
+
+_HUGE = "a number"
 
 
 class _Brief(Repr):
@@ -22,7 +25,7 @@ class _Brief(Repr):
     def repr_int(self, value: int, level: int) -> str:
         """Write a number, or its size if Python cannot write it."""
         if value.bit_length() > _MAX_BITS:
-            return f"a number of {value.bit_length()} bits"
+            return f"{_HUGE} of {value.bit_length()} bits"
         return super().repr_int(value, level)
 
 
@@ -42,4 +45,5 @@ def shortened(text: str, limit: int = MAX_SHOWN) -> str:
 def brief(value: Any) -> Any:
     """Return a value for an error's details: unchanged if it is short, otherwise as `shown`."""
     text = shown(value)
-    return value if len(text) < MAX_SHOWN and "..." not in text else text
+    is_whole = len(text) < MAX_SHOWN and "..." not in text and not text.startswith(_HUGE)
+    return value if is_whole else text

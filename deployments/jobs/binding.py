@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest, naming_field
 from audiograph.schemas import DialogueRequest, File, Request, voices_named
+from audiograph.wording import shown
 from deployments.models.registry import Registry
 from deployments.models.voices import replace_voices
 from deployments.storage.safe_paths import is_safe_relative
@@ -94,7 +95,7 @@ def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:
         record = voices.find(voice) if voices else None
         if record is None and not is_safe_relative(voice):
             raise InvalidRequest(
-                f"{field} {voice[:80]!r} is neither the name of a voice, nor a file's id, nor a path inside "
+                f"{field} {shown(voice)} is neither the name of a voice, nor a file's id, nor a path inside "
                 "the voices folder; see GET /v1/voices",
                 details={"value": voice},
             )
@@ -120,7 +121,7 @@ def _keep(files: Sequence[str], fields: Mapping[str, str], voices: VoiceStore) -
 
 
 def _note(voice: str, reason: str, request: Request) -> str:
-    note = f"voice {voice!r} {reason}; using the default voice"
+    note = f"voice {shown(voice)} {reason}; using the default voice"
     if not isinstance(request, DialogueRequest):
         return note
     numbers = [str(number) for number, turn in enumerate(request.turns, 1) if turn.voice == voice]

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from dbos import DBOSClient, EnqueueOptions
 
 from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, NotFound, QueueFull
 from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
+from audiograph.wording import shown
 from deployments.config import JobsConfig
 from deployments.jobs import durable
 from deployments.jobs.binding import Binding, bind_voices
@@ -229,8 +231,8 @@ class JobQueue:
 def _offset_after(event_id: str | None) -> int:
     if event_id is None:
         return 0
-    if not event_id.isdecimal():
-        message = f"{event_id[:40]!r} is not the id of an event; send the id of the last event received"
+    if not re.fullmatch(r"\d{1,18}", event_id, re.ASCII):
+        message = f"{shown(event_id)} is not the id of an event; send the id of the last event received"
         raise InvalidRequest(message, field="Last-Event-ID")
     return int(event_id) + 1
 

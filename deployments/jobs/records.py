@@ -1,8 +1,8 @@
 """Reads the job store: jobs, pages of jobs, counts, and each job's newest event."""
 
 import base64
-import binascii
 import json
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from audiograph.errors import InvalidRequest, NotFound
 from audiograph.schemas import Job, JobPage
+from audiograph.wording import shown
 from deployments.jobs.durable import EVENTS, MAX_STARTS, STATUS, TASKS, DurableTables, statuses
 
 
@@ -218,8 +219,10 @@ def _cursor(position: tuple[str, int]) -> str:
 def _parse_cursor(cursor: str) -> tuple[int, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        created_at, job_id = text.split(":", 1)
-        return int(created_at), job_id
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        message = f"cursor {cursor[:40]!r} is invalid; use the next_cursor of the previous page"
-        raise InvalidRequest(message, field="cursor") from error
+    except ValueError:
+        text = ""
+    position = re.fullmatch(r"(\d{1,15}):(.+)", text, re.ASCII)
+    if position is None:
+        message = f"cursor {shown(cursor)} is invalid; use the next_cursor of the previous page"
+        raise InvalidRequest(message, field="cursor")
+    return int(position[1]), position[2]

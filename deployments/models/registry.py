@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, Voice, Weights
+from audiograph.wording import shown
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT
@@ -101,7 +102,7 @@ class Registry:
             return self.cards[name]
         except KeyError:
             known = _listed("configured", self.cards)
-            raise NotFound(f"there is no model {name!r}; {known}", field="model") from None
+            raise NotFound(f"there is no model {shown(name)}; {known}", field="model") from None
 
     def select(self, task: TaskName, model: str | None, variant: str | None) -> ModelCard:
         """Return the card of the model that serves a task.
@@ -140,7 +141,7 @@ class Registry:
         card = self.select(task, request.model, request.variant)
         variant = request.variant or card.default_variant
         if variant not in card.variants:
-            fault = f"model {card.name!r} has no variant {variant!r}"
+            fault = f"model {card.name!r} has no variant {shown(variant)}"
             raise _refused(fault, "variant", variant, "variants", card.variants)
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._models[card.name].check_request(resolved, variant)
@@ -212,7 +213,7 @@ class Registry:
 
     def _why_not(self, name: str, task: TaskName) -> str:
         if name not in self.cards:
-            return f"there is no model {name!r} for task {task!r}"
+            return f"there is no model {shown(name)} for task {task!r}"
         reason = self._models[name].unsupported_tasks.get(task)
         return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 

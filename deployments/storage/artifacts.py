@@ -15,6 +15,7 @@ from sqlalchemy import delete, exists, func, select, update
 
 from audiograph.errors import Conflict, InternalError, NotFound
 from audiograph.schemas import Artifact, ArtifactPage, File
+from audiograph.wording import shown
 from deployments.audio.files import AudioInfo
 from deployments.config import StorageConfig
 from deployments.storage.blobs import Blobs
@@ -275,4 +276,4 @@ def _in_use(item_id: str, holder: str) -> Conflict:
 
 
 def _not_found(item_id: str, field: str = "id") -> NotFound:
-    return NotFound(f"there is no file or artifact {item_id[:64]!r}; it may have been removed", field=field)
+    return NotFound(f"there is no file or artifact {shown(item_id)}; it may have been removed", field=field)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Artifact, ArtifactPage
+from audiograph.wording import shown
 from deployments.storage.names import check_text
 from deployments.storage.records import load_records
 from deployments.storage.tables import Item, Tag
@@ -64,6 +65,6 @@ def _position(cursor: str) -> Position:
         return _POSITION.validate_json(text)
     except ValueError as error:
         raise InvalidRequest(
-            f"cursor {cursor[:40]!r} is not a cursor of this server; use next_cursor of the previous page",
+            f"cursor {shown(cursor)} is not a cursor of this server; use next_cursor of the previous page",
             field="cursor",
         ) from error

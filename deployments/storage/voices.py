@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound, naming_field
 from audiograph.schemas import Artifact, File, VoiceInfo, is_item_id
+from audiograph.wording import shown
 from deployments.audio import files as audio
 from deployments.audio.loudness import normalize_loudness, prevent_clipping
 from deployments.config import LimitsConfig, VoicesConfig
@@ -141,7 +142,7 @@ class VoiceStore:
         check_text(name, "voice")
         found = self._uploaded(name) or self._in_folder(name)
         if found is None:
-            raise NotFound(f"there is no recorded voice {name[:80]!r}; see GET /v1/voices", field="voice")
+            raise NotFound(f"there is no recorded voice {shown(name)}; see GET /v1/voices", field="voice")
         return found
 
     def delete(self, name: str) -> None:
@@ -310,6 +311,6 @@ def _mtime_ns(path: Path) -> int:
 
 def _outside_error(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"voice {name[:80]!r} leads out of the voices folder; use a path relative to that folder",
+        f"voice {shown(name)} leads out of the voices folder; use a path relative to that folder",
         field="voice",
     )

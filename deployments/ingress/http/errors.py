@@ -24,6 +24,7 @@ from audiograph.errors import (
     TimeLimitExceeded,
     WeightsMissing,
 )
+from audiograph.wording import shortened, shown
 from deployments.ingress.http.validation import explain
 from deployments.logs import request_id
 
@@ -107,7 +108,7 @@ def _failure(error: Exception, scope: Scope) -> Failure:
         return Failure(error.status, error.to_wire(), _headers(error))
     if isinstance(error, HTTPException):
         return _http_failure(error, scope)
-    logger.error("unexpected error in %s %s", scope.get("method", "WS"), scope["path"], exc_info=error)
+    logger.error("unexpected error in %s %s", scope.get("method", "WS"), shown(scope["path"]), exc_info=error)
     unexpected = unexpected_error()
     return Failure(unexpected.status, unexpected.to_wire())
 
@@ -134,9 +135,10 @@ def _headers(error: AudiographError) -> dict[str, str]:
 def _http_failure(error: HTTPException, scope: Scope) -> Failure:
     message = str(error.detail)
     if error.status_code == 404:
-        message = f"no route at {scope['path']!r}; /docs lists every route"
+        message = f"no route at {shown(scope['path'])}; /docs lists every route"
     if error.status_code == 405:
-        message = f"{scope['method']} is not allowed at {scope['path']!r}; /docs lists every route"
+        method, path = shortened(scope["method"]), shown(scope["path"])
+        message = f"{method} is not allowed at {path}; /docs lists every route"
     code = _HTTP_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
     return Failure(error.status_code, {"code": code, "message": message}, error.headers or {})
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, NoReturn
 
@@ -13,6 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from audiograph.errors import InvalidRequest, MalformedRequest
+from audiograph.wording import shortened, shown
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.links import Links
 from deployments.ingress.http.request_log import add_log_fields
@@ -60,7 +62,7 @@ def _query_names(dependant: Dependant) -> list[str]:
 def _refuse_unknown_query(request: Request, known: list[str]) -> None:
     for name in request.query_params:
         if name not in known:
-            raise InvalidRequest(unknown("query parameter", name, known), field=name)
+            raise InvalidRequest(unknown("query parameter", name, known), field=shortened(name))
 
 
 def _refuse_other_content(request: Request) -> None:
@@ -71,7 +73,7 @@ def _refuse_other_content(request: Request) -> None:
     if not given and request.headers.get("content-length", "0") == "0":
         return  # no body at all: the schema decides whether one is required
     raise MalformedRequest(
-        f"send the body as application/json, not {given or 'untyped'!r}", field="Content-Type"
+        f"send the body as application/json, not {shown(given) if given else 'untyped'}", field="Content-Type"
     )
 
 
@@ -103,7 +105,7 @@ class _StrictRequest(Request):
         """
         try:
             text = (await self.body()).decode()
-            value = json.loads(text, parse_constant=_not_json, parse_float=_finite)
+            value = json.loads(text, parse_constant=_not_json, parse_float=_finite, parse_int=_readable)
             _refuse_odd_characters(value)
         except UnicodeDecodeError as error:
             raise json.JSONDecodeError("it is not UTF-8", "", error.start) from error
@@ -123,8 +125,14 @@ def _not_json(constant: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{digits[:40]} is too large a number")
+        raise ValueError(f"{shortened(digits)} is too large a number")
     return number
+
+
+def _readable(digits: str) -> int:
+    if len(digits.lstrip("-")) > sys.get_int_max_str_digits() > 0:
+        raise ValueError(f"{shortened(digits)} is too long a number: it has {len(digits)} digits")
+    return int(digits)
 
 
 def _refuse_odd_characters(value: Any) -> None:

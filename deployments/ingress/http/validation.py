@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from audiograph.errors import AudiographError, InvalidRequest, MalformedRequest
 from audiograph.schemas import Request, TaskName
+from audiograph.wording import shortened, shown
 
 TASKS: tuple[str, ...] = get_args(TaskName)
 
-_SHOWN = 80
 _LISTED = 10
 
 
@@ -44,12 +44,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {shown(name)}{hint} known: {listed}"
 
 
-def shown(value: Any) -> str:
-    """Show a value in a message: short, and on one line."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
 def _message(finding: dict[str, Any], body: Any) -> str:
     kind, field, value = finding["type"], _field(finding), finding.get("input")
     if kind == "extra_forbidden":
@@ -68,7 +62,7 @@ def _field(finding: dict[str, Any]) -> str | None:
     """Name a finding's field: ``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns.0.text"``."""
     if finding["type"].startswith("union_tag"):
         return "task"
-    return ".".join(map(str, _path(finding["loc"]))) or None
+    return ".".join(shortened(str(part)) for part in _path(finding["loc"])) or None
 
 
 def _path(place: Sequence[str | int]) -> Sequence[str | int]:

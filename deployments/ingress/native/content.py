@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from audiograph.errors import RangeNotSatisfiable
 from audiograph.schemas import File
+from audiograph.wording import shown
 from deployments.storage.artifacts import ArtifactStore
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)
@@ -57,7 +58,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     start = int(first) if first else max(0, size - int(last))
     stop = min(size, int(last) + 1) if first and last else size
     if start >= size:
-        message = f"range {header!r} lies beyond the {size} bytes of the file"
+        message = f"range {shown(header)} lies beyond the {size} bytes of the file"
         raise RangeNotSatisfiable(message, field="Range", details={"size": size})
     return start, stop
 

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AnyRequest, Job, JobPage, JobStatus, TaskName
+from audiograph.wording import shown
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.request_log import add_log_fields
 from deployments.ingress.http.responses import responses
@@ -119,7 +120,7 @@ def checked_key(key: str | None) -> str | None:
     """
     if key is not None and not _KEY.fullmatch(key):
         message = (
-            f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {len(key)} as in {key[:40]!r}"
+            f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {len(key)} as in {shown(key)}"
         )
         raise InvalidRequest(message, field="Idempotency-Key")
     return key
@@ -141,5 +142,5 @@ def wait_seconds(prefer: str | None, longest: float) -> float | None:
         return None
     text = found[0][1]
     if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text):
-        raise InvalidRequest(f"Prefer: wait must be a number of seconds, not {text!r}", field="Prefer")
+        raise InvalidRequest(f"Prefer: wait must be a number of seconds, not {shown(text)}", field="Prefer")
     return min(float(text), longest)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from audiograph.errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from audiograph.schemas import File
+from audiograph.wording import shortened, shown
 from deployments.audio.files import probe
 from deployments.config import LimitsConfig
 from deployments.storage.artifacts import ArtifactStore
@@ -115,7 +116,7 @@ class FileForm:
                 },
             )
         except FormParserError as error:
-            raise MalformedRequest(f"Content-Type: {error}", field="Content-Type") from error
+            raise MalformedRequest(f"Content-Type: {shortened(str(error))}", field="Content-Type") from error
 
     def feed(self, chunk: bytes) -> bytes:
         """Return the file's bytes in the next chunk of the body.
@@ -163,7 +164,7 @@ class FileForm:
         field = options.get(b"name", b"").decode(errors="replace")
         if field != FIELD:
             raise InvalidRequest(
-                f"unknown form field {field[:40]!r}; send one field, {FIELD!r}", field=field[:40]
+                f"unknown form field {shown(field)}; send one field, {FIELD!r}", field=shortened(field)
             )
         if self.name is not None:
             raise InvalidRequest(f"the form has {FIELD!r} twice; send one file at a time", field=FIELD)
@@ -186,9 +187,8 @@ def _unescape(escaped: re.Match[str]) -> str:
 def _boundary(content_type: str | None) -> bytes:
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        message = (
-            f"send multipart/form-data with a field {FIELD!r}, not {content_type or 'an untyped body'!r}"
-        )
+        given = shown(content_type) if content_type else "an untyped body"
+        message = f"send multipart/form-data with a field {FIELD!r}, not {given}"
         raise MalformedRequest(message, field="Content-Type")
     if not options.get(b"boundary"):
         raise MalformedRequest("Content-Type: multipart/form-data lacks its boundary", field="Content-Type")

@@ -6,6 +6,7 @@ See `deployments.config.OpenAIConfig`.
 import re
 
 from audiograph.errors import InvalidRequest
+from audiograph.wording import shown
 from deployments.ingress.backend import Backend
 from deployments.models.registry import ModelCard
 
@@ -42,7 +43,7 @@ def voice_named(backend: Backend, model: ModelCard, name: str) -> str | None:
     listed = ", ".join(known[:MAX_LISTED]) or "none but its default, by any of OpenAI's names"
     more = f" and {len(known) - MAX_LISTED} more, see GET /v1/audio/voices" if len(known) > MAX_LISTED else ""
     raise InvalidRequest(
-        f"model {model.name!r} has no voice {name!r}; voices: {listed}{more}",
+        f"model {model.name!r} has no voice {shown(name)}; voices: {listed}{more}",
         field="voice",
         details={"value": name},
     )

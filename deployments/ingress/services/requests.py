@@ -12,9 +12,9 @@ from starlette.requests import Request as HttpRequest
 from audiograph.errors import InvalidRequest, RequestError
 from audiograph.schemas import Artifact, DialogueRequest, Job, SpeakRequest, Turn
 from audiograph.schemas.requests import Name, Parameters, Seed
+from audiograph.wording import shown
 from deployments.config import AppConfig
 from deployments.ingress.backend import Backend
-from deployments.ingress.http.validation import shown
 from deployments.ingress.services.job import run_job
 from deployments.storage.exports import Export, resolve_export
 from deployments.storage.safe_paths import relative_to

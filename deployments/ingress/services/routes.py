@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
 from audiograph.errors import NotFound
+from audiograph.wording import shown
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
 from deployments.ingress.http.route import StrictRoute
@@ -80,7 +81,7 @@ async def _service(
         name: card for name, card in backend.registry.cards.items() if {"speak", "dialogue"} & {*card.tasks}
     }
     if model not in served:
-        raise NotFound(f"there is no speech service {model!r}; there are: {', '.join(served) or 'none'}")
+        raise NotFound(f"there is no speech service {shown(model)}; there are: {', '.join(served) or 'none'}")
     return served[model]
 
 

@@ -7,6 +7,7 @@ from operator import itemgetter
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import SpokenTurn, Turn
+from audiograph.wording import shown
 
 MAX_TOKENS = 1024
 """Length of the encoder's input. A byte of UTF-8 is a token, and so is a speaker tag."""
@@ -96,8 +97,8 @@ def check_turns(turns: Sequence[Turn]) -> None:
         if turn.voice in voices[2:]:
             field = f"turns.{index}.voice"
             raise InvalidRequest(
-                f"{field}: Dia knows two speakers, and {turn.voice!r} is a third beside {voices[0]!r} and "
-                f"{voices[1]!r}",
+                f"{field}: Dia knows two speakers, and {shown(turn.voice)} is a third beside "
+                f"{shown(voices[0])} and {shown(voices[1])}",
                 field=field,
                 details={"value": turn.voice, "voices": voices[:2]},
             )

@@ -70,7 +70,7 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
             )
         if found := CONTROL_TOKEN.search(request.prompt or ""):
             raise InvalidRequest(
-                f"the prompt holds {found[0]!r}, which could be one of the model's control tokens; "
+                f"the prompt holds {shown(found[0])}, which could be one of the model's control tokens; "
                 "leave it out",
                 field="prompt",
             )
