@@ -11,9 +11,9 @@ from typing import Any, TypedDict, get_args
 
 from pydantic import ValidationError
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import ANY_REQUEST, AnyRequest, AudioFormat, JobEvent, TaskName
-from audiograph.wording import shown
 
 
 class RunOptions(TypedDict, total=False):

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from audiograph._version import __version__
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
-from audiograph.wording import shown
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 MAX_CONNECT_SECONDS = 10.0

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from audiograph._wording import shown
 from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest, naming_field
 from audiograph.schemas import DialogueRequest, File, Request, voices_named
-from audiograph.wording import shown
 from deployments.models.registry import Registry
 from deployments.models.voices import replace_voices
 from deployments.storage.safe_paths import is_safe_relative
@@ -46,7 +46,7 @@ def bind_voices(
     """
     model = request.model or ""
     fields = _fields(request)
-    own = {voice: found for voice in fields if (found := registry.own_voice(model, voice))}
+    own = {voice: own_id for voice in fields if (own_id := registry.own_voice(model, voice))}
     for voice in own:
         del fields[voice]
     if not fields:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from dbos import DBOSClient, EnqueueOptions
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, NotFound, QueueFull
 from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
-from audiograph.wording import shown
 from deployments.config import JobsConfig
 from deployments.jobs import durable
 from deployments.jobs.binding import Binding, bind_voices

@@ -12,9 +12,9 @@ from dbos import DBOSClient, WorkflowStatus
 from sqlalchemy import Select, and_, func, select, tuple_
 from sqlalchemy.engine import Engine
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, NotFound
 from audiograph.schemas import Job, JobPage
-from audiograph.wording import shown
 from deployments.jobs.durable import EVENTS, MAX_STARTS, STATUS, TASKS, DurableTables, statuses
 
 

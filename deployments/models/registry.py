@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from audiograph._wording import shown
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, Voice, Weights
-from audiograph.wording import shown
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, NotFound, Unauthenticated
-from audiograph.wording import shown
 from deployments.storage.database import Database
 from deployments.storage.tables import ApiKey
 

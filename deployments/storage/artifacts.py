@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import delete, exists, func, select, update
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InternalError, NotFound
 from audiograph.schemas import Artifact, ArtifactPage, File
-from audiograph.wording import shown
 from deployments.audio.files import AudioInfo
 from deployments.config import StorageConfig
 from deployments.storage.blobs import Blobs

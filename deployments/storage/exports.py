@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AudioFormat
-from audiograph.wording import shown
 from deployments.storage.safe_paths import is_safe_relative, relative_to, resolve_below
 
 FORMATS = {f".{audio_format}": cast("AudioFormat", audio_format) for audio_format in get_args(AudioFormat)}

@@ -4,8 +4,8 @@ import re
 import unicodedata
 from typing import TypeVar
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
-from audiograph.wording import shown
 
 MAX_NAME_BYTES = 255
 """Limit of common file systems, in UTF-8."""

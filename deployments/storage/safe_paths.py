@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from audiograph.wording import shown
+from audiograph._wording import shown
 from deployments.storage.names import MAX_NAME_BYTES
 
 MAX_PATH_BYTES = 1024

@@ -7,9 +7,9 @@ from pydantic import FiniteFloat, StringConstraints, TypeAdapter
 from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Artifact, ArtifactPage
-from audiograph.wording import shown
 from deployments.storage.names import check_text
 from deployments.storage.records import load_records
 from deployments.storage.tables import Item, Tag

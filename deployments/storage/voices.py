@@ -19,9 +19,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound, naming_field
 from audiograph.schemas import Artifact, File, VoiceInfo, is_item_id
-from audiograph.wording import shown
 from deployments.audio import files as audio
 from deployments.audio.loudness import normalize_loudness, prevent_clipping
 from deployments.config import LimitsConfig, VoicesConfig

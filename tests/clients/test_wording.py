@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from audiograph.wording import MAX_SHOWN, brief, shortened, shown
+from audiograph._wording import MAX_SHOWN, brief, shortened, shown
 
 
 def nested(depth: int) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
-from audiograph.wording import shown
 
 _LINE = re.compile(r"(?P<speaker>[^:]{1,64}?)\s*:\s*(?P<text>.*\S)")
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import (
     AudiographError,
     InternalError,
@@ -24,7 +25,6 @@ from audiograph.errors import (
     TimeLimitExceeded,
     WeightsMissing,
 )
-from audiograph.wording import shortened, shown
 from deployments.ingress.http.validation import explain
 from deployments.logs import request_id
 

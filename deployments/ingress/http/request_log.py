@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audiograph.wording import shortened
+from audiograph._wording import shortened
 from deployments.logs import CURRENT_REQUEST, request_id
 
 HEADER = "x-request-id"

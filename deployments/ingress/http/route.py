@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest, MalformedRequest
-from audiograph.wording import shortened, shown
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.links import Links
 from deployments.ingress.http.request_log import add_log_fields

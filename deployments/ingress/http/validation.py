@@ -7,9 +7,9 @@ from typing import Any, get_args
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import AudiographError, InvalidRequest, MalformedRequest
 from audiograph.schemas import Request, TaskName
-from audiograph.wording import shortened, shown
 
 TASKS: tuple[str, ...] = get_args(TaskName)
 

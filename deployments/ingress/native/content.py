@@ -7,9 +7,9 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from audiograph._wording import shown
 from audiograph.errors import RangeNotSatisfiable
 from audiograph.schemas import File
-from audiograph.wording import shown
 from deployments.storage.artifacts import ArtifactStore
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})", re.IGNORECASE)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AnyRequest, Job, JobPage, JobStatus, TaskName
-from audiograph.wording import shown
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.request_log import add_log_fields
 from deployments.ingress.http.responses import responses

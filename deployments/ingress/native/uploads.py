@@ -10,9 +10,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from audiograph.schemas import File
-from audiograph.wording import shortened, shown
 from deployments.audio.files import probe
 from deployments.config import LimitsConfig
 from deployments.storage.artifacts import ArtifactStore

@@ -5,8 +5,8 @@ See `deployments.config.OpenAIConfig`.
 
 import re
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
-from audiograph.wording import shown
 from deployments.ingress.backend import Backend
 from deployments.models.registry import ModelCard
 

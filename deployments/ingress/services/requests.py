@@ -9,10 +9,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request as HttpRequest
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, RequestError
 from audiograph.schemas import Artifact, DialogueRequest, Job, SpeakRequest, Turn
 from audiograph.schemas.requests import Name, Parameters, Seed
-from audiograph.wording import shown
 from deployments.config import AppConfig
 from deployments.ingress.backend import Backend
 from deployments.ingress.services.job import run_job

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
+from audiograph._wording import shown
 from audiograph.errors import NotFound
-from audiograph.wording import shown
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
 from deployments.ingress.http.route import StrictRoute

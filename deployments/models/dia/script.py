@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import SpokenTurn, Turn
-from audiograph.wording import shown
 
 MAX_TOKENS = 1024
 """Length of the encoder's input. A byte of UTF-8 is a token, and so is a speaker tag."""

@@ -5,8 +5,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from audiograph._wording import brief, shortened, shown
 from audiograph.errors import InvalidRequest
-from audiograph.wording import brief, shortened, shown
 
 
 class Parameters(BaseModel):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidAudio, InvalidRequest
 from audiograph.schemas import SeparateRequest, SeparateResult
-from audiograph.wording import shown
 from deployments.audio.downmix import to_stereo
 from deployments.audio.recording import Recording
 from deployments.audio.resample import Resampler

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, RequestError
 from audiograph.schemas import DialogueRequest, Request, SpeakRequest
-from audiograph.wording import shown
 
 
 def texts_of(request: Request) -> dict[str, str]:

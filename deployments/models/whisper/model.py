@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import TaskName, TranscribeRequest
-from audiograph.wording import shown
 from deployments.models.base import ContinuousModel, Intake, LoadContext, Loaded, Options
 from deployments.models.kit.weights import load_by_policy
 from deployments.models.whisper.languages import LANGUAGES, closest_language, is_detected, language_code

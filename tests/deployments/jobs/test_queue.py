@@ -1,6 +1,7 @@
 """A job's life through the queue, with a real runner process and a real database."""
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pytest
@@ -202,8 +203,12 @@ async def test_pages_go_newest_first_through_every_job_once(farm: Farm) -> None:
     assert (await farm.queue.list(task="transcribe")).data == []
     assert await farm.queue.counts() == {("speak", "queued"): 6, ("speak", "canceled"): 1}
     assert await farm.queue.oldest_queued_seconds() > 0
-    with pytest.raises(InvalidRequest, match="cursor"):
-        await farm.queue.list(cursor="nonsense")
+    huge = base64.urlsafe_b64encode(b"9" * 30 + b":job").decode()
+    for cursor in ("nonsense", huge):
+        with pytest.raises(InvalidRequest, match="cursor"):
+            await farm.queue.list(cursor=cursor)
+    with pytest.raises(InvalidRequest, match="not the id of an event"):
+        farm.queue.events("job", "9" * 30)
 
 
 async def test_what_cannot_be_served_is_refused_before_a_job_exists(farm: Farm) -> None:
