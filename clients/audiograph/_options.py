@@ -11,6 +11,7 @@ from typing import Any, TypedDict, get_args
 
 from pydantic import ValidationError
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import ANY_REQUEST, AnyRequest, AudioFormat, JobEvent, TaskName
 
@@ -134,8 +135,8 @@ def _invalid(task: str, error: ValidationError) -> InvalidRequest:
     path = [str(part) for part in first["loc"] if part != task]
     if not path:
         return InvalidRequest(
-            f"task is {task!r}: it must be one of {', '.join(get_args(TaskName))}", field="task"
+            f"task is {shown(task)}: it must be one of {', '.join(get_args(TaskName))}", field="task"
         )
     field = ".".join(path)
-    given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+    given = "" if first["type"] == "missing" else f" (given: {shown(first['input'])})"
     return InvalidRequest(f"{field}: {first['msg']}{given}", field=field)

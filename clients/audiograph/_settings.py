@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from audiograph._version import __version__
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -66,9 +67,9 @@ def _check_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise InvalidRequest(f"base_url {url!r} is not a URL: {error}", field="base_url") from error
+        raise InvalidRequest(f"base_url {shown(url)} is not a URL: {error}", field="base_url") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InvalidRequest(f"base_url must look like {DEFAULT_URL}, not {url!r}", field="base_url")
+        raise InvalidRequest(f"base_url must look like {DEFAULT_URL}, not {shown(url)}", field="base_url")
     return url.rstrip("/")
 
 

@@ -35,6 +35,9 @@ with the HTTP status of the class. The client reads the code and raises the same
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -70,6 +73,8 @@ __all__ = [
     "WaitTimeout",
     "WeightsMissing",
     "error_from_wire",
+    "naming_field",
+    "rename_field",
 ]
 
 
@@ -92,6 +97,13 @@ class AudiographError(Exception):
         self.field = field
         self.details = details or {}
         self.retry_after = retry_after
+
+    def name_field(self, field: str) -> None:
+        """Name another field: the one that the caller sent, where an inner part knows it by another name."""
+        if self.field is not None:
+            self.message = rename_field(self.message, self.field, field)
+            self.args = (self.message,)
+        self.field = field
 
     def to_wire(self) -> dict[str, Any]:
         """Return the ``error`` object of the native API, without empty members."""
@@ -298,6 +310,21 @@ def _classes_by_code(cls: type[AudiographError]) -> dict[str, type[AudiographErr
     for child in cls.__subclasses__():
         found |= _classes_by_code(child)
     return found
+
+
+@contextmanager
+def naming_field(field: str) -> Iterator[None]:
+    """Attribute errors of the request that are raised inside to the field that the caller sent."""
+    try:
+        yield
+    except RequestError as error:
+        error.name_field(field)
+        raise
+
+
+def rename_field(message: str, old: str, new: str) -> str:
+    """Return a message with another name of the field that it begins with, if it begins with one."""
+    return re.sub(rf"^(field ')?{re.escape(old)}(?![\w.])", lambda found: (found[1] or "") + new, message)
 
 
 def error_from_wire(

@@ -7,7 +7,8 @@ from typing import Annotated, Protocol
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from audiograph.schemas import LoadReport, Replica, VoiceInfo
+from audiograph.errors import Conflict
+from audiograph.schemas import CreateVoiceRequest, LoadReport, Replica, VoiceInfo
 from deployments.config import AppConfig
 from deployments.ingress.direct import DirectModels
 from deployments.jobs.queue import JobQueue
@@ -51,6 +52,21 @@ class Backend:
     async def all_voices(self) -> list[VoiceInfo]:
         """List the built-in voices of every model, then the recorded ones."""
         return await asyncio.to_thread(self._all_voices)
+
+    def create_voice(self, request: CreateVoiceRequest) -> VoiceInfo:
+        """Create a voice from a recording. Blocking.
+
+        Raises:
+            Conflict: the name is taken, by a recorded voice or by a model's own.
+            RequestError: see `VoiceStore.create`.
+        """
+        for model in self.registry.cards:
+            if any(voice.id == request.name for voice in self.registry.voices(model)):
+                raise Conflict(
+                    f"model {model!r} has a voice {request.name!r} of its own; choose another name",
+                    field="name",
+                )
+        return self.with_models(self.voices.create(request.name, request.file, request.transcript))
 
     def with_models(self, voice: VoiceInfo) -> VoiceInfo:
         """Fill in the models that can speak in a recorded voice."""

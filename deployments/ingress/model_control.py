@@ -71,7 +71,7 @@ class ServeModelControl:
     def _available(self, name: str) -> ModelCard:
         card = self._registry.card(name)
         if card.missing:
-            raise ModelUnavailable(f"model {name!r} cannot run here: {card.missing}")
+            raise ModelUnavailable(f"model {name!r} cannot run here: {card.missing}", field="model")
         return card
 
     async def _store_desired(self, name: str, variants: Sequence[str], *, loaded: bool) -> None:

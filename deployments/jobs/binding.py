@@ -1,11 +1,11 @@
 """Replaces the recorded voices that a request names by artifacts, before the job is stored and pins them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest
+from audiograph._wording import shown
+from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest, naming_field
 from audiograph.schemas import DialogueRequest, File, Request, voices_named
 from deployments.models.registry import Registry
 from deployments.models.voices import replace_voices
@@ -46,10 +46,11 @@ def bind_voices(
     """
     model = request.model or ""
     fields = _fields(request)
-    for built_in in registry.voices(model) if fields else ():
-        fields.pop(built_in.id, None)
+    own = {voice: own_id for voice in fields if (own_id := registry.own_voice(model, voice))}
+    for voice in own:
+        del fields[voice]
     if not fields:
-        return Binding(request)
+        return Binding(replace_voices(request, own))
     store = voices if registry.card(model).clones_voices else None
     found, replaced = _located(fields, store, replace_invalid=replace_invalid)
     spoken = registry.without_voices(request, replaced)
@@ -57,7 +58,7 @@ def bind_voices(
     kept = _keep([voice for voice, record in found.items() if not is_voice(record)], fields, voices)
     ids = {voice: record.id for voice, record in found.items()} | kept
     notes = [_note(voice, reason, request) for voice, reason in replaced.items()]
-    return Binding(replace_voices(spoken, ids), notes, [*kept.values()])
+    return Binding(replace_voices(spoken, own | ids), notes, [*kept.values()])
 
 
 def _fields(request: Request) -> dict[str, str]:
@@ -90,11 +91,11 @@ def _located(
 
 
 def _find(voice: str, field: str, voices: VoiceStore | None) -> File | None:
-    with _naming(field):
+    with naming_field(field):
         record = voices.find(voice) if voices else None
         if record is None and not is_safe_relative(voice):
             raise InvalidRequest(
-                f"{field} {voice[:80]!r} is neither the name of a voice, nor a file's id, nor a path inside "
+                f"{field} {shown(voice)} is neither the name of a voice, nor a file's id, nor a path inside "
                 "the voices folder; see GET /v1/voices",
                 details={"value": voice},
             )
@@ -111,7 +112,7 @@ def _keep(files: Sequence[str], fields: Mapping[str, str], voices: VoiceStore) -
     created: dict[str, str] = {}
     try:
         for file in files:
-            with _naming(fields[file]):
+            with naming_field(fields[file]):
                 created[file] = voices.keep(file).id
     except AudiographError:
         voices.discard(created.values())
@@ -119,18 +120,8 @@ def _keep(files: Sequence[str], fields: Mapping[str, str], voices: VoiceStore) -
     return created
 
 
-@contextmanager
-def _naming(field: str) -> Iterator[None]:
-    """Attribute errors about a voice to the field that names it."""
-    try:
-        yield
-    except InvalidRequest as error:
-        error.field = field
-        raise
-
-
 def _note(voice: str, reason: str, request: Request) -> str:
-    note = f"voice {voice!r} {reason}; using the default voice"
+    note = f"voice {shown(voice)} {reason}; using the default voice"
     if not isinstance(request, DialogueRequest):
         return note
     numbers = [str(number) for number, turn in enumerate(request.turns, 1) if turn.voice == voice]

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from dbos import DBOSClient, EnqueueOptions
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, IdempotencyConflict, InvalidRequest, NotFound, QueueFull
 from audiograph.schemas import Job, JobEvent, JobPage, Request, file_references
 from deployments.config import JobsConfig
@@ -101,6 +102,7 @@ class JobQueue:
         if submission["digest"] != digest:
             raise IdempotencyConflict(
                 f"this Idempotency-Key was used for another request, job {job_id}; use a new key",
+                field="Idempotency-Key",
                 details={"job_id": job_id},
             )
 
@@ -114,10 +116,8 @@ class JobQueue:
             )
 
     def _pin(self, job_id: str, binding: Binding[Request]) -> None:
-        request = binding.request
-        wanted = [*file_references(request), *([request.parent_id] if request.parent_id else [])]
         try:
-            if wanted:
+            if wanted := file_references(binding.request):
                 self._store.pin(job_id, wanted)
         except NotFound:
             self._voices.discard(binding.created)
@@ -170,7 +170,7 @@ class JobQueue:
             job = await self.get(job_id)
         if job.status != "canceled":
             raise Conflict(
-                f"job {job_id} has already {job.status}", field="id", details={"status": job.status}
+                f"job {job_id} has already {job.status}", field="job_id", details={"status": job.status}
             )
         await asyncio.to_thread(self._store.unpin, job_id)
         await asyncio.to_thread(self._store.delete_leftovers, job_id)
@@ -240,7 +240,7 @@ def _offset_after(event_id: str | None, field: str) -> int:
         return 0
     if not _EVENT_ID.fullmatch(event_id):
         message = (
-            f"{field}: {event_id[:40]!r} is not the id of an event; send the id of the last event received"
+            f"{field}: {shown(event_id)} is not the id of an event; send the id of the last event received"
         )
         raise InvalidRequest(message, field=field)
     return int(event_id) + 1

@@ -12,6 +12,7 @@ from dbos import DBOSClient, WorkflowStatus
 from sqlalchemy import Select, and_, func, select, tuple_
 from sqlalchemy.engine import Engine
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, NotFound
 from audiograph.schemas import Job, JobPage
 from deployments.jobs.durable import EVENTS, MAX_STARTS, STATUS, TASKS, DurableTables, statuses
@@ -46,7 +47,7 @@ class JobRecords:
         missing = [job_id for job_id in job_ids if job_id not in found]
         if missing:
             raise NotFound(
-                f"there is no job {missing[0]!r}; it may have passed its retention time", field="id"
+                f"there is no job {missing[0]!r}; it may have passed its retention time", field="job_id"
             )
         events = self.newest_events(job_ids)
         return [job_of(found[job_id], events.get(job_id)) for job_id in job_ids]
@@ -202,6 +203,7 @@ def _error(workflow: WorkflowStatus, event: dict[str, Any]) -> dict[str, Any]:
     return {
         "code": code if isinstance(code, str) else "internal_error",
         "message": str(failure),
+        "field": details.get("field"),
         "stage": details.get("stage"),
         "attempt": details.get("attempt"),
         "details": details.get("details") or {},
@@ -224,6 +226,6 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
         text = ""
     position = _POSITION.fullmatch(text)
     if not position:
-        message = f"cursor {cursor[:40]!r} is invalid; use the next_cursor of the previous page"
+        message = f"cursor {shown(cursor)} is invalid; use the next_cursor of the previous page"
         raise InvalidRequest(message, field="cursor")
     return int(position[1]), position[2]

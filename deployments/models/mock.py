@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from audiograph.errors import naming_field
 from audiograph.schemas import TaskName, Turn
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.kit.texts import turn_field
 
 SAMPLE_RATE = 24_000
 DEFAULT_VOICE = "tone"
@@ -33,7 +35,7 @@ class Mock(SpeechModel[None, SpeechRequest], Model[None, SpeechRequest]):
     """Returns the recording of each voice: one for ``speak``, and those of all turns joined for ``dialogue``.
 
     It needs no weights and no torch. It accepts any parameter and ignores it, so that requests for other
-    models can be tried on it.
+    models can be tried on it; a text without words it refuses as they do.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
@@ -55,7 +57,10 @@ class Mock(SpeechModel[None, SpeechRequest], Model[None, SpeechRequest]):
         """Return the recordings of the voices; without a voice, a tone."""
         turns = turns_of(request)
         slices = progress_slices(context, len(turns))
-        parts = [self._speak(turn, progress) for turn, progress in zip(turns, slices, strict=True)]
+        parts = []
+        for index, (turn, progress) in enumerate(zip(turns, slices, strict=True)):
+            with naming_field(turn_field(request, index, "voice")):
+                parts.append(self._speak(turn, progress))
         return spoken_output(request, parts, SAMPLE_RATE, _notes(request.parameters, request.seed))
 
     def _speak(self, turn: Turn, progress: ProgressSlice) -> SpokenPart:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from audiograph._wording import shown
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, Voice, Weights
 from deployments import environments
@@ -101,7 +102,7 @@ class Registry:
             return self.cards[name]
         except KeyError:
             known = _listed("configured", self.cards)
-            raise NotFound(f"there is no model {name!r}; {known}", field="model") from None
+            raise NotFound(f"there is no model {shown(name)}; {known}", field="model") from None
 
     def select(self, task: TaskName, model: str | None, variant: str | None) -> ModelCard:
         """Return the card of the model that serves a task.
@@ -140,7 +141,7 @@ class Registry:
         card = self.select(task, request.model, request.variant)
         variant = request.variant or card.default_variant
         if variant not in card.variants:
-            fault = f"model {card.name!r} has no variant {variant!r}"
+            fault = f"model {card.name!r} has no variant {shown(variant)}"
             raise _refused(fault, "variant", variant, "variants", card.variants)
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._models[card.name].check_request(resolved, variant)
@@ -156,6 +157,16 @@ class Registry:
             missing, model = self.card(name).missing, self._models[name]
             self._voices[name] = model.voices() if isinstance(model, SpeechModel) and not missing else []
         return self._voices[name]
+
+    def own_voice(self, model: str, name: str) -> str | None:
+        """Return the id of a model's own voice that a name means; None if it means none.
+
+        Raises:
+            NotFound: the model is not configured.
+        """
+        ids = [voice.id for voice in self.voices(model)]
+        family = self._models[model]
+        return family.own_voice(name, ids) if isinstance(family, SpeechModel) else None
 
     def without_voices(self, request: RequestT, missing: Collection[str]) -> RequestT:
         """Return a copy of a resolved request in which the default voice replaces missing voices.
@@ -202,7 +213,7 @@ class Registry:
 
     def _why_not(self, name: str, task: TaskName) -> str:
         if name not in self.cards:
-            return f"there is no model {name!r} for task {task!r}"
+            return f"there is no model {shown(name)} for task {task!r}"
         reason = self._models[name].unsupported_tasks.get(task)
         return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 

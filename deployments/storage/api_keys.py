@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, NotFound, Unauthenticated
 from deployments.storage.database import Database
 from deployments.storage.tables import ApiKey
@@ -51,7 +52,7 @@ class Keys:
         """
         if not 1 <= len(name) <= 128 or not name.isprintable():
             raise InvalidRequest(
-                f"name is {name!r}; it must have 1 to 128 printable characters", field="name"
+                f"name is {shown(name)}; it must have 1 to 128 printable characters", field="name"
             )
         key_id, secret = secrets.token_hex(8), secrets.token_hex(32)
         row = ApiKey(
@@ -78,7 +79,7 @@ class Keys:
             row = session.get(ApiKey, key_id)
             if row is None:
                 raise NotFound(
-                    f"there is no key {key_id!r}; `audiograph keys list` shows the ids", field="id"
+                    f"there is no key {shown(key_id)}; `audiograph keys list` shows the ids", field="id"
                 )
             row.revoked_at = row.revoked_at or time.time()
             return _record(row)

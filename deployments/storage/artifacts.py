@@ -5,7 +5,7 @@ All calls block, and are safe from many threads and processes at once.
 
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, exists, func, select, update
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InternalError, NotFound
 from audiograph.schemas import Artifact, ArtifactPage, File
 from deployments.audio.files import AudioInfo
@@ -196,22 +197,26 @@ class ArtifactStore:
             session.delete(item)
         self._blobs.remove_unused(item.sha256)
 
-    def pin(self, holder: str, ids: Sequence[str]) -> None:
+    def pin(self, holder: str, fields: Mapping[str, str]) -> None:
         """Protect items from removal until their holder, a job, is unpinned. Idempotent.
 
         Also records a use of the items.
+
+        Args:
+            holder: id of the job.
+            fields: by the id of each item, the field of the request that names it.
 
         Raises:
             NotFound: one of the items does not exist; none is pinned then.
         """
         now = time.time()
-        valid = [item_id for item_id in ids if _ID.fullmatch(item_id)]
+        valid = [item_id for item_id in fields if _ID.fullmatch(item_id)]
         with self.database.session() as session:
             query = select(Item).where(Item.id.in_(valid)).order_by(Item.id).with_for_update()
             items = {item.id: item for item in session.scalars(query)}
-            for item_id in dict.fromkeys(ids):
+            for item_id, field in fields.items():
                 if item_id not in items:
-                    raise _not_found(item_id, field="file")
+                    raise _not_found(item_id, field)
                 items[item_id].used_at = now
                 session.merge(Pin(holder=holder, item_id=item_id, created_at=now))
 
@@ -271,4 +276,4 @@ def _in_use(item_id: str, holder: str) -> Conflict:
 
 
 def _not_found(item_id: str, field: str = "id") -> NotFound:
-    return NotFound(f"there is no file or artifact {item_id[:64]!r}; it may have been removed", field=field)
+    return NotFound(f"there is no file or artifact {shown(item_id)}; it may have been removed", field=field)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AudioFormat
 from deployments.storage.safe_paths import is_safe_relative, relative_to, resolve_below
@@ -53,12 +54,12 @@ def resolve_export(folder: Path, target: str, field: str) -> Export:
     audio_format = FORMATS.get(path.suffix.lower())
     if audio_format is None:
         suffixes = ", ".join(FORMATS)
-        raise InvalidRequest(f"{field} {target[:80]!r} must end in one of {suffixes}", field=field)
+        raise InvalidRequest(f"{field} {shown(target)} must end in one of {suffixes}", field=field)
     if path.is_dir():
-        raise InvalidRequest(f"{field} {target[:80]!r} is a folder; name a file", field=field)
+        raise InvalidRequest(f"{field} {shown(target)} is a folder; name a file", field=field)
     if not next(parent for parent in path.parents if parent.exists()).is_dir():
         raise InvalidRequest(
-            f"{field} {target[:80]!r} has a file where a folder should be; name another folder", field=field
+            f"{field} {shown(target)} has a file where a folder should be; name another folder", field=field
         )
     return Export(path, audio_format)
 
@@ -71,7 +72,7 @@ def _resolve(folder: Path, target: str, field: str) -> Path:
     except ValueError:  # a link that leads out
         pass
     raise InvalidRequest(
-        f"{field} {target[:80]!r} is no path inside the exports folder; use a path relative to it",
+        f"{field} {shown(target)} is no path inside the exports folder; use a path relative to it",
         field=field,
     )
 

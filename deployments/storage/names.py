@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import TypeVar
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 
 MAX_NAME_BYTES = 255
@@ -46,7 +47,7 @@ def check_text(text: Text, field: str) -> Text:
     """
     if text is not None and ("\0" in text or not _encodable(text)):
         raise InvalidRequest(
-            f"{field} {text[:40]!r} contains NUL or a lone surrogate, which cannot be stored; remove it",
+            f"{field} {shown(text)} contains NUL or a lone surrogate, which cannot be stored; remove it",
             field=field,
         )
     return text

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from audiograph._wording import shown
 from deployments.storage.names import MAX_NAME_BYTES
 
 MAX_PATH_BYTES = 1024
@@ -34,13 +35,13 @@ def resolve_below(folder: Path, path: str) -> Path:
     """
     folder = folder.resolve()
     if not _is_short(path) or ".." in Path(path).parts or Path(path).is_absolute():
-        raise ValueError(f"path {path[:80]!r} is not below its folder")
+        raise ValueError(f"path {shown(path)} is not below its folder")
     try:
         resolved = (folder / path).resolve()
     except (OSError, RuntimeError) as error:  # links in a circle
-        raise ValueError(f"path {path[:80]!r} cannot be resolved") from error
+        raise ValueError(f"path {shown(path)} cannot be resolved") from error
     if not resolved.is_relative_to(folder):
-        raise ValueError(f"path {path[:80]!r} is a link out of its folder")
+        raise ValueError(f"path {shown(path)} is a link out of its folder")
     return resolved
 
 

@@ -7,6 +7,7 @@ from pydantic import FiniteFloat, StringConstraints, TypeAdapter
 from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Artifact, ArtifactPage
 from deployments.storage.names import check_text
@@ -64,6 +65,6 @@ def _position(cursor: str) -> Position:
         return _POSITION.validate_json(text)
     except ValueError as error:
         raise InvalidRequest(
-            f"cursor {cursor[:40]!r} is not a cursor of this server; use next_cursor of the previous page",
+            f"cursor {shown(cursor)} is not a cursor of this server; use next_cursor of the previous page",
             field="cursor",
         ) from error

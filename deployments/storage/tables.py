@@ -69,6 +69,8 @@ class Tag(Base):
 
 
 VOICE_HOLDER_PREFIX = "voice:"
+MAX_HOLDER = 64
+"""Characters of a pin's holder."""
 """Prefix of a voice's name in the holder of a pin; other holders are ids of jobs."""
 
 
@@ -77,7 +79,7 @@ class Pin(Base):
 
     __tablename__ = "pins"
 
-    holder: Mapped[str] = mapped_column("job_id", String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column("job_id", String(MAX_HOLDER), primary_key=True)
     """Id of a job, or `VOICE_HOLDER_PREFIX` and the name of a voice."""
     item_id: Mapped[str] = mapped_column(
         ForeignKey("items.id", ondelete="RESTRICT"), primary_key=True, index=True

@@ -4,6 +4,7 @@ A voice is stored as an artifact: mono, trimmed of silence, at normalized loudne
 its parameters. So a job that has pinned the artifact does not depend on the voice's name any more.
 """
 
+import hashlib
 import logging
 import tempfile
 import time
@@ -18,7 +19,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound
+from audiograph._wording import shown
+from audiograph.errors import Conflict, InvalidAudio, InvalidRequest, NotFound, naming_field
 from audiograph.schemas import Artifact, File, VoiceInfo, is_item_id
 from deployments.audio import files as audio
 from deployments.audio.loudness import normalize_loudness, prevent_clipping
@@ -26,7 +28,7 @@ from deployments.config import LimitsConfig, VoicesConfig
 from deployments.storage.artifacts import ArtifactStore, Provenance
 from deployments.storage.names import check_text
 from deployments.storage.safe_paths import resolve_below
-from deployments.storage.tables import VOICE_HOLDER_PREFIX, Pin, Voice
+from deployments.storage.tables import MAX_HOLDER, VOICE_HOLDER_PREFIX, Pin, Voice
 
 logger = logging.getLogger("audiograph.storage")
 
@@ -60,12 +62,14 @@ class VoiceStore:
             transcript: transcript of the recording.
 
         Raises:
-            Conflict: there is a voice of that name.
+            InvalidRequest: no request could name the voice so.
+            Conflict: there is a voice of that name, or a file of that path in the voices folder.
             NotFound: there is no such file.
             InvalidAudio: the recording is silent, or too short or too long without its silent ends.
         """
         check_text(transcript, "transcript")
-        with self._store.local(file) as path:
+        self._check_name(name)
+        with naming_field("file"), self._store.local(file) as path:
             artifact = self._store_recording(path, name, transcript)
         try:
             self._register(name, artifact.id, fingerprint=None)
@@ -73,6 +77,23 @@ class VoiceStore:
             self._store.delete(artifact.id)
             raise Conflict(f"there is a voice {name!r} already; delete it first", field="name") from error
         return self.get(name)
+
+    def _check_name(self, name: str) -> None:
+        """Refuse a name by which requests would find something else."""
+        if is_item_id(name):
+            raise InvalidRequest(
+                f"name {name!r} has the form of a file's id, and requests would look for that file; choose "
+                "another name",
+                field="name",
+            )
+        with naming_field("name"):
+            path = self._path(name)
+        if path is not None:
+            raise Conflict(
+                f"the voices folder has a file {name!r} already, which is the voice of that name; choose "
+                "another name",
+                field="name",
+            )
 
     def keep(self, file: str) -> Artifact:
         """Store a recording as the artifact of a voice without a name, with the lifetime of any artifact.
@@ -121,7 +142,7 @@ class VoiceStore:
         check_text(name, "voice")
         found = self._uploaded(name) or self._in_folder(name)
         if found is None:
-            raise NotFound(f"there is no recorded voice {name[:80]!r}; see GET /v1/voices", field="voice")
+            raise NotFound(f"there is no recorded voice {shown(name)}; see GET /v1/voices", field="voice")
         return found
 
     def delete(self, name: str) -> None:
@@ -211,7 +232,7 @@ class VoiceStore:
                 self._store.database.lock(session, _FOLDER_LOCK)
                 _unregister(session, name)
             session.add(Voice(name=name, item_id=item_id, fingerprint=fingerprint, created_at=now))
-            session.add(Pin(holder=VOICE_HOLDER_PREFIX + name, item_id=item_id, created_at=now))
+            session.add(Pin(holder=_holder(name), item_id=item_id, created_at=now))
 
     def _record(self, name: str, item_id: str, source: str) -> VoiceInfo:
         artifact = self._store.get(item_id)
@@ -231,7 +252,8 @@ class VoiceStore:
         with self._store.database.snapshot() as session:
             uploaded = {row.name: row.item_id for row in session.scalars(query)}
         uploads = [self._record(name, item_id, "uploaded") for name, item_id in uploaded.items()]
-        return [*uploads, *filter(None, map(self._try_in_folder, self._folder_names()))]
+        paths = [path for path in self._folder_names() if path not in uploaded]  # an upload goes first
+        return [*uploads, *filter(None, map(self._try_in_folder, paths))]
 
     def _try_in_folder(self, name: str) -> VoiceInfo | None:
         """Return a file of the folder as a voice; log a warning and return None if it cannot be one."""
@@ -248,8 +270,17 @@ def is_voice(record: File) -> TypeGuard[Artifact]:
 
 
 def _unregister(session: Session, name: str) -> None:
+    items = select(Voice.item_id).where(Voice.name == name)
+    is_voices = Pin.holder.startswith(VOICE_HOLDER_PREFIX)
+    session.execute(delete(Pin).where(Pin.item_id.in_(items), is_voices))
     session.execute(delete(Voice).where(Voice.name == name))
-    session.execute(delete(Pin).where(Pin.holder == VOICE_HOLDER_PREFIX + name))
+
+
+def _holder(name: str) -> str:
+    """Return the holder of a voice's pin; a digest replaces a name that is too long for the column."""
+    room = MAX_HOLDER - len(VOICE_HOLDER_PREFIX)
+    short = name if len(name) <= room else hashlib.sha256(name.encode()).hexdigest()[:room]
+    return VOICE_HOLDER_PREFIX + short
 
 
 def _trim(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
@@ -280,6 +311,6 @@ def _mtime_ns(path: Path) -> int:
 
 def _outside_error(name: str) -> InvalidRequest:
     return InvalidRequest(
-        f"voice {name[:80]!r} leads out of the voices folder; use a path relative to that folder",
+        f"voice {shown(name)} leads out of the voices folder; use a path relative to that folder",
         field="voice",
     )

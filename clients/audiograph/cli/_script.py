@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
 
@@ -26,7 +27,7 @@ def parse_turns(script: str, voices: Mapping[str, str]) -> list[Turn]:
         found = _LINE.fullmatch(line.strip())
         if not found:
             raise InvalidRequest(
-                f"line {number} of the script is {line.strip()[:40]!r}: begin with the speaker and a colon",
+                f"line {number} of the script is {shown(line.strip())}: begin with the speaker and a colon",
                 field="script",
             )
         turns.append(Turn(voice=voices.get(found["speaker"], found["speaker"]), text=found["text"]))
@@ -44,5 +45,5 @@ def parse_voices(options: Sequence[str]) -> dict[str, str]:
     pairs = [option.partition("=") for option in options]
     for speaker, mark, voice in pairs:
         if not (speaker and mark and voice):
-            raise InvalidRequest(f"--voice is {speaker!r}: write SPEAKER=VOICE", field="voice")
+            raise InvalidRequest(f"--voice is {shown(speaker)}: write SPEAKER=VOICE", field="voice")
     return {speaker: voice for speaker, _, voice in pairs}

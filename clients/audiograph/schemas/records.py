@@ -80,6 +80,8 @@ class JobError(Record):
     """For programs: one code for each class of audiograph.errors."""
     message: str
     """For people: names the field, the value and the cure."""
+    field: str | None = None
+    """Field of the request, if one is at fault."""
     stage: str | None = None
     """Stage in which the job failed."""
     attempt: int | None = None

@@ -53,7 +53,7 @@ class TranscribeRequest(Request):
     """Always `transcribe`."""
     file: FileRef
     language: str | None = Field(None, max_length=32)
-    """ISO 639-1 code or English name; detected if absent."""
+    """Language tag such as `de` or `pt-BR`, or English name; detected if absent, empty or `auto`."""
     prompt: str | None = Field(None, max_length=4096)
     """Text that conditions vocabulary and style."""
     temperature: float | None = Field(None, ge=0, le=1)
@@ -237,11 +237,15 @@ def voices_named(request: Request) -> dict[str, str]:
     return {field: voice for field, voice in named.items() if voice is not None}
 
 
-def file_references(request: Request) -> list[str]:
-    """Return the ids of the files and artifacts that a request reads, except its parent."""
-    file = getattr(request, "file", None)
-    voices = [voice for voice in voices_named(request).values() if is_item_id(voice)]
-    return [*([file] if file else []), *dict.fromkeys(voices)]
+def file_references(request: Request) -> dict[str, str]:
+    """Return the files and artifacts that a request needs: by id, the first field that names each."""
+    named = {"file": getattr(request, "file", None), "parent_id": request.parent_id}
+    named |= {field: voice for field, voice in voices_named(request).items() if is_item_id(voice)}
+    fields: dict[str, str] = {}
+    for field, item_id in named.items():
+        if item_id:
+            fields.setdefault(item_id, field)
+    return fields
 
 
 def is_item_id(text: str) -> bool:

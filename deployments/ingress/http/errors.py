@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import (
     AudiographError,
     InternalError,
@@ -27,7 +28,7 @@ from audiograph.errors import (
     WeightsMissing,
 )
 from deployments.ingress.http.streams import close
-from deployments.ingress.http.validation import explain, shown
+from deployments.ingress.http.validation import explain
 from deployments.logs import request_id
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def _failure(error: Exception, scope: Scope) -> Failure:
         return Failure(error.status, error.to_wire(), _headers(error))
     if isinstance(error, HTTPException):
         return _http_failure(error, scope)
-    logger.error("unexpected error in %s %s", scope.get("method", "WS"), scope["path"], exc_info=error)
+    logger.error("unexpected error in %s %s", scope.get("method", "WS"), shown(scope["path"]), exc_info=error)
     unexpected = unexpected_error()
     return Failure(unexpected.status, unexpected.to_wire())
 
@@ -145,10 +146,11 @@ def _headers(error: AudiographError) -> dict[str, str]:
 def _http_failure(error: HTTPException, scope: Scope) -> Failure:
     message = str(error.detail)
     if error.status_code == 404:
-        message = f"no route at {scope['path']!r}; /docs lists every route"
+        message = f"no route at {shown(scope['path'])}; /docs lists every route"
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow")
-        message = f"{scope['method']} is not allowed at {scope['path']!r}; allowed: {allowed}"
+        method, path = shortened(scope["method"]), shown(scope["path"])
+        message = f"{method} is not allowed at {path}; allowed: {allowed}"
     code = _HTTP_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
     return Failure(error.status_code, {"code": code, "message": message}, error.headers or {})
 

@@ -12,11 +12,11 @@ import socket
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from audiograph._wording import shown
 from audiograph.errors import Forbidden
 from deployments.config import HttpConfig, is_loopback, origin_of
 from deployments.ingress.http.errors import respond
 from deployments.ingress.http.request_log import add_log_fields
-from deployments.ingress.http.validation import shown
 
 _PORT = re.compile(r":\d*$")
 _IPV4 = re.compile(r"[0-9a-fx.]+")

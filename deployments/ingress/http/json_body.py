@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from audiograph._wording import shortened
 from audiograph.errors import MalformedRequest
 
 MAX_DEPTH = 64
 """Levels of objects and lists, the outermost included. pydantic gives up at 255 of them, json at some 900."""
-
-_FIELD_SHOWN = 40
 
 
 def parse(content: bytes) -> Any:
@@ -47,7 +46,7 @@ def _not_json(constant: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{digits[:40]} is too large a number")
+        raise ValueError(f"{shortened(digits)} is too large a number")
     return number
 
 
@@ -71,7 +70,7 @@ def _check(value: Any, depth: int, field: str | None) -> None:
             raise _too_deep(field)
         for name, item in _items(value):
             _check_characters(name, field)
-            _check(item, depth + 1, field or name[:_FIELD_SHOWN] or None)
+            _check(item, depth + 1, field or shortened(name) or None)
 
 
 def _items(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str, Any]]:

@@ -13,12 +13,12 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from audiograph._wording import shown
 from audiograph.errors import Forbidden
 from deployments.config import AppConfig, origin_of
 from deployments.ingress.http.errors import respond
 from deployments.ingress.http.hosts import host_name, is_local
 from deployments.ingress.http.request_log import add_log_fields
-from deployments.ingress.http.validation import shown
 
 _LOOPBACK = r"https?://(localhost|[\w.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from audiograph._wording import shortened
 from deployments.logs import CURRENT_REQUEST, request_id
 
 HEADER = "x-request-id"
@@ -18,6 +19,9 @@ QUIET = frozenset({"/health", "/ready", "/metrics"})
 
 STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 """Messages that begin a response; the last one refuses a WebSocket with a plain HTTP response."""
+
+MAX_LOGGED = 1024
+"""Characters of a path in the log."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +78,9 @@ class _Exchange:
         await self._send(message)
 
     def log(self) -> None:
-        path = quote(self._scope["path"])  # a line break in it must not forge a line
+        path = shortened(quote(self._scope["path"]), MAX_LOGGED)  # a line break in it must not forge a line
         fields = {
-            "method": self._scope.get("method", "WS"),
+            "method": shortened(self._scope.get("method", "WS")),
             "path": path,
             "status": self._status,
             "ms": round((time.perf_counter() - self._started) * 1000, 1),

@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest, MalformedRequest
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http import json_body
 from deployments.ingress.http.links import Links
 from deployments.ingress.http.methods import without_body
 from deployments.ingress.http.request_log import add_log_fields
-from deployments.ingress.http.validation import shown, unknown
+from deployments.ingress.http.validation import unknown
 
 MAX_JSON_BYTES = 2 * 1024**2
 ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
@@ -79,7 +80,7 @@ def _query_names(dependant: Dependant) -> list[str]:
 def _refuse_unknown_query(request: Request, known: list[str]) -> None:
     for name in request.query_params:
         if name not in known:
-            raise InvalidRequest(unknown("query parameter", name, known), field=name)
+            raise InvalidRequest(unknown("query parameter", name, known), field=shortened(name))
 
 
 class _StrictRequest(Request):

@@ -7,12 +7,12 @@ from typing import Any, get_args
 from fastapi.exceptions import ValidationException
 from pydantic import BaseModel
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Request, TaskName
 
 TASKS: tuple[str, ...] = get_args(TaskName)
 
-_SHOWN = 80
 _LISTED = 10
 
 
@@ -41,12 +41,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {shown(name)}{hint} known: {listed}"
 
 
-def shown(value: Any) -> str:
-    """Show a value in a message: short, and on one line."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
 def _message(finding: dict[str, Any], body: Any) -> str:
     kind, field, value = finding["type"], _field(finding), finding.get("input")
     if kind == "extra_forbidden":
@@ -65,7 +59,7 @@ def _field(finding: dict[str, Any]) -> str | None:
     """Name a finding's field: ``("body", "dialogue", "turns", 0, "text")`` becomes ``"turns.0.text"``."""
     if finding["type"].startswith("union_tag"):
         return "task"
-    return ".".join(map(str, _path(finding["loc"]))) or None
+    return ".".join(shortened(str(part)) for part in _path(finding["loc"])) or None
 
 
 def _path(place: Sequence[str | int]) -> Sequence[str | int]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from audiograph.errors import NotFound
+from audiograph.errors import NotFound, naming_field
 from audiograph.schemas import Artifact, ArtifactPage
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
@@ -71,7 +71,8 @@ def get_artifact_content(artifact_id: ArtifactId, request: Request, backend: Bac
 
 
 def _artifact(backend: Backend, artifact_id: str) -> Artifact:
-    record = backend.store.get(artifact_id)
+    with naming_field("artifact_id"):
+        record = backend.store.get(artifact_id)
     if not isinstance(record, Artifact):
         raise NotFound(
             f"{artifact_id!r} is an uploaded file, not an artifact; see /v1/files", field="artifact_id"

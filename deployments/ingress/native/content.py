@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from audiograph._wording import shown
 from audiograph.errors import RangeNotSatisfiable
 from audiograph.schemas import File
 from deployments.ingress.http.disposition import attachment
-from deployments.ingress.http.validation import shown
 from deployments.storage.artifacts import ArtifactStore
 
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,1000})\s*-\s*([0-9]{0,1000})", re.IGNORECASE)

@@ -31,9 +31,12 @@ _DOCUMENTED: dict[int, dict[str, Any]] = {
         "Origin 'https://page.example' is refused: …",
         "Origin",
     ),
-    404: _documented("The resource does not exist.", "not_found", "there is no job '0d3f'", "id"),
+    404: _documented("The resource does not exist.", "not_found", "there is no job '0d3f'", "job_id"),
     409: _documented(
-        "The resource's state does not allow the request.", "conflict", "a running job needs the file", "id"
+        "The resource's state does not allow the request.",
+        "conflict",
+        "a running job needs the file",
+        "file_id",
     ),
     413: _documented("The body is too large.", "payload_too_large", "the limit is 1073741824 bytes", "file"),
     416: _documented(

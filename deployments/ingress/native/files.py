@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from audiograph.errors import NotFound
+from audiograph.errors import NotFound, naming_field
 from audiograph.schemas import Artifact, File
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
@@ -72,11 +72,14 @@ def get_file_content(file_id: FileId, request: Request, backend: BackendDep) -> 
 )
 def delete_file(file_id: FileId, backend: BackendDep) -> None:
     """Delete a file. A file that a queued or running job needs is kept, and the response is 409."""
-    backend.store.delete(_file(backend, file_id).id)
+    file = _file(backend, file_id)
+    with naming_field("file_id"):
+        backend.store.delete(file.id)
 
 
 def _file(backend: Backend, file_id: str) -> File:
-    record = backend.store.get(file_id)
+    with naming_field("file_id"):
+        record = backend.store.get(file_id)
     if isinstance(record, Artifact):
         raise NotFound(
             f"{file_id!r} is an artifact, not an uploaded file; see /v1/artifacts", field="file_id"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from audiograph._wording import shown
 from audiograph.errors import Conflict, InvalidRequest
 from audiograph.schemas import AnyRequest, Job, JobPage, JobStatus, TaskName
 from deployments.ingress.backend import BackendDep
@@ -120,7 +121,7 @@ def checked_key(key: str | None) -> str | None:
     """
     if key is not None and not _KEY.fullmatch(key):
         message = (
-            f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {len(key)} as in {key[:40]!r}"
+            f"Idempotency-Key must be 1 to 255 visible ASCII characters, not {len(key)} as in {shown(key)}"
         )
         raise InvalidRequest(message, field="Idempotency-Key")
     return key
@@ -142,5 +143,5 @@ def wait_seconds(prefer: str | None, longest: float) -> float | None:
         return None
     text = found[0][1]
     if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text):
-        raise InvalidRequest(f"Prefer: wait must be a number of seconds, not {text!r}", field="Prefer")
+        raise InvalidRequest(f"Prefer: wait must be a number of seconds, not {shown(text)}", field="Prefer")
     return min(float(text), longest)

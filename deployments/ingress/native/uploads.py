@@ -9,6 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest, MalformedRequest, PayloadTooLarge
 from audiograph.schemas import File
 from deployments.audio.files import probe
@@ -117,7 +118,7 @@ class FileForm:
                 },
             )
         except FormParserError as error:
-            raise MalformedRequest(f"Content-Type: {error}", field="Content-Type") from error
+            raise MalformedRequest(f"Content-Type: {shortened(str(error))}", field="Content-Type") from error
 
     def feed(self, chunk: bytes) -> bytes:
         """Return the file's bytes in the next chunk of the body.
@@ -158,7 +159,7 @@ class FileForm:
         text = self._track.decode(errors="replace").strip()
         if not (text.isascii() and text.isdecimal() and int(text)):
             raise InvalidRequest(
-                f"{TRACK!r} is {text[:40]!r}; it must be the number of an audio track, from 1", field=TRACK
+                f"{TRACK!r} is {shown(text)}; it must be the number of an audio track, from 1", field=TRACK
             )
         return int(text)
 
@@ -185,8 +186,8 @@ class FileForm:
             return
         if field != FIELD:
             raise InvalidRequest(
-                f"unknown form field {field[:40]!r}; send {FIELD!r}, and {TRACK!r} if the file has several",
-                field=field[:40],
+                f"unknown form field {shown(field)}; send {FIELD!r}, and {TRACK!r} if the file has several",
+                field=shortened(field),
             )
         if self.name is not None:
             raise InvalidRequest(f"the form has {FIELD!r} twice; send one file at a time", field=FIELD)
@@ -213,9 +214,8 @@ class FileForm:
 def _boundary(content_type: str | None) -> bytes:
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        message = (
-            f"send multipart/form-data with a field {FIELD!r}, not {content_type or 'an untyped body'!r}"
-        )
+        given = shown(content_type) if content_type else "an untyped body"
+        message = f"send multipart/form-data with a field {FIELD!r}, not {given}"
         raise MalformedRequest(message, field="Content-Type")
     if not options.get(b"boundary"):
         raise MalformedRequest("Content-Type: multipart/form-data lacks its boundary", field="Content-Type")

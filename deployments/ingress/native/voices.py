@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Path
 
+from audiograph.errors import naming_field
 from audiograph.schemas import CreateVoiceRequest, VoiceInfo, VoiceList
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
@@ -31,8 +32,7 @@ async def list_voices(backend: BackendDep, links: LinksDep) -> VoiceList:
 )
 async def create_voice(body: CreateVoiceRequest, backend: BackendDep, links: LinksDep) -> VoiceInfo:
     """Create a voice with trimmed ends and normalized loudness. The file is not needed afterwards."""
-    voice = await asyncio.to_thread(backend.voices.create, body.name, body.file, body.transcript)
-    return links.voice(backend.with_models(voice))
+    return links.voice(await asyncio.to_thread(backend.create_voice, body))
 
 
 @router.get(
@@ -40,7 +40,8 @@ async def create_voice(body: CreateVoiceRequest, backend: BackendDep, links: Lin
 )
 async def get_voice(voice: VoiceId, backend: BackendDep, links: LinksDep) -> VoiceInfo:
     """Return a recorded voice, by its name or its path in the voices folder."""
-    found = await asyncio.to_thread(backend.voices.get, voice)
+    with naming_field("voice"):
+        found = await asyncio.to_thread(backend.voices.get, voice)
     return links.voice(backend.with_models(found))
 
 
@@ -52,4 +53,5 @@ async def get_voice(voice: VoiceId, backend: BackendDep, links: LinksDep) -> Voi
 )
 async def delete_voice(voice: VoiceId, backend: BackendDep) -> None:
     """Delete an uploaded voice; jobs submitted before keep it. The voices folder is not changed."""
-    await asyncio.to_thread(backend.voices.delete, voice)
+    with naming_field("voice"):
+        await asyncio.to_thread(backend.voices.delete, voice)

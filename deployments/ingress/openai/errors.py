@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from audiograph.errors import rename_field
 from deployments.ingress.http.errors import Failure
 from deployments.ingress.http.responses import error_response
 
@@ -13,7 +14,7 @@ _CODES = {
     "queue_full": "rate_limit_exceeded",
 }
 """OpenAI's code by the native API's."""
-_FIELDS = {"text": "input", "format": "response_format"}
+_FIELDS = {"text": "input", "format": "response_format", "task": "model"}
 """OpenAI's name of a field by the native API's."""
 
 
@@ -41,13 +42,16 @@ class OpenAIError(BaseModel):
 def openai_error(failure: Failure) -> tuple[int, dict[str, Any]]:
     """Return the status and body of an error; only an unknown model is 404."""
     code, name = failure.error["code"], failure.error.get("field") or ""
+    param = _FIELDS.get(name, name)
     status = {"not_served": 404}.get(code, 400 if failure.status == 422 else failure.status)
     kind = "server_error" if status >= 500 else "invalid_request_error"
     return status, {
         "error": {
-            "message": failure.error["message"],
+            "message": rename_field(failure.error["message"], name, param)
+            if name
+            else failure.error["message"],
             "type": "rate_limit_error" if status == 429 else kind,
-            "param": _FIELDS.get(name, name) or None,
+            "param": param or None,
             "code": _CODES.get(code, code),
         }
     }

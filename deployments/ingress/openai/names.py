@@ -5,6 +5,7 @@ See `deployments.config.OpenAIConfig`.
 
 import re
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from deployments.ingress.backend import Backend
 from deployments.models.registry import ModelCard
@@ -30,25 +31,25 @@ def voice_named(backend: Backend, model: ModelCard, name: str) -> str | None:
     Raises:
         InvalidRequest: the model has no such voice.
     """
-    if _has_voice(backend, model, name):
-        return name
+    if found := _voice(backend, model, name):
+        return found
     aliases = backend.config.openai.voices
     if name in aliases:
         ours = aliases[name]
-        return ours if ours and _has_voice(backend, model, ours) else None
+        return _voice(backend, model, ours) if ours else None
     known = [voice.id for voice in backend.registry.voices(model.name)]
     if model.clones_voices:
         known += [voice.id for voice in backend.voices.list()]
     listed = ", ".join(known[:MAX_LISTED]) or "none but its default, by any of OpenAI's names"
     more = f" and {len(known) - MAX_LISTED} more, see GET /v1/audio/voices" if len(known) > MAX_LISTED else ""
     raise InvalidRequest(
-        f"model {model.name!r} has no voice {name!r}; voices: {listed}{more}",
+        f"model {model.name!r} has no voice {shown(name)}; voices: {listed}{more}",
         field="voice",
         details={"value": name},
     )
 
 
-def _has_voice(backend: Backend, model: ModelCard, name: str) -> bool:
-    if any(voice.id == name for voice in backend.registry.voices(model.name)):
-        return True
-    return model.clones_voices and backend.voices.find(name) is not None
+def _voice(backend: Backend, model: ModelCard, name: str) -> str | None:
+    if own := backend.registry.own_voice(model.name, name):
+        return own
+    return name if model.clones_voices and backend.voices.find(name) is not None else None

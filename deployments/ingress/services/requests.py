@@ -9,12 +9,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request as HttpRequest
 
-from audiograph.errors import InvalidRequest
+from audiograph._wording import shown
+from audiograph.errors import InvalidRequest, RequestError
 from audiograph.schemas import Artifact, DialogueRequest, Job, SpeakRequest, Turn
 from audiograph.schemas.requests import Name, Parameters, Seed
 from deployments.config import AppConfig
 from deployments.ingress.backend import Backend
-from deployments.ingress.http.validation import shown
 from deployments.ingress.services.job import run_job
 from deployments.storage.exports import Export, resolve_export
 from deployments.storage.safe_paths import relative_to
@@ -22,7 +22,8 @@ from deployments.storage.safe_paths import relative_to
 Checked = TypeVar("Checked")
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 
-_TURN = re.compile(r"\bturns\.(\d+)\.(text|voice)\b")
+_FIELDS = ((re.compile(r"^turns\b"), "inputs"), (re.compile(r"\bvoice$"), "voice_id"))
+"""The caller's names of native fields, by their patterns."""
 _SEED: TypeAdapter[int | None] = TypeAdapter(Seed | None)
 _VOICE: TypeAdapter[str | None] = TypeAdapter(Name | None)
 
@@ -111,17 +112,15 @@ async def run_and_export(
 
 @contextmanager
 def _callers_fields() -> Iterator[None]:
-    """Rename the native API's fields in errors to those of a `DialogueBody`."""
+    """Rename the native API's fields in errors to those of the caller."""
     try:
         yield
-    except InvalidRequest as error:
-        error.message, error.field = _renamed(error.message), error.field and _renamed(error.field)
+    except RequestError as error:
+        if field := error.field:
+            for native, name in _FIELDS:
+                field = native.sub(name, field)
+            error.name_field(field)
         raise
-
-
-def _renamed(text: str) -> str:
-    names = {"text": "text", "voice": "voice_id"}
-    return _TURN.sub(lambda found: f"inputs.{found[1]}.{names[found[2]]}", text)
 
 
 def _write(backend: Backend, audio: Artifact, target: Export) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import Body, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict
 
+from audiograph._wording import shown
 from audiograph.errors import NotFound
 from deployments.ingress.backend import BackendDep
 from deployments.ingress.http.responses import responses
@@ -80,7 +81,7 @@ async def _service(
         name: card for name, card in backend.registry.cards.items() if {"speak", "dialogue"} & {*card.tasks}
     }
     if model not in served:
-        raise NotFound(f"there is no speech service {model!r}; there are: {', '.join(served) or 'none'}")
+        raise NotFound(f"there is no speech service {shown(model)}; there are: {', '.join(served) or 'none'}")
     return served[model]
 
 

@@ -16,14 +16,13 @@ from deployments.models.kit.seeding import seeded
 from deployments.models.kit.speaking import (
     STAGE,
     Speaker,
-    check_speakable,
     cut_off_notes,
     load_voice,
     speakers_of,
-    texts_of,
     turns_of,
 )
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.kit.texts import texts_of
 from deployments.models.kit.weights import load_by_policy
 
 WEIGHTS_REPOSITORY = "ResembleAI/chatterbox"
@@ -63,9 +62,9 @@ class Chatterbox(SpeechModel[ChatterboxEngine, SpeechRequest], Model[ChatterboxE
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
+        super().check_request(request, variant)
         ChatterboxParameters.checked(request.parameters, "chatterbox")
         for field, text in texts_of(request).items():
-            check_speakable(text, field)
             _check_length(text, field)
 
     def load(self, variant: str, context: LoadContext) -> Loaded[ChatterboxEngine]:
@@ -101,7 +100,7 @@ class Chatterbox(SpeechModel[ChatterboxEngine, SpeechRequest], Model[ChatterboxE
             sample = load_voice(voice, "Chatterbox", engine.sample_rate, context)
             return Speaker(sample.name, engine.encode_voice(sample.samples))
 
-        speakers = speakers_of(turns, engine.default_voice, clone)
+        speakers = speakers_of(request, engine.default_voice, clone)
         with seeded(request.seed, engine.device):
             speeches = [
                 engine.speak(turn.text, speakers[turn.voice].reference, parameters, progress.report)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from audiograph.errors import InvalidRequest
+from audiograph.errors import InvalidRequest, naming_field
 from audiograph.schemas import DialogueRequest, TaskName, Turn
 from deployments.models.base import (
     LoadContext,
@@ -34,6 +34,7 @@ from deployments.models.kit.hugging_face import pretrained_folder
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import STAGE
 from deployments.models.kit.speech_model import SpeechModel
+from deployments.models.kit.texts import turn_field
 from deployments.models.kit.weights import load_by_policy
 
 WEIGHTS_REPOSITORY = "nari-labs/Dia-1.6B-0626"
@@ -79,14 +80,19 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
     needs_transcripts = True
 
     def check_request(self, request: DialogueRequest, variant: str) -> None:
-        """Refuse a third speaker, a text that exceeds the encoder's input, and parameters out of range.
+        """Refuse a third speaker, texts without words or beyond the encoder's input, and wrong parameters.
 
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
+        super().check_request(request, variant)
         check_turns(request.turns)
         check_length(script(lines_of(request.turns)))
         DiaParameters.checked(request.parameters, "dia")
+
+    def can_speak(self, text: str) -> bool:
+        """Return whether a text has words besides Dia's control tokens."""
+        return super().can_speak(plain(text))
 
     def check_voices(self, request: DialogueRequest, transcripts: Mapping[str, str | None]) -> None:
         """Require a transcript for every recorded voice, and refuse transcripts that are too long.
@@ -127,8 +133,8 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
         """
         context.progress(0.0, STAGE)
         voices, lines = named_voices(request.turns), lines_of(request.turns)
-        samples = [context.voice(voice, sample_rate=engine.sample_rate) for voice in voices]
-        text = script([*enumerate(map(_transcript, samples)), *lines])
+        samples = [_sample(voice, request, engine.sample_rate, context) for voice in voices]
+        text = script([*enumerate(plain(sample.transcript or "") for sample in samples), *lines])
         check_length(text)
         prompt = _prompt(samples)
         sampling, notes = _sampling(request.parameters, engine.count_steps(prompt))
@@ -156,15 +162,18 @@ def _prompt(samples: Iterable[VoiceSample]) -> Samples:
     return np.concatenate([np.zeros(0, np.float32), *(sample.samples for sample in samples)])
 
 
-def _transcript(sample: VoiceSample) -> str:
-    transcript = plain(sample.transcript or "")
-    if not transcript:
-        raise InvalidRequest(
-            f"voice {sample.name!r} has no transcript, which Dia needs to clone it: store the voice again "
-            "with its transcript",
-            field="turns",
-        )
-    return transcript
+def _sample(voice: str, request: DialogueRequest, sample_rate: int, context: RunContext) -> VoiceSample:
+    """Load a voice with its transcript; an error names the first turn that has it."""
+    index = [turn.voice for turn in request.turns].index(voice)
+    with naming_field(turn_field(request, index, "voice")):
+        sample = context.voice(voice, sample_rate=sample_rate)
+        if not plain(sample.transcript or ""):
+            raise InvalidRequest(
+                f"voice {sample.name!r} has no transcript, which Dia needs to clone it: store the voice "
+                "again with its transcript",
+                field="voice",
+            )
+    return sample
 
 
 def _sampling(parameters: Mapping[str, Any], prompt_steps: int) -> tuple[Sampling, list[str]]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import SpokenTurn, Turn
-from deployments.models.kit.speaking import unspeakable
 
 MAX_TOKENS = 1024
 """Length of the encoder's input. A byte of UTF-8 is a token, and so is a speaker tag."""
@@ -84,7 +84,7 @@ def check_turns(turns: Sequence[Turn]) -> None:
     """Refuse turns that are not a dialogue of two speakers.
 
     Raises:
-        InvalidRequest: there is only one turn, or a third voice, or a turn without anything to speak.
+        InvalidRequest: there is only one turn, or a third voice.
     """
     if len(turns) < 2:
         raise InvalidRequest(
@@ -97,13 +97,11 @@ def check_turns(turns: Sequence[Turn]) -> None:
         if turn.voice in voices[2:]:
             field = f"turns.{index}.voice"
             raise InvalidRequest(
-                f"{field}: Dia knows two speakers, and {turn.voice!r} is a third beside {voices[0]!r} and "
-                f"{voices[1]!r}",
+                f"{field}: Dia knows two speakers, and {shown(turn.voice)} is a third beside "
+                f"{shown(voices[0])} and {shown(voices[1])}",
                 field=field,
                 details={"value": turn.voice, "voices": voices[:2]},
             )
-        if not plain(turn.text):
-            raise unspeakable(turn.text, f"turns.{index}.text")
 
 
 def check_length(text: str) -> None:

@@ -1,8 +1,9 @@
 """Speech by eSpeak NG: about 140 voices in 100 languages, hundreds of times faster than real time."""
 
 import importlib.util
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from typing import Any, ClassVar
 
@@ -14,13 +15,23 @@ from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
 from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
+from deployments.models.kit.languages import find_language
 from deployments.models.kit.parameters import Parameters
-from deployments.models.kit.speaking import texts_of, turns_of, unspeakable
+from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.kit.texts import naming_turn, unspeakable
 
 MIN_WORDS_PER_MINUTE = 80
 MAX_WORDS_PER_MINUTE = 450
 """The library's own range of speeds."""
+
+
+_SPOKEN_SIGNS = frozenset("!#%&*/@\\")
+"""The punctuation that the library names, in some languages at least; any other is a pause at most."""
+
+
+_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}([-_]([a-z]{2}|\d{3}))?", re.IGNORECASE)
+"""A language, with or without a region; anything longer is more likely a name."""
 
 
 class EspeakParameters(Parameters):
@@ -93,10 +104,23 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
+        super().check_request(request, variant)
         EspeakParameters.checked(request.parameters, "espeak")
-        for field, text in texts_of(request).items():
-            if not any(unicodedata.category(character)[0] in "LMNPS" for character in text):
-                raise unspeakable(text, field)
+
+    def own_voice(self, name: str, ids: Collection[str]) -> str | None:
+        """Return the voice of an id or a language tag: ``pt_BR`` is ``pt-br``, and ``fr-FR`` is ``fr``."""
+        if name in ids or not _LANGUAGE_TAG.fullmatch(name):
+            return super().own_voice(name, ids)
+        return find_language(name, ids)
+
+    def can_speak(self, text: str) -> bool:
+        """Return whether a text has letters, digits, symbols or signs that some voice names.
+
+        The library knows many symbols and emoji by name, more in some languages than in others.
+        """
+        return any(
+            unicodedata.category(character)[0] in "LMNS" or character in _SPOKEN_SIGNS for character in text
+        )
 
     def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
         """Look up the installed library, which takes about 10 ms.
@@ -119,8 +143,10 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         parameters = _parameters(request.parameters, self._words_per_minute(request))
         parts: list[SpokenPart] = []
         remaining = self.options.max_seconds
-        for turn, progress in zip(turns, progress_slices(context, len(turns)), strict=True):
-            parts.append(self._speak(engine, turn, parameters, remaining, progress))
+        slices = progress_slices(context, len(turns))
+        for index, (turn, progress) in enumerate(zip(turns, slices, strict=True)):
+            with naming_turn(request, index):
+                parts.append(self._speak(engine, turn, parameters, remaining, progress))
             remaining -= len(parts[-1].samples) / engine.sample_rate
         return spoken_output(request, parts, engine.sample_rate, _notes(turns, request.seed))
 

@@ -148,7 +148,7 @@ def _check_status(status: int, stderr: IO[bytes]) -> None:
     if status < 0:
         name = signal.Signals(-status).name
         raise InvalidRequest(
-            f"espeak-ng crashed on this text ({name}); remove characters that are not language", field="text"
+            f"text crashed espeak-ng ({name}); remove characters that are not language", field="text"
         )
     if status > 0:
         stderr.seek(0)

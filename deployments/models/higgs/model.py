@@ -19,14 +19,13 @@ from deployments.models.kit.speaking import (
     MIN_VOICE_SECONDS,
     STAGE,
     Speech,
-    check_speakable,
     cut_off_notes,
     expected_frames,
-    texts_of,
     turns_of,
     voices_of,
 )
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.kit.texts import texts_of
 from deployments.models.kit.weights import load_by_policy
 from deployments.models.voices import require_transcripts
 
@@ -56,9 +55,8 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
+        super().check_request(request, variant)
         parameters = HiggsParameters.checked(request.parameters, "higgs")
-        for field, text in texts_of(request).items():
-            check_speakable(text, field)
         if isinstance(request, DialogueRequest):
             _check_transcripts(parameters, voices_of(request.turns))
 
@@ -114,7 +112,7 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         parameters = HiggsParameters.checked(request.parameters, "higgs")
         turns = turns_of(request)
         transcripts = _transcripts(request, parameters)
-        speakers = resolve_speakers(turns, transcripts, engine.sample_rate, context)
+        speakers = resolve_speakers(request, transcripts, engine.sample_rate, context)
         with seeded(request.seed, engine.device):
             speeches = list(_speeches(engine, turns, speakers, parameters, context))
         notes = [

@@ -1,25 +1,25 @@
 """Speakers of Higgs Audio: recorded voices with their transcripts, and a voice that the model chooses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from audiograph.errors import InvalidRequest
-from audiograph.schemas import Turn
 from deployments.models.base import RunContext
 from deployments.models.higgs.engine import Reference
 from deployments.models.higgs.text import plain
 from deployments.models.kit.speaking import Speaker, load_voice, speakers_of
+from deployments.models.kit.speech_model import SpeechRequest
 
 HiggsSpeaker = Speaker[Reference | None]
 """A speaker whose reference is None until the model has chosen the voice."""
 
 
 def resolve_speakers(
-    turns: Sequence[Turn], transcripts: Mapping[str, str | None], sample_rate: int, context: RunContext
+    request: SpeechRequest, transcripts: Mapping[str, str | None], sample_rate: int, context: RunContext
 ) -> dict[str | None, HiggsSpeaker]:
-    """Return the speakers of turns, by the voice that a turn names.
+    """Return the speakers of a request, by the voice that a turn names.
 
     Args:
-        turns: of the request.
+        request: names the voices.
         transcripts: of the request, by voice; they take precedence over stored ones.
         sample_rate: of the engine, in Hz.
         context: loads the recordings.
@@ -42,4 +42,4 @@ def resolve_speakers(
             )
         return Speaker(sample.name, Reference(sample.samples, transcript))
 
-    return speakers_of(turns, None, clone)
+    return speakers_of(request, None, clone)

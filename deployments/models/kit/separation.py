@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidAudio, InvalidRequest
 from audiograph.schemas import SeparateRequest, SeparateResult
 from deployments.audio.downmix import to_stereo
@@ -78,7 +79,7 @@ def check_stems(request: SeparateRequest, known: Sequence[str]) -> None:
     for field, stem in requested:
         if stem not in known:
             raise InvalidRequest(
-                f"model {request.model!r}, variant {request.variant!r}, has no stem {stem!r}; "
+                f"model {request.model!r}, variant {request.variant!r}, has no stem {shown(stem)}; "
                 f"stems: {', '.join(known)}",
                 field=field,
                 details={"value": stem, "stems": list(known)},

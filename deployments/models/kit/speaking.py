@@ -1,14 +1,15 @@
-"""Texts, turns and voices of models that speak."""
+"""Turns and voices of models that speak."""
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from audiograph.errors import InvalidAudio, InvalidRequest
-from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
+from audiograph.errors import InvalidAudio, naming_field
+from audiograph.schemas import DialogueRequest, Turn
 from deployments.models.base import RunContext, Samples, VoiceSample
 from deployments.models.kit.speech_model import SpeechRequest
+from deployments.models.kit.texts import turn_field
 
 STAGE = "speaking"
 """The stage in progress reports."""
@@ -51,31 +52,9 @@ def turns_of(request: SpeechRequest) -> list[Turn]:
     return [Turn(text=request.text, voice=request.voice)]
 
 
-def texts_of(request: SpeechRequest) -> dict[str, str]:
-    """Return the texts of a request, by field."""
-    if isinstance(request, SpeakRequest):
-        return {"text": request.text}
-    return {f"turns.{index}.text": turn.text for index, turn in enumerate(request.turns)}
-
-
 def voices_of(turns: Sequence[Turn]) -> list[str]:
     """Return the named voices of a dialogue, in the order of their first turns."""
     return list(dict.fromkeys(turn.voice for turn in turns if turn.voice is not None))
-
-
-def check_speakable(text: str, field: str) -> None:
-    """Refuse a text without letters and digits.
-
-    Raises:
-        InvalidRequest: with the field and the text.
-    """
-    if not any(character.isalnum() for character in text):
-        raise unspeakable(text, field)
-
-
-def unspeakable(text: str, field: str) -> InvalidRequest:
-    """Build the error for a text without anything to speak."""
-    return InvalidRequest(f"{field} has nothing that can be spoken: {text[:40]!r}", field=field)
 
 
 def expected_frames(text: str) -> int:
@@ -94,17 +73,21 @@ def cut_off_notes(request: SpeechRequest, speeches: Sequence[Speech], max_new_to
 
 
 def speakers_of(
-    turns: Sequence[Turn], default: Reference, load: Callable[[str], Speaker[Reference]]
+    request: SpeechRequest, default: Reference, load: Callable[[str], Speaker[Reference]]
 ) -> dict[str | None, Speaker[Reference]]:
-    """Return the speakers of turns, by the voice that a turn names.
+    """Return the speakers of a request, by the voice that a turn names.
 
     Args:
-        turns: of the request.
+        request: names the voices; an error about one names the first turn that has it.
         default: the reference of turns that name no voice.
         load: loads the speaker of a recorded voice; see `load_voice`.
     """
-    named: Mapping[str | None, Speaker[Reference]] = {voice: load(voice) for voice in voices_of(turns)}
-    return {None: Speaker(DEFAULT_VOICE, default), **named}
+    speakers: dict[str | None, Speaker[Reference]] = {None: Speaker(DEFAULT_VOICE, default)}
+    for index, turn in enumerate(turns_of(request)):
+        if turn.voice is not None and turn.voice not in speakers:
+            with naming_field(turn_field(request, index, "voice")):
+                speakers[turn.voice] = load(turn.voice)
+    return speakers
 
 
 def load_voice(voice: str, model: str, sample_rate: int, context: RunContext) -> VoiceSample:

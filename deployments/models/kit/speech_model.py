@@ -9,6 +9,7 @@ import numpy as np
 from audiograph.schemas import DialogueRequest, SpeakRequest, SpeakResult, Voice
 from deployments.audio.tempo import time_stretch
 from deployments.models.base import AudioOutput, Engine, Family, FileOutput, Output, RequestT
+from deployments.models.kit.texts import has_words, texts_of, unspeakable
 from deployments.models.voices import replace_voices, require_transcripts
 
 SpeechRequest = SpeakRequest | DialogueRequest
@@ -33,6 +34,24 @@ class SpeechModel(Family[Engine, RequestT]):
     def voices(cls) -> list[Voice]:
         """Return the model's own voices, by whose ids requests may name them."""
         return []
+
+    def own_voice(self, name: str, ids: Collection[str]) -> str | None:
+        """Return the id of the model's own voice that a name means, among the ids; None if it means none."""
+        return name if name in ids else None
+
+    def can_speak(self, text: str) -> bool:
+        """Return whether a text has anything that this model could speak, as far as its letters tell."""
+        return has_words(text)
+
+    def check_request(self, request: RequestT, variant: str) -> None:
+        """Refuse texts without anything to speak; a family with more to check calls this first.
+
+        Raises:
+            InvalidRequest: with the field, such as ``turns.1.text``, and its text.
+        """
+        for field, text in texts_of(request).items():
+            if not self.can_speak(text):
+                raise unspeakable(text, field)
 
     def native_speed(self, speed: float) -> float:
         """Return the speed that the model applies itself for a requested one; the rest is time-stretched."""

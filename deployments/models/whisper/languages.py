@@ -1,6 +1,9 @@
 """Languages of Whisper: a copy of `whisper.tokenizer`'s tables, because importing that imports torch."""
 
+import difflib
 from collections.abc import Mapping
+
+from deployments.models.kit.languages import find_language
 
 LANGUAGES: Mapping[str, str] = {
     "en": "english",
@@ -123,14 +126,27 @@ ALIASES: Mapping[str, str] = {
 """Codes by other English names, as in `whisper.tokenizer.TO_LANGUAGE_CODE`."""
 
 
+DETECTED = frozenset({"", "auto"})
+"""Values of ``language`` that ask for detection, as other servers of Whisper take them."""
+
+
+def is_detected(language: str | None) -> bool:
+    """Return whether the language of a request is to be detected."""
+    return language is None or language.strip().lower() in DETECTED
+
+
 def language_code(language: str) -> str | None:
     """Return the code of a language; None if Whisper does not know it.
 
     Args:
-        language: a code or an English name, in upper or lower case.
+        language: a language tag such as ``pt-BR``, or an English name, in upper or lower case.
     """
-    name = language.strip().lower()
-    return name if name in LANGUAGES else _CODES.get(name)
+    return _CODES.get(language.strip().lower()) or find_language(language, LANGUAGES)
+
+
+def closest_language(language: str) -> str | None:
+    """Return the known name or code that is spelled most like a language; None if none is similar."""
+    return next(iter(difflib.get_close_matches(language.strip().lower(), [*_CODES, *LANGUAGES], n=1)), None)
 
 
 _CODES = {name: code for code, name in LANGUAGES.items()} | dict(ALIASES)

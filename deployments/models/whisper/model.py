@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import TaskName, TranscribeRequest
 from deployments.models.base import ContinuousModel, Intake, LoadContext, Loaded, Options
 from deployments.models.kit.weights import load_by_policy
-from deployments.models.whisper.languages import LANGUAGES, language_code
+from deployments.models.whisper.languages import LANGUAGES, closest_language, is_detected, language_code
 from deployments.models.whisper.scheduler import Scheduler
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.weights import pretrained_checkpoint
@@ -61,7 +62,7 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
-        if request.language is not None:
+        if request.language is not None and not is_detected(request.language):
             _check_language(request.language, variant)
         if request.translate and variant == "turbo":
             raise InvalidRequest(
@@ -69,7 +70,7 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
             )
         if found := CONTROL_TOKEN.search(request.prompt or ""):
             raise InvalidRequest(
-                f"the prompt holds {found[0]!r}, which could be one of the model's control tokens; "
+                f"the prompt holds {shown(found[0])}, which could be one of the model's control tokens; "
                 "leave it out",
                 field="prompt",
             )
@@ -143,12 +144,16 @@ def to_native_precision(model: "Network") -> "Network":
 def _check_language(language: str, variant: str) -> None:
     code = language_code(language)
     if code is None:
+        close = closest_language(language)
+        hint = f"did you mean {close!r}? It" if close else "it"
         raise InvalidRequest(
-            f"whisper does not know the language {language!r}; it takes a code ({', '.join(LANGUAGES)}) "
-            "or an English name such as 'german'",
+            f"language {shown(language)} is not one that whisper knows; {hint} takes a language tag such as "
+            "'de' or 'pt-BR', or an English name such as 'german'; leave it out to detect it",
             field="language",
+            details={"value": language, "languages": list(LANGUAGES)},
         )
     if code == "yue" and variant not in KNOWS_CANTONESE:
         raise InvalidRequest(
-            f"variant {variant!r} does not know {language!r}; take 'large-v3' or 'turbo'", field="language"
+            f"variant {variant!r} does not know {shown(language)}; take 'large-v3' or 'turbo'",
+            field="language",
         )

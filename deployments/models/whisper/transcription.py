@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audiograph.schemas import Segment, TranscribeRequest, TranscribeResult, Word
 from deployments.models.base import Output, RunContext, Samples, Ticket
 from deployments.models.kit.subtitles import transcript_files
-from deployments.models.whisper.languages import language_code
+from deployments.models.whisper.languages import is_detected, language_code
 from deployments.models.whisper.timing import RawSegment
 from deployments.models.whisper.vad import SAMPLE_RATE
 from deployments.models.whisper.windows import Window, split_into_windows
@@ -40,7 +40,8 @@ class Transcription:
     def __init__(self, ticket: Ticket[TranscribeRequest], model: "Network") -> None:
         self.ticket = ticket
         self.request = ticket.request
-        self.language = None if self.request.language is None else language_code(self.request.language)
+        given = self.request.language
+        self.language = None if given is None or is_detected(given) else language_code(given)
         """Its code; None until it is detected in the first window."""
         self.temperatures: Sequence[float] = TEMPERATURE_LADDER
         if self.request.temperature is not None:

@@ -144,7 +144,7 @@ class FakeQueue:
 
     async def get(self, job_id: str) -> Job:
         if job_id not in self.jobs:
-            raise NotFound(f"there is no job {job_id!r}", field="id")
+            raise NotFound(f"there is no job {job_id!r}", field="job_id")
         return self.jobs[job_id]
 
     async def list(
@@ -162,7 +162,7 @@ class FakeQueue:
     async def cancel(self, job_id: str) -> Job:
         job = await self.get(job_id)
         if job.status in ("succeeded", "failed"):
-            raise Conflict(f"job {job_id} has already {job.status}", field="id")
+            raise Conflict(f"job {job_id} has already {job.status}", field="job_id")
         if not job.finished:
             self.finish(job_id, "canceled")
         return self.jobs[job_id]

@@ -166,3 +166,12 @@ def test_what_no_voice_can_be_called_is_refused(house: House, voice: str, model:
     with pytest.raises(InvalidRequest) as refused:
         house.speak(voice, model)
     assert refused.value.field == "voice"
+
+
+@pytest.mark.parametrize(
+    ("tag", "voice"),
+    [("pt_BR", "pt-br"), ("EN-US", "en-us"), ("fr-FR", "fr"), ("zh-TW", "cmn"), ("no", "nb")],
+)
+def test_a_language_tag_is_a_voice_of_espeak(house: House, tag: str, voice: str) -> None:
+    binding = house.speak(tag, "espeak")
+    assert (binding.request.voice, [*binding.notes]) == (voice, [])

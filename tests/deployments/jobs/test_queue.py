@@ -72,6 +72,7 @@ async def test_a_failure_keeps_code_message_stage_and_attempt(farm: Farm) -> Non
     assert job.status == "failed"
     assert job.error.model_dump() == {
         "code": "invalid_audio",
+        "field": "file",
         "message": "the file is a picture",
         "stage": "step 1",
         "attempt": 1,

@@ -273,9 +273,9 @@ def test_a_zip_can_be_made_of_what_is_read(store: ArtifactStore, put: Put) -> No
 
 def test_a_pinned_item_cannot_be_deleted(store: ArtifactStore, put: Put) -> None:
     artifact = put(b"x")
-    store.pin("job-1", [artifact.id, artifact.id])
-    store.pin("job-1", [artifact.id])
-    store.pin("job-2", [artifact.id])
+    store.pin("job-1", {artifact.id: "file"})
+    store.pin("job-1", {artifact.id: "file"})
+    store.pin("job-2", {artifact.id: "file"})
     with pytest.raises(Conflict) as refused:
         store.delete(artifact.id)
     assert refused.value.details["job_id"] in {"job-1", "job-2"}
@@ -293,8 +293,8 @@ def test_pinning_is_all_or_nothing(store: ArtifactStore, put: Put) -> None:
     artifact = put(b"x")
     for absent in (NOWHERE, "file_\0"):
         with pytest.raises(NotFound) as missing:
-            store.pin("job", [artifact.id, absent])
-        assert missing.value.field == "file"
+            store.pin("job", {artifact.id: "file", absent: "parent_id"})
+        assert missing.value.field == "parent_id"
         assert store.pinned_jobs() == []
 
 
@@ -319,7 +319,7 @@ def test_pin_and_delete_at_once_never_lose_a_pinned_item(store: ArtifactStore, p
     with ThreadPoolExecutor(2) as pool:
         for turn in range(15):
             artifact, barrier = put(b"x"), threading.Barrier(2)
-            pin = pool.submit(attempt, partial(store.pin, f"job-{turn}", [artifact.id]), barrier)
+            pin = pool.submit(attempt, partial(store.pin, f"job-{turn}", {artifact.id: "file"}), barrier)
             deletion = pool.submit(attempt, partial(store.delete, artifact.id), barrier)
             assert pin.result() != deletion.result()
             assert len(store.get_many([artifact.id])) == pin.result()

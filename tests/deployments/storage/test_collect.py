@@ -81,7 +81,7 @@ def test_a_use_begins_the_time_again(store: ArtifactStore, put: Put, use: str) -
         with store.local(artifact.id):
             pass
     else:
-        store.pin("job", [artifact.id])
+        store.pin("job", {artifact.id: "file"})
         store.unpin("job")
     assert store.collect(HOUR, None) == NOTHING
 
@@ -91,7 +91,7 @@ def test_what_is_pinned_stays(store: ArtifactStore, put: Put) -> None:
     born_pinned = store.put_artifact(
         "x", b"born pinned", "text/plain", provenance=Provenance(job_id="job"), pin=True
     )
-    store.pin("job", [pinned.id])
+    store.pin("job", {pinned.id: "file"})
     for artifact in (pinned, born_pinned):
         age(store, artifact, 2 * HOUR)
     assert store.collect(HOUR, 1) == NOTHING
@@ -113,7 +113,7 @@ def test_the_least_recently_used_go_first(store: ArtifactStore, put: Put) -> Non
 
 def test_the_budget_passes_over_what_is_pinned(store: ArtifactStore, put: Put) -> None:
     pinned, old, young = put(b"p" * 100), put(b"o" * 100), put(b"y" * 100)
-    store.pin("job", [pinned.id])
+    store.pin("job", {pinned.id: "file"})
     age(store, pinned, 3 * HOUR)
     age(store, old, 2 * HOUR)
     assert store.collect(None, 200).bytes == 100
@@ -154,7 +154,7 @@ def test_what_is_used_at_the_last_moment_is_spared(
         if use == "read":
             store.read(artifact.id)
         else:
-            store.pin("job", [artifact.id])
+            store.pin("job", {artifact.id: "file"})
             age(store, artifact, 2 * HOUR)
         return chosen
 
@@ -235,7 +235,7 @@ def test_two_collectors_do_not_remove_the_same_excess_twice(
 def test_collect_and_pin_at_once_never_lose_a_pinned_item(store: ArtifactStore, put: Put) -> None:
     def pin(job_id: str, item_id: str) -> bool:
         try:
-            store.pin(job_id, [item_id])
+            store.pin(job_id, {item_id: "file"})
         except NotFound:
             return False
         return True

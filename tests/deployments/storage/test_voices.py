@@ -104,7 +104,7 @@ def test_a_voice_outlives_its_jobs_and_goes_when_it_is_deleted(
         store.delete(artifact.id)
     assert store.pinned_jobs() == []
 
-    store.pin("job", [artifact.id])
+    store.pin("job", {artifact.id: "file"})
     voices.delete("carla")
     with pytest.raises(NotFound, match="carla"):
         voices.get("carla")
@@ -170,3 +170,39 @@ def test_without_a_folder_there_are_only_uploads(store: ArtifactStore) -> None:
     assert voices.list() == []
     with pytest.raises(NotFound):
         voices.get("anna.wav")
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "error"),
+    [
+        ("file_" + "0" * 32, "form of a file's id", InvalidRequest),
+        ("art_" + "0" * 32, "form of a file's id", InvalidRequest),
+        ("anna.wav", "has a file 'anna.wav' already", Conflict),
+        ("link.wav", "^name 'link.wav' leads out", InvalidRequest),
+    ],
+)
+def test_a_name_that_would_find_something_else_is_refused(
+    store: ArtifactStore, voices: VoiceStore, name: str, fault: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=fault) as refused:
+        voices.create(name, upload(store, speech_like(seconds=2.0)[0]))
+    assert getattr(refused.value, "field", None) == "name"
+
+
+def test_a_later_file_of_the_folder_does_not_replace_an_upload(
+    store: ArtifactStore, voices: VoiceStore, folder: Path
+) -> None:
+    carla = voices.create("carla.wav", upload(store, speech_like(seconds=2.0)[0]))
+    write(folder / "carla.wav", speech_like(seconds=3.0)[0])
+    assert [voice.source for voice in voices.list() if voice.id == "carla.wav"] == ["uploaded"]
+    assert voices.get("carla.wav") == carla
+
+
+def test_a_voice_with_the_longest_name_is_kept_and_deleted(store: ArtifactStore, voices: VoiceStore) -> None:
+    name = "ä" * 64
+    artifact = voices.create(name, upload(store, speech_like(seconds=2.0)[0])).artifact
+    assert artifact is not None
+    with pytest.raises(Conflict):
+        store.delete(artifact.id)
+    voices.delete(name)
+    store.delete(artifact.id)

@@ -36,7 +36,7 @@ async def test_an_upload_is_measured_and_can_be_downloaded_again(client: httpx.A
 
 async def test_a_file_is_deleted_unless_a_job_needs_it(client: httpx.AsyncClient, backend: Backend) -> None:
     file_id = (await client.post("/v1/files", files={"file": ("a.wav", wav())})).json()["id"]
-    backend.store.pin("job", [file_id])
+    backend.store.pin("job", {file_id: "file"})
     refused = await client.delete(f"/v1/files/{file_id}")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
     backend.store.unpin("job")

@@ -281,13 +281,19 @@ def test_what_is_no_dialogue_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("voice", "message"),
-    [("wordy", "transcripts"), ("mute", "'Mute' has no transcript"), ("longest", "name shorter ones")],
+    ("voice", "message", "field"),
+    [
+        ("wordy", "transcripts", "turns"),
+        ("mute", "'Mute' has no transcript", "turns.0.voice"),
+        ("longest", "name shorter ones", "turns"),
+    ],
 )
-def test_a_voice_that_cannot_be_used_is_refused(engine: DiaEngine, voice: str, message: str) -> None:
+def test_a_voice_that_cannot_be_used_is_refused(
+    engine: DiaEngine, voice: str, message: str, field: str
+) -> None:
     with pytest.raises(InvalidRequest, match=f"(?i){message}") as error:
         run(engine, ("Hello.", voice), "Hi!")
-    assert error.value.field == "turns"
+    assert error.value.field == field
 
 
 def test_a_voice_that_is_gone_is_missed(engine: DiaEngine) -> None:

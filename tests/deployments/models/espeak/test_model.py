@@ -200,3 +200,11 @@ def test_a_turn_without_words_is_refused_by_its_place() -> None:
     with pytest.raises(InvalidRequest, match="nothing that can be spoken") as refusal:
         EspeakSpeech(EspeakOptions()).check_request(request, "espeak-ng")
     assert refusal.value.field == "turns.1.text"
+
+
+@pytest.mark.parametrize("text", ["★", "<>", "!"])
+def test_a_turn_that_the_voice_is_silent_about_is_named(engine: EspeakProcesses, text: str) -> None:
+    request = DialogueRequest(turns=[Turn(text="Hallo.", voice="de"), Turn(text=text, voice="de")])
+    with pytest.raises(InvalidRequest, match=r"^turns\.1\.text has nothing that can be spoken") as refusal:
+        EspeakSpeech(EspeakOptions()).run(engine, request, FakeContext())
+    assert refusal.value.field == "turns.1.text"

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from audiograph.errors import AudiographError, InvalidAudio, InvalidRequest, NotFound
-from audiograph.schemas import Turn
+from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
 from deployments.models.base import VoiceSample
 from deployments.models.higgs.speakers import HiggsSpeaker, resolve_speakers
 from tests.deployments.models.fakes import FakeContext
 
 RATE = 24_000
+REQUEST = DialogueRequest(turns=[Turn(text="x", voice="a"), Turn(text="y")])
 
 
 def recorded(seconds: float = 1.0, transcript: str | None = "it was night", rate: int = RATE) -> VoiceSample:
@@ -22,7 +23,7 @@ def resolve(
     voice: VoiceSample, transcripts: Mapping[str, str | None] | None = None
 ) -> dict[str | None, HiggsSpeaker]:
     context = FakeContext(voices={"a": voice})
-    return resolve_speakers([Turn(text="x", voice="a"), Turn(text="y")], transcripts or {}, RATE, context)
+    return resolve_speakers(REQUEST, transcripts or {}, RATE, context)
 
 
 def test_a_voice_has_its_name_and_what_it_says() -> None:
@@ -51,9 +52,10 @@ def test_a_voice_that_cannot_be_used_is_refused(
 ) -> None:
     with pytest.raises(error, match=message) as refused:
         resolve(voice)
-    assert refused.value.field == "voice"
+    assert refused.value.field == "turns.0.voice"
 
 
 def test_a_voice_that_is_gone_is_not_found() -> None:
-    with pytest.raises(NotFound):
-        resolve_speakers([Turn(text="x", voice="b")], {}, RATE, FakeContext())
+    with pytest.raises(NotFound) as refused:
+        resolve_speakers(SpeakRequest(text="x", voice="b"), {}, RATE, FakeContext())
+    assert refused.value.field == "voice"

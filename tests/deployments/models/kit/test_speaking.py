@@ -1,10 +1,7 @@
-"""Texts, turns and voices of models that speak."""
+"""Turns and voices of models that speak."""
 
-import pytest
-
-from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, SpeakRequest, Turn
-from deployments.models.kit.speaking import check_speakable, expected_frames, turns_of, voices_of
+from deployments.models.kit.speaking import expected_frames, turns_of, voices_of
 
 
 def test_voices_are_in_the_order_in_which_they_first_speak() -> None:
@@ -19,10 +16,3 @@ def test_speech_is_one_turn() -> None:
 def test_wide_letters_take_longer() -> None:
     assert 25 * 0.7 < expected_frames("fifteen letters") < 25 * 1.5
     assert 25 * 0.7 < expected_frames("今天天气") < 25 * 1.5
-
-
-@pytest.mark.parametrize("text", ["…", "?!", " \t"])
-def test_a_text_without_words_is_refused_with_its_field(text: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"turns\.1\.text has nothing that can be spoken") as refused:
-        check_speakable(text, "turns.1.text")
-    assert refused.value.field == "turns.1.text"

@@ -1,11 +1,47 @@
 """Whisper's languages, against the tables of openai-whisper."""
 
+import pytest
 from whisper import tokenizer
 
-from deployments.models.whisper.languages import LANGUAGES, language_code
+from deployments.models.whisper.languages import LANGUAGES, closest_language, is_detected, language_code
 
 
 def test_languages_are_those_of_the_package() -> None:
     assert list(LANGUAGES.items()) == list(tokenizer.LANGUAGES.items())
     assert all(language_code(name) == code for name, code in tokenizer.TO_LANGUAGE_CODE.items())
     assert all(language_code(code.upper()) == code for code in tokenizer.LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("en-US", "en"),
+        ("pt-BR", "pt"),
+        ("zh_Hant_TW", "zh"),
+        ("cmn-Hans", "zh"),
+        ("jv", "jw"),
+        ("jw", "jw"),
+        ("nb-NO", "no"),
+        ("iw", "he"),
+        ("fil", "tl"),
+        ("deu", "de"),
+        (" Portuguese ", "pt"),
+        ("Haitian Creole", "ht"),
+        ("yue-HK", "yue"),
+        ("klingon", None),
+        ("xx", None),
+        ("-", None),
+    ],
+)
+def test_a_tag_or_a_name_is_the_language_that_it_means(language: str, code: str | None) -> None:
+    assert language_code(language) == code
+
+
+def test_no_language_is_detected() -> None:
+    assert all(map(is_detected, [None, "", " ", "auto", "AUTO"]))
+    assert not is_detected("en")
+
+
+def test_a_misspelled_language_has_a_closest_one() -> None:
+    assert closest_language("Germn") == "german"
+    assert closest_language("klingon") is None

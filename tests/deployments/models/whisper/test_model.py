@@ -136,6 +136,7 @@ def test_a_segment_cut_off_by_the_window_is_decoded_again(engine: Network) -> No
     [
         ({"temperature": 1.0}, "en"),
         ({"language": "German"}, "de"),
+        ({"language": "pt-BR"}, "pt"),
         ({"language": "JA", "translate": True}, "ja"),
         ({"prompt": "Zoë, Ångström. "}, "en"),
         ({"prompt": "   "}, "en"),
@@ -284,7 +285,8 @@ def test_cancel_stops_at_the_next_step(engine: Network, after: int) -> None:
     ("fields", "variant", "field", "says"),
     [
         ({"language": "klingon"}, "base", "language", "klingon"),
-        ({"language": ""}, "base", "language", "german"),
+        ({"language": "xx-YY"}, "base", "language", "leave it out to detect it"),
+        ({"language": "portugese"}, "base", "language", "'portuguese'"),
         ({"language": "yue"}, "medium", "language", "large-v3"),
         ({"translate": True}, "turbo", "translate", "large-v3"),
         ({"prompt": "so <|endoftext|> it ends"}, "base", "prompt", "<|endoftext|>"),
@@ -302,6 +304,9 @@ def test_refused(fields: dict[str, Any], variant: str, field: str, says: str) ->
         ({}, "tiny"),
         ({"language": "de"}, "tiny"),
         ({"language": "Cantonese"}, "turbo"),
+        ({"language": ""}, "tiny"),
+        ({"language": "Auto"}, "tiny"),
+        ({"language": "zh_Hant_TW"}, "tiny"),
         ({"translate": True}, "large-v3"),
     ],
 )
