@@ -40,6 +40,20 @@ def offload(
     return function(*args, **kwargs)
 
 
+def async_check_source(source: Source) -> None:
+    """Accept every source."""
+
+
+def check_source(source: Source) -> None:
+    """Refuse a source that only the async client can read.
+
+    Raises:
+        TypeError: the content is an async iterable.
+    """
+    if isinstance(source.content, AsyncIterable):
+        raise TypeError("an async iterable needs AsyncAudiograph to upload it")
+
+
 async def async_chunks(source: Source) -> AsyncIterator[bytes]:
     """Yield the bytes of a source; blocking sources are read in a thread."""
     if isinstance(source.content, AsyncIterable):

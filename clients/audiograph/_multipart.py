@@ -1,4 +1,4 @@
-"""Framing of one streamed file in a ``multipart/form-data`` body."""
+"""Framing of one streamed file in a ``multipart/form-data`` body, after the fields that describe it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _AMBIGUOUS = re.compile(r'[\x00-\x1f"\\%\udc80-\udcff]|^=\?')
 class Frame:
     """Head and tail of the body, before and after the bytes of the file."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, track: int | None = None) -> None:
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         disposition = f'form-data; name="file"; {_file_name(name)}'
         part = f"Content-Disposition: {disposition}\r\nContent-Type: application/octet-stream"
-        self.head = f"--{boundary}\r\n{part}\r\n\r\n".encode(errors="surrogateescape")
+        described = "" if track is None else f"--{boundary}\r\n{_field('track', track)}\r\n"
+        # The field is in front, so that a server knows the track before the file's bytes arrive.
+        self.head = f"{described}--{boundary}\r\n{part}\r\n\r\n".encode(errors="surrogateescape")
         self.tail = f"\r\n--{boundary}--\r\n".encode()
 
     def size(self, content: int) -> int:
@@ -35,6 +37,10 @@ def _file_name(name: str) -> str:
     if not _AMBIGUOUS.search(name):
         return plain
     return f"{plain}; filename*=UTF-8''{quote(name.encode(errors='surrogateescape'), safe='')}"
+
+
+def _field(name: str, value: int) -> str:
+    return f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -6,14 +6,17 @@ of the request, so the server's default applies.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, get_args
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
+from audiograph._checks import IdempotencyKey, Seconds, check_callback, checked, invalid
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
-from audiograph.schemas import ANY_REQUEST, AnyRequest, AudioFormat, JobEvent, TaskName
+from audiograph.schemas import ANY_REQUEST, AnyRequest, AudioFormat, JobEvent, TaskName, Turn
 
 
 class RunOptions(TypedDict, total=False):
@@ -108,8 +111,16 @@ class DescribeOptions(CommonOptions, total=False):
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[RunOptions, dict[str, Any]]:
-    """Separate the run options from the fields of the request."""
+    """Separate the run options, which are checked, from the fields of the request.
+
+    Raises:
+        InvalidRequest: a run option is invalid; the message names it, its value and the valid range.
+        TypeError: ``on_progress`` cannot be called.
+    """
     run = RunOptions(**{key: options[key] for key in options if key in RunOptions.__annotations__})  # type: ignore[typeddict-item]
+    check_callback(run.get("on_progress"))
+    checked(Seconds | None, run.get("timeout"), "timeout")
+    checked(IdempotencyKey | None, run.get("idempotency_key") or None, "idempotency_key")
     return run, {key: options[key] for key in options if key not in RunOptions.__annotations__}
 
 
@@ -126,17 +137,30 @@ def build_request(task: TaskName, fields: dict[str, Any]) -> AnyRequest:
 
 
 def request_body(request: AnyRequest) -> dict[str, Any]:
-    """Return a request as JSON, without fields at their default, which an older server may not know."""
-    return {"task": request.task, **request.model_dump(mode="json", exclude_defaults=True)}
+    """Return a request as JSON, without fields at their default, which an older server may not know.
+
+    Raises:
+        InvalidRequest: one of ``parameters`` has no form in JSON, such as NaN or bytes.
+    """
+    try:
+        body = {"task": request.task, **request.model_dump(mode="json", exclude_defaults=True)}
+        json.dumps(body, allow_nan=False).encode()
+    except (PydanticSerializationError, TypeError, ValueError) as error:
+        given: object = getattr(request, "parameters", request)
+        message = f"parameters: not JSON (given: {shown(given)}): {error}"
+        raise InvalidRequest(message, field="parameters") from error
+    return body
 
 
-def _invalid(task: str, error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_context=False)[0]
-    path = [str(part) for part in first["loc"] if part != task]
-    if not path:
-        return InvalidRequest(
-            f"task is {shown(task)}: it must be one of {', '.join(get_args(TaskName))}", field="task"
-        )
-    field = ".".join(path)
-    given = "" if first["type"] == "missing" else f" (given: {shown(first['input'])})"
-    return InvalidRequest(f"{field}: {first['msg']}{given}", field=field)
+def spoken_turn(turn: Turn | tuple[str, str]) -> object:
+    """Return a turn in the form of the request; anything but a turn or a pair is left to its validation."""
+    if isinstance(turn, tuple | list) and len(turn) == 2:
+        return {"voice": turn[0], "text": turn[1]}
+    return turn
+
+
+def _invalid(task: object, error: ValidationError) -> InvalidRequest:
+    if error.errors()[0]["loc"]:
+        return invalid(error, skip=1)  # the first part is the task
+    choices = ", ".join(get_args(TaskName))
+    return InvalidRequest(f"task is {shown(task)}: it must be one of {choices}", field="task")

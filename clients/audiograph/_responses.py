@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -9,6 +11,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from audiograph._checks import fault
 from audiograph.errors import AudiographError, ConnectionFailed, UnexpectedResponse, error_from_wire
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -23,7 +26,7 @@ def parse(record: type[RecordT], response: httpx.Response) -> RecordT:
     try:
         return record.model_validate_json(response.content)
     except ValidationError as error:
-        raise unexpected_response(response, f"not a {record.__name__}: {error}") from error
+        raise unexpected_response(response, f"not a {record.__name__}: {fault(error)}") from error
 
 
 def error_from_response(response: httpx.Response) -> AudiographError:
@@ -35,6 +38,14 @@ def error_from_response(response: httpx.Response) -> AudiographError:
         return unexpected_response(response, "not an error of Audiograph")
     error.status = response.status_code
     return error
+
+
+def error_from_event(data: str, response: httpx.Response) -> AudiographError:
+    """Return the exception of an event of type ``error``."""
+    try:
+        return error_from_wire(json.loads(data)["error"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return unexpected_response(response, "not an error of Audiograph")
 
 
 def unexpected_response(response: httpx.Response, found: str) -> UnexpectedResponse:
@@ -66,7 +77,8 @@ def _retry_after(response: httpx.Response) -> float | None:
     """Return the header's seconds from now, whether it holds seconds or a date; None without a valid one."""
     value = response.headers.get("retry-after", "")
     try:
-        return max(float(value), 0.0)
+        seconds = float(value)
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

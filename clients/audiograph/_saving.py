@@ -7,8 +7,9 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from audiograph.errors import ChecksumMismatch
@@ -64,6 +65,23 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_writable(to: str | os.PathLike[str]) -> None:
+    """Check that a file can be written to ``to``, or inside of it, as `output_path` chooses; leave nothing.
+
+    An unnamed file is created in the folder, or in the nearest one above it that exists: permissions alone
+    do not tell of a disk that is mounted for reading.
+
+    Raises:
+        OSError: no file can be written there.
+    """
+    target = output_path(to, "any")
+    with suppress(FileNotFoundError):
+        target.lstat()  # a name that is too long, or below a file
+    folder = next(folder for folder in target.absolute().parents if folder.exists())
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def output_path(to: str | os.PathLike[str], name: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from audiograph._checks import Count, PositiveSeconds, checked
 from audiograph._version import __version__
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
@@ -38,11 +39,18 @@ class Settings:
         """Return the settings; ``AUDIOGRAPH_URL`` and ``AUDIOGRAPH_API_KEY`` stand in for None.
 
         Raises:
-            InvalidRequest: the URL is not an http or https URL with a host.
+            InvalidRequest: the URL is not an http or https URL with a host, the key cannot be part of a
+                header, or a number is negative or not a number.
         """
         url = base_url or os.environ.get("AUDIOGRAPH_URL") or DEFAULT_URL
         key = api_key or os.environ.get("AUDIOGRAPH_API_KEY") or None
-        return cls(_check_url(url), key and key.strip(), timeout, retries, reconnects)
+        return cls(
+            _check_url(url),
+            key and _check_key(key.strip()),
+            checked(PositiveSeconds, timeout, "timeout"),
+            checked(Count, retries, "retries"),
+            checked(Count, reconnects, "reconnects"),
+        )
 
     def http_options(self) -> dict[str, Any]:
         """Return the arguments of the httpx client, blocking or async."""
@@ -66,11 +74,29 @@ def timeouts(seconds: float) -> httpx.Timeout:
 def _check_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InvalidRequest(f"base_url {shown(url)} is not a URL: {error}", field="base_url") from error
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise _invalid_url(url, f"it is not a URL: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InvalidRequest(f"base_url must look like {DEFAULT_URL}, not {shown(url)}", field="base_url")
+        raise _invalid_url(url, f"it must look like {DEFAULT_URL}")
+    if parsed.query or parsed.fragment:
+        raise _invalid_url(url, "it must end with its path, without ? and #")
     return url.rstrip("/")
+
+
+def _invalid_url(url: str, reason: str) -> InvalidRequest:
+    source = "the server's URL (--url, base_url or AUDIOGRAPH_URL)"
+    return InvalidRequest(f"{source} is {shown(url)}: {reason}", field="base_url")
+
+
+def _check_key(key: str) -> str:
+    """Return a key that can be part of a header; the message never shows it."""
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidRequest(
+            "the API key (--api-key, api_key or AUDIOGRAPH_API_KEY) has characters other than printable "
+            "ASCII: copy it again as `audiograph keys create` printed it",
+            field="api_key",
+        )
+    return key
 
 
 def _is_loopback(url: str) -> bool:

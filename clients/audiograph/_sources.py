@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import AsyncIterable, Generator, Iterable
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO, Protocol, cast, runtime_checkable
 
+from audiograph._wording import shown
+from audiograph.errors import InvalidAudio, InvalidRequest
 from audiograph.schemas import File, is_item_id
 
 CHUNK_BYTES = 256 * 1024
 DEFAULT_NAME = "audio"
+UPLOAD_PLACEHOLDER = "to-be-uploaded"
+"""Stands for the id of a file while its request is validated, before the upload."""
 
 
 @runtime_checkable
@@ -44,24 +50,35 @@ class Source:
         """Find the name and size without reading the content.
 
         Raises:
-            FileNotFoundError: the path does not exist.
+            OSError: the path does not exist, is a folder, or cannot be read.
+            InvalidAudio: the content is empty.
+            InvalidRequest: the name cannot be sent.
+            TypeError: the content is of another type, or a file that is open for text or for writing only.
         """
         self.content = Path(content) if isinstance(content, (str, os.PathLike)) else content
-        self.name = name or _name_of(self.content)
+        if isinstance(self.content, Path):
+            _check_path(self.content, os.fspath(cast(str, content)))
+        else:
+            _check_type(self.content)
+        self.name = _check_name(name or _name_of(self.content))
         self.started = False
         self._start = _position(self.content)
         self.size = self._measure()
+        if self.size == 0:
+            raise InvalidAudio(f"file: {shown(self.name)} is empty; choose a recording", field="file")
 
     @property
     def replayable(self) -> bool:
         """Whether the next read starts at the first byte."""
-        return not self.started or isinstance(self.content, (Path, bytes)) or self._start is not None
+        if isinstance(self.content, Path):
+            return not self.started or self.size is not None
+        return not self.started or isinstance(self.content, bytes) or self._start is not None
 
     def chunks(self) -> Generator[bytes, None, None]:
         """Yield the content in chunks, from its first byte.
 
         Raises:
-            TypeError: the content is an async iterable, or yields text.
+            TypeError: the content yields text.
         """
         self.started = True
         if isinstance(self.content, Path):
@@ -73,14 +90,13 @@ class Source:
             if self._start is not None:
                 _seekable(self.content).seek(self._start)
             yield from _read_chunks(self.content)
-        elif isinstance(self.content, Iterable):
-            yield from self.content
         else:
-            raise TypeError("an async iterable needs AsyncAudiograph to upload it")
+            yield from cast(Iterable[bytes], self.content)
 
     def _measure(self) -> int | None:
         if isinstance(self.content, Path):
-            return self.content.stat().st_size
+            found = self.content.stat()
+            return found.st_size if S_ISREG(found.st_mode) else None  # a pipe has no size
         if isinstance(self.content, bytes):
             return len(self.content)
         if self._start is None:
@@ -96,6 +112,33 @@ def _read_chunks(file: Readable) -> Generator[bytes, None, None]:
         if not isinstance(chunk, bytes):
             raise TypeError("open the file in binary mode: it yields text")
         yield chunk
+
+
+def _check_path(path: Path, given: str) -> None:
+    if not given:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), given)
+    mode = path.stat().st_mode
+    if S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), given)
+    if S_ISREG(mode):  # to open a pipe would take it from the upload
+        path.open("rb").close()
+
+
+def _check_type(content: object) -> None:
+    if not isinstance(content, bytes | Readable | Iterable | AsyncIterable):
+        raise TypeError(f"file must be a path, bytes, an open file or an iterator, not {shown(content)}")
+    if isinstance(content, io.TextIOBase):
+        raise TypeError("open the file in binary mode: it yields text")
+    if isinstance(content, io.IOBase) and not content.readable():
+        raise TypeError("open the file for reading: it is open for writing only")
+
+
+def _check_name(name: str) -> str:
+    try:
+        name.encode(errors="surrogateescape")
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise InvalidRequest(f"name is {shown(name)}: it must be text in Unicode", field="name") from error
+    return name
 
 
 def _position(content: object) -> int | None:

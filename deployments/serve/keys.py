@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from alembic.util import CommandError
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from audiograph.errors import AudiographError
+from audiograph.cli import ReportingGroup
+from audiograph.errors import ServerError
 from deployments.serve.file import ServeFileError, load_file
 from deployments.storage.api_keys import Keys
 from deployments.storage.database import Database
@@ -20,6 +22,7 @@ from deployments.storage.database import Database
 Returned = TypeVar("Returned")
 
 app = typer.Typer(
+    cls=ReportingGroup,
     help="Create, list and revoke API keys in the server's database.",
     no_args_is_help=True,
     add_completion=False,
@@ -49,7 +52,7 @@ def list_keys(config: Config = DEFAULT_CONFIG) -> None:
     for key in _try(lambda: open_keys(config).list()):
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M:%S} UTC" if key.revoked_at else ""
         table.add_row(key.id, key.name, f"{key.created_at:%Y-%m-%d %H:%M:%S} UTC", revoked)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command()
@@ -63,12 +66,18 @@ def revoke(
 
 
 def _try(action: Callable[[], Returned]) -> Returned:
-    """Run an action; report an error in one line and exit with status 1."""
+    """Run an action; the group reports its error.
+
+    Raises:
+        ServerError: the configuration is invalid, or its database cannot be used.
+    """
     try:
         return action()
-    except (AudiographError, ServeFileError, SQLAlchemyError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+    except ServeFileError as error:
+        raise ServerError(str(error)) from error
+    except (SQLAlchemyError, CommandError) as error:
+        reason = str(error).splitlines()[0]  # the others are the statement and a link
+        raise ServerError(f"the server's database cannot be used: {reason}") from error
 
 
 def open_keys(config: Path) -> Keys:

@@ -339,7 +339,10 @@ def test_an_unready_server_raises_nothing(
     assert pauses == []
 
 
-def test_an_id_stays_in_its_place(client: Audiograph, server: FakeServer) -> None:
-    with pytest.raises(NotFound):
-        client.jobs.get("../files?x#y")
-    assert server.seen[0].path == "/v1/jobs/..%2Ffiles%3Fx%23y"
+def test_an_id_that_cannot_be_is_refused_before_anything_is_sent(
+    client: Audiograph, server: FakeServer
+) -> None:
+    for job_id in ("../files?x#y", "", "a" * 65):
+        with pytest.raises(InvalidRequest, match="an id is 1 to 64 letters"):
+            client.jobs.get(job_id)
+    assert server.seen == []

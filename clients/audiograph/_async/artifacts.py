@@ -10,8 +10,9 @@ from typing import overload
 from audiograph._async import download
 from audiograph._async.http import AsyncHttp
 from audiograph._async.paging import pages
+from audiograph._checks import checked
 from audiograph._routes import route
-from audiograph.schemas import Artifact, ArtifactPage
+from audiograph.schemas import Artifact, ArtifactPage, Identifier, Name
 
 
 class AsyncArtifacts:
@@ -34,13 +35,17 @@ class AsyncArtifacts:
         job_id: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Artifact]:
-        """Yield at most ``limit`` artifacts that meet every condition, newest first; pages load as needed."""
+        """Yield at most ``limit`` artifacts that meet every condition, newest first; pages load as needed.
+
+        Raises:
+            InvalidRequest: a condition is empty, too long or has characters that none of its kind has.
+        """
         conditions = {
-            "tag": tag,
-            "creator": creator,
-            "variation_set_id": variation_set_id,
-            "parent_id": parent_id,
-            "job_id": job_id,
+            "tag": checked(Name | None, tag, "tag"),
+            "creator": checked(Name | None, creator, "creator"),
+            "variation_set_id": checked(Identifier | None, variation_set_id, "variation_set_id"),
+            "parent_id": checked(Identifier | None, parent_id, "parent_id"),
+            "job_id": checked(Identifier | None, job_id, "job_id"),
         }
         async for page in pages(self._http, ArtifactPage, route("artifacts"), conditions, limit):
             for artifact in page.data:
@@ -60,6 +65,8 @@ class AsyncArtifacts:
 
         Raises:
             ChecksumMismatch: the bytes do not match the artifact's SHA-256.
+            OSError: no file can be written to ``to``.
         """
+        await download.check_target(to)
         record = artifact if isinstance(artifact, Artifact) else await self.get(artifact)
         return await download.read_or_save(self._http, route("artifacts", record, "content"), record, to)

@@ -12,10 +12,20 @@ from audiograph._async.http import AsyncHttp
 from audiograph._compat import async_offload, async_sleep
 from audiograph._responses import unexpected_response
 from audiograph._retry import backoff, should_retry
-from audiograph._saving import Sink, atomic_write, output_path
+from audiograph._saving import Sink, atomic_write, check_writable, output_path
 from audiograph._sources import CHUNK_BYTES
 from audiograph.errors import AudiographError, ConnectionFailed
 from audiograph.schemas import File
+
+
+async def check_target(to: str | os.PathLike[str] | None) -> None:
+    """Check, before a request is sent, that a download can be saved.
+
+    Raises:
+        OSError: no file can be written to ``to``.
+    """
+    if to is not None:
+        await async_offload(check_writable, to)
 
 
 async def read_or_save(

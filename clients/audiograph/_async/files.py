@@ -9,6 +9,7 @@ from typing import overload
 from audiograph._async import download
 from audiograph._async.http import AsyncHttp
 from audiograph._async.upload import AsyncMultipart
+from audiograph._checks import Track, checked
 from audiograph._routes import route
 from audiograph._sources import AsyncContent, AsyncInput, Source, stored_id
 from audiograph.schemas import File
@@ -23,17 +24,28 @@ class AsyncFiles:
     def __init__(self, http: AsyncHttp) -> None:
         self._http = http
 
-    async def upload(self, content: AsyncContent, *, name: str | None = None) -> File:
+    async def upload(
+        self, content: AsyncContent, *, name: str | None = None, track: int | None = None
+    ) -> File:
         """Upload a path, bytes, an open binary file or an iterator of bytes, in constant memory.
 
         A transient failure is retried if the content can be read again from its start.
 
+        Args:
+            content: the recording.
+            name: file name; by default that of the path or file.
+            track: number of the audio track to use, from 1, of a file with several; the server chooses
+                if absent.
+
         Raises:
-            FileNotFoundError: the path does not exist.
-            InvalidAudio: the server cannot decode the content; the message has the reason.
+            OSError: the path does not exist (FileNotFoundError), is a folder or cannot be read.
+            TypeError: the content is of another type, or a file that is open for text or for writing only.
+            InvalidRequest: the track is not an integer from 1, or the server knows no tracks.
+            InvalidAudio: the content is empty, or the server cannot decode it; the message has the reason.
             PayloadTooLarge: the content has more bytes than the server accepts.
         """
-        upload = AsyncMultipart(Source(content, name))
+        checked(Track | None, track, "track")
+        upload = AsyncMultipart(Source(content, name), track)
         return await self._http.fetch(File, "POST", route("files"), upload=upload, timeout=UPLOAD_TIMEOUT)
 
     async def stored(self, given: AsyncInput) -> str:
@@ -50,7 +62,7 @@ class AsyncFiles:
 
     async def delete(self, file: File | str) -> None:
         """Delete an upload; raises NotFound, or Conflict while a job needs it."""
-        await self._http.request("DELETE", route("files", file))
+        await self._http.delete(route("files", file))
 
     @overload
     async def download(self, file: File | str, to: None = None) -> bytes: ...
@@ -64,6 +76,8 @@ class AsyncFiles:
 
         Raises:
             ChecksumMismatch: the bytes do not match the file's SHA-256.
+            OSError: no file can be written to ``to``.
         """
+        await download.check_target(to)
         record = file if isinstance(file, File) else await self.get(file)
         return await download.read_or_save(self._http, route("files", record, "content"), record, to)

@@ -10,7 +10,7 @@ import httpx
 
 from audiograph._async.upload import AsyncMultipart
 from audiograph._compat import async_sleep
-from audiograph._responses import RecordT, connection_failed, error_from_response, parse
+from audiograph._responses import RecordT, connection_failed, error_from_response, parse, unexpected_response
 from audiograph._retry import backoff, should_retry
 from audiograph._settings import Settings, timeouts
 from audiograph.errors import AudiographError
@@ -75,6 +75,16 @@ class AsyncHttp:
                     raise
                 pause = backoff(failures, error.retry_after)
             await async_sleep(pause)
+
+    async def delete(self, path: str) -> None:
+        """Delete a resource, like `request`.
+
+        Raises:
+            UnexpectedResponse: the response does not confirm it.
+        """
+        response = await self.request("DELETE", path)
+        if response.status_code != httpx.codes.NO_CONTENT:
+            raise unexpected_response(response, "not the confirmation of a deletion")
 
     async def _send(
         self, method: str, path: str, accepted_statuses: tuple[int, ...], tries: int, options: dict[str, Any]

@@ -14,6 +14,7 @@ from audiograph._async import download
 from audiograph._async.events import follow
 from audiograph._async.http import AsyncHttp
 from audiograph._async.paging import pages
+from audiograph._checks import EventId, FiniteSeconds, IdempotencyKey, Seconds, check_callback, checked
 from audiograph._options import build_request, request_body
 from audiograph._routes import id_of, route
 from audiograph._saving import distinct_names, output_path
@@ -46,7 +47,9 @@ class AsyncJobs:
             QueueFull: the queue was still full after all retries.
         """
         body = request_body(request if isinstance(request, Request) else build_request(request, fields))
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        key = checked(IdempotencyKey, idempotency_key or uuid.uuid4().hex, "idempotency_key")
+        checked(FiniteSeconds | None, wait, "wait")
+        headers = {"Idempotency-Key": key}
         timeout = None
         if wait is not None:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
@@ -69,8 +72,15 @@ class AsyncJobs:
         task: TaskName | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Job]:
-        """Yield at most ``limit`` jobs, newest first; pages load as needed."""
-        conditions = {"status": status, "task": task}
+        """Yield at most ``limit`` jobs, newest first; pages load as needed.
+
+        Raises:
+            InvalidRequest: there is no such status or task.
+        """
+        conditions = {
+            "status": checked(JobStatus | None, status, "status"),
+            "task": checked(TaskName | None, task, "task"),
+        }
         async for page in pages(self._http, JobPage, route("jobs"), conditions, limit):
             for job in page.data:
                 yield job
@@ -83,9 +93,12 @@ class AsyncJobs:
         After a dropped connection the stream is resumed. ``after`` is the id of the last event already seen.
 
         Raises:
+            InvalidRequest: the timeout is negative or not a number, or no event has such an id.
             WaitTimeout: the final event did not arrive within ``timeout`` seconds.
             ConnectionFailed: the server could not be reached again.
         """
+        checked(EventId | None, after, "after")
+        checked(Seconds | None, timeout, "timeout")
         return follow(self._http, id_of(job), after=after, timeout=timeout)
 
     async def wait(
@@ -98,11 +111,14 @@ class AsyncJobs:
         """Wait for a job to succeed, and return it; ``on_progress`` is called with each event.
 
         Raises:
+            InvalidRequest: the timeout is negative or not a number.
+            TypeError: ``on_progress`` cannot be called.
             JobFailed: the job failed; ``.job.error`` has the reason.
             JobCanceled: the job was canceled.
             WaitTimeout: the job did not finish within ``timeout`` seconds; it keeps running.
             ConnectionFailed: the server could not be reached again; the job continues when it returns.
         """
+        check_callback(on_progress)
         async with aclosing(self.events(job, timeout=timeout)) as events:
             async for event in events:
                 if on_progress is not None:
@@ -110,7 +126,12 @@ class AsyncJobs:
         return _succeeded(event.job or await self.get(job))
 
     async def save_all(self, job: Job | str, to: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """Download and verify every artifact of a job; return the paths in the job's order."""
+        """Download and verify every artifact of a job; return the paths in the job's order.
+
+        Raises:
+            OSError: no file can be written into the folder ``to``.
+        """
+        await download.check_target(Path(to) / "any")
         artifacts = (job if isinstance(job, Job) else await self.get(job)).artifacts
         paths = [Path(to) / name for name in distinct_names(artifacts)]
         for artifact, path in zip(artifacts, paths, strict=True):
@@ -118,7 +139,12 @@ class AsyncJobs:
         return tuple(paths)
 
     async def save_zip(self, job: Job | str, to: str | os.PathLike[str]) -> Path:
-        """Download every artifact of a job as one zip file; ``to`` is its path or its folder."""
+        """Download every artifact of a job as one zip file; ``to`` is its path or its folder.
+
+        Raises:
+            OSError: no file can be written to ``to``.
+        """
+        await download.check_target(to)
         target = output_path(to, f"{id_of(job)}.zip")
         return await download.save(self._http, route("jobs", job, "artifacts.zip"), target)
 

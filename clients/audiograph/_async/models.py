@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audiograph._async.http import AsyncHttp
+from audiograph._checks import build
 from audiograph._routes import route
 from audiograph.schemas import LoadReport, LoadRequest, ModelInfo, ModelList
 
@@ -24,6 +25,7 @@ class AsyncModels:
         """Load a variant (by default the model's default variant) on all present and future replicas.
 
         Raises:
+            InvalidRequest: the name of the model or the variant is invalid.
             NotFound: there is no such model.
             WeightsMissing: the pretrained weights are unavailable.
             OutOfMemory: the variant does not fit the device.
@@ -39,6 +41,6 @@ class AsyncModels:
         return (await self._http.fetch(ModelList, "GET", route("models"))).data
 
     async def _change(self, model: str, action: str, variant: str | None) -> LoadReport:
-        body = LoadRequest(variant=variant).model_dump(exclude_none=True)
+        body = build(LoadRequest, variant=variant).model_dump(exclude_none=True)
         path = route("models", model, action)
         return await self._http.fetch(LoadReport, "POST", path, json=body, timeout=LOAD_TIMEOUT)

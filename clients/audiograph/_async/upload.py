@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from audiograph._compat import async_chunks
+from audiograph._compat import async_check_source, async_chunks
 from audiograph._multipart import Frame
 from audiograph._sources import Source
 
@@ -12,9 +12,10 @@ from audiograph._sources import Source
 class AsyncMultipart:
     """The body of ``POST /v1/files``; each iteration starts from the beginning."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, track: int | None = None) -> None:
+        async_check_source(source)
         self._source = source
-        self._frame = Frame(source.name)
+        self._frame = Frame(source.name, track)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from audiograph._async.files import AsyncFiles
 from audiograph._async.http import AsyncHttp
+from audiograph._checks import build
 from audiograph._routes import route
-from audiograph._sources import AsyncInput
+from audiograph._sources import UPLOAD_PLACEHOLDER, AsyncInput
 from audiograph.schemas import CreateVoiceRequest, VoiceInfo, VoiceList
 
 
@@ -25,11 +26,13 @@ class AsyncVoices:
             transcript: the words spoken in the recording, which some models require.
 
         Raises:
+            InvalidRequest: the name or the transcript is invalid; nothing was uploaded.
             Conflict: a voice of this name exists.
             InvalidAudio: the recording is silent, too short or too long.
         """
-        stored = await self._files.stored(file)
-        body = CreateVoiceRequest(name=name, file=stored, transcript=transcript).model_dump(exclude_none=True)
+        request = build(CreateVoiceRequest, name=name, file=UPLOAD_PLACEHOLDER, transcript=transcript)
+        stored = build(CreateVoiceRequest, **{**request.model_dump(), "file": await self._files.stored(file)})
+        body = stored.model_dump(exclude_none=True)
         return await self._http.fetch(VoiceInfo, "POST", route("voices"), json=body)
 
     async def get(self, voice: str) -> VoiceInfo:
@@ -38,7 +41,7 @@ class AsyncVoices:
 
     async def delete(self, voice: str) -> None:
         """Delete an uploaded voice; jobs submitted before keep it."""
-        await self._http.request("DELETE", route("voices", voice))
+        await self._http.delete(route("voices", voice))
 
     async def list(self) -> list[VoiceInfo]:
         """Return the models' built-in voices, then the recorded ones."""

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import overload
 
+from audiograph._checks import checked
 from audiograph._routes import route
 from audiograph._sync import download
 from audiograph._sync.http import Http
 from audiograph._sync.paging import pages
-from audiograph.schemas import Artifact, ArtifactPage
+from audiograph.schemas import Artifact, ArtifactPage, Identifier, Name
 
 
 class Artifacts:
@@ -35,13 +36,17 @@ class Artifacts:
         job_id: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Artifact]:
-        """Yield at most ``limit`` artifacts that meet every condition, newest first; pages load as needed."""
+        """Yield at most ``limit`` artifacts that meet every condition, newest first; pages load as needed.
+
+        Raises:
+            InvalidRequest: a condition is empty, too long or has characters that none of its kind has.
+        """
         conditions = {
-            "tag": tag,
-            "creator": creator,
-            "variation_set_id": variation_set_id,
-            "parent_id": parent_id,
-            "job_id": job_id,
+            "tag": checked(Name | None, tag, "tag"),
+            "creator": checked(Name | None, creator, "creator"),
+            "variation_set_id": checked(Identifier | None, variation_set_id, "variation_set_id"),
+            "parent_id": checked(Identifier | None, parent_id, "parent_id"),
+            "job_id": checked(Identifier | None, job_id, "job_id"),
         }
         for page in pages(self._http, ArtifactPage, route("artifacts"), conditions, limit):
             yield from page.data
@@ -58,6 +63,8 @@ class Artifacts:
 
         Raises:
             ChecksumMismatch: the bytes do not match the artifact's SHA-256.
+            OSError: no file can be written to ``to``.
         """
+        download.check_target(to)
         record = artifact if isinstance(artifact, Artifact) else self.get(artifact)
         return download.read_or_save(self._http, route("artifacts", record, "content"), record, to)

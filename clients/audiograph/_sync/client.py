@@ -19,9 +19,10 @@ from audiograph._options import (
     TranscribeOptions,
     build_request,
     split_options,
+    spoken_turn,
 )
 from audiograph._settings import Settings
-from audiograph._sources import Input
+from audiograph._sources import UPLOAD_PLACEHOLDER, Input
 from audiograph._sync.artifacts import Artifacts
 from audiograph._sync.files import Files
 from audiograph._sync.http import Http
@@ -29,9 +30,6 @@ from audiograph._sync.jobs import Jobs
 from audiograph._sync.models import Models
 from audiograph._sync.voices import Voices
 from audiograph.schemas import Health, Job, Readiness, TaskName, Turn
-
-UPLOAD_PLACEHOLDER = "to-be-uploaded"
-"""Stands for the id of a file while its request is validated, before the upload."""
 
 
 class Audiograph:
@@ -45,6 +43,9 @@ class Audiograph:
     ``wait=False`` returns the job as soon as it is queued. The other keyword arguments are the fields of the
     task's request in `audiograph.schemas`, and ``timeout``, ``on_progress`` and ``idempotency_key``. Waiting
     raises JobFailed, JobCanceled or WaitTimeout.
+
+    An argument that cannot be right raises before anything is sent: InvalidRequest for a value, an OSError
+    such as FileNotFoundError for a path, InvalidAudio for an empty recording, and TypeError for another type.
 
     ``files``, ``jobs``, ``artifacts``, ``models`` and ``voices`` cover the rest of the native API.
     """
@@ -71,7 +72,8 @@ class Audiograph:
             transport: httpx transport of the requests, for tests and special networks.
 
         Raises:
-            InvalidRequest: ``base_url`` is not an http or https URL.
+            InvalidRequest: ``base_url`` is not an http or https URL, ``api_key`` cannot be part of a header,
+                or a number is negative or not a number.
         """
         settings = Settings.read(base_url, api_key, timeout=timeout, retries=retries, reconnects=reconnects)
         self._http = Http(settings, transport)
@@ -123,7 +125,7 @@ class Audiograph:
 
     def dialogue(self, turns: Sequence[Turn | tuple[str, str]], **options: Unpack[DialogueOptions]) -> Job:
         """Speak turns, each a `Turn` or ``(voice, text)``; the result is a `DialogueResult`."""
-        spoken = [turn if isinstance(turn, Turn) else {"voice": turn[0], "text": turn[1]} for turn in turns]
+        spoken = [spoken_turn(turn) for turn in turns]
         return self._run_task("dialogue", {"turns": spoken, **options})
 
     def generate_music(

@@ -12,11 +12,21 @@ import httpx
 from audiograph._compat import offload, sleep
 from audiograph._responses import unexpected_response
 from audiograph._retry import backoff, should_retry
-from audiograph._saving import Sink, atomic_write, output_path
+from audiograph._saving import Sink, atomic_write, check_writable, output_path
 from audiograph._sources import CHUNK_BYTES
 from audiograph._sync.http import Http
 from audiograph.errors import AudiographError, ConnectionFailed
 from audiograph.schemas import File
+
+
+def check_target(to: str | os.PathLike[str] | None) -> None:
+    """Check, before a request is sent, that a download can be saved.
+
+    Raises:
+        OSError: no file can be written to ``to``.
+    """
+    if to is not None:
+        offload(check_writable, to)
 
 
 def read_or_save(http: Http, path: str, record: File, to: str | os.PathLike[str] | None) -> bytes | Path:

@@ -11,8 +11,9 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import ValidationError
 
+from audiograph._checks import fault
 from audiograph._compat import sleep
-from audiograph._responses import unexpected_response
+from audiograph._responses import error_from_event, unexpected_response
 from audiograph._retry import MAX_BACKOFF, Deadline, backoff, is_transient
 from audiograph._routes import route
 from audiograph._sync.http import Http
@@ -21,7 +22,6 @@ from audiograph.errors import (
     ConnectionFailed,
     UnexpectedResponse,
     WaitTimeout,
-    error_from_wire,
 )
 from audiograph.schemas import FINAL_STATUSES, JobEvent
 
@@ -108,7 +108,7 @@ class _Connection:
             response.stream = _DeadlineStream(response, self._deadline, self._read_timeout)
             for message in EventSource(response).iter_sse():
                 if message.event == "error":
-                    raise error_from_wire(message.json()["error"])
+                    raise error_from_event(message.data, response)
                 if message.data:  # the parser yields an empty message after a ping
                     self._delivered = True
                     yield _parse(message.data, response)
@@ -146,4 +146,4 @@ def _parse(data: str, response: httpx.Response) -> JobEvent:
     try:
         return JobEvent.model_validate_json(data)
     except ValidationError as error:
-        raise unexpected_response(response, f"not a JobEvent: {error}") from error
+        raise unexpected_response(response, f"not a JobEvent: {fault(error)}") from error

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import overload
 
+from audiograph._checks import Track, checked
 from audiograph._routes import route
 from audiograph._sources import Content, Input, Source, stored_id
 from audiograph._sync import download
@@ -24,17 +25,26 @@ class Files:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def upload(self, content: Content, *, name: str | None = None) -> File:
+    def upload(self, content: Content, *, name: str | None = None, track: int | None = None) -> File:
         """Upload a path, bytes, an open binary file or an iterator of bytes, in constant memory.
 
         A transient failure is retried if the content can be read again from its start.
 
+        Args:
+            content: the recording.
+            name: file name; by default that of the path or file.
+            track: number of the audio track to use, from 1, of a file with several; the server chooses
+                if absent.
+
         Raises:
-            FileNotFoundError: the path does not exist.
-            InvalidAudio: the server cannot decode the content; the message has the reason.
+            OSError: the path does not exist (FileNotFoundError), is a folder or cannot be read.
+            TypeError: the content is of another type, or a file that is open for text or for writing only.
+            InvalidRequest: the track is not an integer from 1, or the server knows no tracks.
+            InvalidAudio: the content is empty, or the server cannot decode it; the message has the reason.
             PayloadTooLarge: the content has more bytes than the server accepts.
         """
-        upload = Multipart(Source(content, name))
+        checked(Track | None, track, "track")
+        upload = Multipart(Source(content, name), track)
         return self._http.fetch(File, "POST", route("files"), upload=upload, timeout=UPLOAD_TIMEOUT)
 
     def stored(self, given: Input) -> str:
@@ -51,7 +61,7 @@ class Files:
 
     def delete(self, file: File | str) -> None:
         """Delete an upload; raises NotFound, or Conflict while a job needs it."""
-        self._http.request("DELETE", route("files", file))
+        self._http.delete(route("files", file))
 
     @overload
     def download(self, file: File | str, to: None = None) -> bytes: ...
@@ -65,6 +75,8 @@ class Files:
 
         Raises:
             ChecksumMismatch: the bytes do not match the file's SHA-256.
+            OSError: no file can be written to ``to``.
         """
+        download.check_target(to)
         record = file if isinstance(file, File) else self.get(file)
         return download.read_or_save(self._http, route("files", record, "content"), record, to)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from audiograph._compat import sleep
-from audiograph._responses import RecordT, connection_failed, error_from_response, parse
+from audiograph._responses import RecordT, connection_failed, error_from_response, parse, unexpected_response
 from audiograph._retry import backoff, should_retry
 from audiograph._settings import Settings, timeouts
 from audiograph._sync.upload import Multipart
@@ -76,6 +76,16 @@ class Http:
                     raise
                 pause = backoff(failures, error.retry_after)
             sleep(pause)
+
+    def delete(self, path: str) -> None:
+        """Delete a resource, like `request`.
+
+        Raises:
+            UnexpectedResponse: the response does not confirm it.
+        """
+        response = self.request("DELETE", path)
+        if response.status_code != httpx.codes.NO_CONTENT:
+            raise unexpected_response(response, "not the confirmation of a deletion")
 
     def _send(
         self, method: str, path: str, accepted_statuses: tuple[int, ...], tries: int, options: dict[str, Any]

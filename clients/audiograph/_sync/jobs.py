@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from audiograph._checks import EventId, FiniteSeconds, IdempotencyKey, Seconds, check_callback, checked
 from audiograph._options import build_request, request_body
 from audiograph._routes import id_of, route
 from audiograph._saving import distinct_names, output_path
@@ -47,7 +48,9 @@ class Jobs:
             QueueFull: the queue was still full after all retries.
         """
         body = request_body(request if isinstance(request, Request) else build_request(request, fields))
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        key = checked(IdempotencyKey, idempotency_key or uuid.uuid4().hex, "idempotency_key")
+        checked(FiniteSeconds | None, wait, "wait")
+        headers = {"Idempotency-Key": key}
         timeout = None
         if wait is not None:
             headers["Prefer"] = f"wait={math.ceil(wait)}"
@@ -70,8 +73,15 @@ class Jobs:
         task: TaskName | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """Yield at most ``limit`` jobs, newest first; pages load as needed."""
-        conditions = {"status": status, "task": task}
+        """Yield at most ``limit`` jobs, newest first; pages load as needed.
+
+        Raises:
+            InvalidRequest: there is no such status or task.
+        """
+        conditions = {
+            "status": checked(JobStatus | None, status, "status"),
+            "task": checked(TaskName | None, task, "task"),
+        }
         for page in pages(self._http, JobPage, route("jobs"), conditions, limit):
             yield from page.data
 
@@ -83,9 +93,12 @@ class Jobs:
         After a dropped connection the stream is resumed. ``after`` is the id of the last event already seen.
 
         Raises:
+            InvalidRequest: the timeout is negative or not a number, or no event has such an id.
             WaitTimeout: the final event did not arrive within ``timeout`` seconds.
             ConnectionFailed: the server could not be reached again.
         """
+        checked(EventId | None, after, "after")
+        checked(Seconds | None, timeout, "timeout")
         return follow(self._http, id_of(job), after=after, timeout=timeout)
 
     def wait(
@@ -98,11 +111,14 @@ class Jobs:
         """Wait for a job to succeed, and return it; ``on_progress`` is called with each event.
 
         Raises:
+            InvalidRequest: the timeout is negative or not a number.
+            TypeError: ``on_progress`` cannot be called.
             JobFailed: the job failed; ``.job.error`` has the reason.
             JobCanceled: the job was canceled.
             WaitTimeout: the job did not finish within ``timeout`` seconds; it keeps running.
             ConnectionFailed: the server could not be reached again; the job continues when it returns.
         """
+        check_callback(on_progress)
         with closing(self.events(job, timeout=timeout)) as events:
             for event in events:
                 if on_progress is not None:
@@ -110,7 +126,12 @@ class Jobs:
         return _succeeded(event.job or self.get(job))
 
     def save_all(self, job: Job | str, to: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """Download and verify every artifact of a job; return the paths in the job's order."""
+        """Download and verify every artifact of a job; return the paths in the job's order.
+
+        Raises:
+            OSError: no file can be written into the folder ``to``.
+        """
+        download.check_target(Path(to) / "any")
         artifacts = (job if isinstance(job, Job) else self.get(job)).artifacts
         paths = [Path(to) / name for name in distinct_names(artifacts)]
         for artifact, path in zip(artifacts, paths, strict=True):
@@ -118,7 +139,12 @@ class Jobs:
         return tuple(paths)
 
     def save_zip(self, job: Job | str, to: str | os.PathLike[str]) -> Path:
-        """Download every artifact of a job as one zip file; ``to`` is its path or its folder."""
+        """Download every artifact of a job as one zip file; ``to`` is its path or its folder.
+
+        Raises:
+            OSError: no file can be written to ``to``.
+        """
+        download.check_target(to)
         target = output_path(to, f"{id_of(job)}.zip")
         return download.save(self._http, route("jobs", job, "artifacts.zip"), target)
 

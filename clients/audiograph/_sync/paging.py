@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from audiograph._checks import Count, checked
 from audiograph._sync.http import Http, QueryParams
 from audiograph.schemas import ArtifactPage, JobPage
 
@@ -17,7 +18,12 @@ Page = TypeVar("Page", JobPage, ArtifactPage)
 def pages(
     http: Http, record: type[Page], path: str, conditions: QueryParams, limit: int | None
 ) -> Iterator[Page]:
-    """Yield pages with at most ``limit`` items in all; each is requested when it is needed."""
+    """Yield pages with at most ``limit`` items in all; each is requested when it is needed.
+
+    Raises:
+        InvalidRequest: the limit is negative, or no integer.
+    """
+    limit = checked(Count | None, limit, "limit")
     cursor = None
     while limit is None or limit > 0:
         size = MAX_PAGE_SIZE if limit is None else min(limit, MAX_PAGE_SIZE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audiograph._compat import chunks
+from audiograph._compat import check_source, chunks
 from audiograph._multipart import Frame
 from audiograph._sources import Source
 
@@ -13,9 +13,10 @@ from audiograph._sources import Source
 class Multipart:
     """The body of ``POST /v1/files``; each iteration starts from the beginning."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, track: int | None = None) -> None:
+        check_source(source)
         self._source = source
-        self._frame = Frame(source.name)
+        self._frame = Frame(source.name, track)
 
     @property
     def headers(self) -> dict[str, str]:

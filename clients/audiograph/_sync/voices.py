@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from audiograph._checks import build
 from audiograph._routes import route
-from audiograph._sources import Input
+from audiograph._sources import UPLOAD_PLACEHOLDER, Input
 from audiograph._sync.files import Files
 from audiograph._sync.http import Http
 from audiograph.schemas import CreateVoiceRequest, VoiceInfo, VoiceList
@@ -26,11 +27,13 @@ class Voices:
             transcript: the words spoken in the recording, which some models require.
 
         Raises:
+            InvalidRequest: the name or the transcript is invalid; nothing was uploaded.
             Conflict: a voice of this name exists.
             InvalidAudio: the recording is silent, too short or too long.
         """
-        stored = self._files.stored(file)
-        body = CreateVoiceRequest(name=name, file=stored, transcript=transcript).model_dump(exclude_none=True)
+        request = build(CreateVoiceRequest, name=name, file=UPLOAD_PLACEHOLDER, transcript=transcript)
+        stored = build(CreateVoiceRequest, **{**request.model_dump(), "file": self._files.stored(file)})
+        body = stored.model_dump(exclude_none=True)
         return self._http.fetch(VoiceInfo, "POST", route("voices"), json=body)
 
     def get(self, voice: str) -> VoiceInfo:
@@ -39,7 +42,7 @@ class Voices:
 
     def delete(self, voice: str) -> None:
         """Delete an uploaded voice; jobs submitted before keep it."""
-        self._http.request("DELETE", route("voices", voice))
+        self._http.delete(route("voices", voice))
 
     def list(self) -> list[VoiceInfo]:
         """Return the models' built-in voices, then the recorded ones."""

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from audiograph import Artifact
+from audiograph.cli._outputs import check_output
 from audiograph.cli._params import Limit
-from audiograph.cli._session import print_table, session_of
+from audiograph.cli._session import print_path, print_table, session_of
 
 app = typer.Typer(help="List and download the artifacts of jobs.", no_args_is_help=True)
 
@@ -47,10 +48,11 @@ def download(
 ) -> None:
     """Save an artifact and verify its SHA-256."""
     session = session_of(context)
+    check_output(output)
     with session.client() as client:
         record = client.artifacts.get(artifact)
         path = client.artifacts.download(record, output)
-    session.show({**record.model_dump(mode="json"), "saved": [str(path)]}, lambda: typer.echo(str(path)))
+    session.show({**record.model_dump(mode="json"), "saved": [str(path)]}, lambda: print_path(path))
     session.warn_if_random(record.weights, f"artifact {record.id}")
 
 

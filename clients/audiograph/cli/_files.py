@@ -6,22 +6,33 @@ from typing import Annotated
 
 import typer
 
-from audiograph import File
 from audiograph.cli._session import session_of
-from audiograph.cli._waiting import upload
+from audiograph.cli._waiting import opened
+from audiograph.errors import InvalidRequest
 
 app = typer.Typer(help="Upload and delete files.", no_args_is_help=True)
 
 
 @app.command("upload")
 def upload_file(
-    context: typer.Context, path: Annotated[str, typer.Argument(metavar="PATH", help="An audio file.")]
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="An audio file.")],
+    track: Annotated[
+        int | None, typer.Option(help="Number of the audio track to use, from 1, of a file with several.")
+    ] = None,
 ) -> None:
     """Upload a recording, to use its id in several jobs."""
     session = session_of(context)
-    with session.client() as client:
-        uploaded = upload(session, client, path)
-        file = uploaded if isinstance(uploaded, File) else client.files.get(uploaded)
+    with session.client() as client, opened(session, path) as content:
+        if not isinstance(content, str):
+            file = client.files.upload(content, track=track)
+        elif track is None:
+            file = client.files.get(content)
+        else:
+            raise InvalidRequest(
+                f"track is {track}: {content} is stored, of one track; upload the file again",
+                field="track",
+            )
     session.show(file, lambda: typer.echo(file.id))
 
 

@@ -1,26 +1,33 @@
-"""The root command: accepts shared options anywhere, and turns errors into messages and exit statuses."""
+"""Groups of commands, which report each error in one line; the root accepts shared options anywhere."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from audiograph._checks import fault
+from audiograph._wording import shortened
 from audiograph.cli import _extensions
-from audiograph.cli._session import Session
+from audiograph.cli._session import INTERRUPTED, Session
 from audiograph.errors import (
     AudiographError,
     Canceled,
     ClientError,
     ConnectionFailed,
+    InvalidRequest,
     JobCanceled,
     QueueFull,
     RequestError,
     WaitTimeout,
 )
 
-INTERRUPTED = 130
 EXIT_STATUSES: tuple[tuple[type[AudiographError], int], ...] = (
     (ConnectionFailed, 3),
     (JobCanceled, 4),
@@ -31,11 +38,32 @@ EXIT_STATUSES: tuple[tuple[type[AudiographError], int], ...] = (
     (AudiographError, 1),
 )
 
+MAX_MESSAGE = 320
+"""Characters of a usage error, whose argument may be long."""
 SHARED_FLAGS = frozenset({"--json"})
 SHARED_OPTIONS = frozenset({"--url", "--api-key"})
 
 
-class RootGroup(TyperGroup):
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""The class of all usage errors, of which Typer exports no more than this subclass."""
+
+
+class ReportingGroup(TyperGroup):
+    """A group of commands that reports every error in one line on stderr, and as an exit status."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Parse the group's own options."""
+        words = [word for given in args if isinstance(given, list) for word in given]
+        with _reporting(lambda: Session(as_json="--json" in words)):
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with _reporting(lambda: ctx.find_object(Session) or Session()):  # the root command creates it
+            return super().invoke(ctx)
+
+
+class RootGroup(ReportingGroup):
     """The group of all commands, the client's own and those of other packages."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -55,26 +83,51 @@ class RootGroup(TyperGroup):
         """Accept the shared options anywhere, so that ``audiograph key a.mp3 --json`` works."""
         return super().parse_args(ctx, hoist_shared_options(args))
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; report an error as a message on stderr and an exit status."""
-        try:
-            return super().invoke(ctx)
-        except AudiographError as error:
-            self._session(ctx).report(error)
-            raise typer.Exit(exit_status(error)) from error
-        except BrokenPipeError:
-            raise  # the reader of stdout is gone, which Typer handles
-        except OSError as error:
-            self._session(ctx).report(ClientError(str(error)))
-            raise typer.Exit(2) from error
-        except KeyboardInterrupt as error:
-            raise typer.Exit(INTERRUPTED) from error
 
-    @staticmethod
-    def _session(ctx: typer.Context) -> Session:
-        session = ctx.find_object(Session)
-        assert session is not None
-        return session
+@contextmanager
+def _reporting(session: Callable[[], Session]) -> Iterator[None]:
+    try:
+        yield
+    except USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
+            raise
+        _fail(session(), _usage(error), error)
+    except AudiographError as error:
+        _fail(session(), error, error)
+    except BrokenPipeError as error:
+        _discard_stdout()
+        _fail(session(), ClientError("stdout was closed before everything was printed"), error)
+    except OSError as error:
+        _fail(session(), ClientError(str(error)), error)
+    except UnicodeEncodeError as error:
+        message = f"stdout has the encoding {error.encoding}, which lacks a character of the result: set "
+        _fail(session(), ClientError(f"{message}PYTHONIOENCODING=utf-8"), error)
+    except KeyboardInterrupt as error:
+        session().say("interrupted")
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def _fail(session: Session, reported: AudiographError, cause: BaseException) -> NoReturn:
+    session.report(reported)
+    raise typer.Exit(exit_status(reported)) from cause
+
+
+def _usage(error: Any) -> InvalidRequest:
+    """Return a usage error in the form of all others: the argument, the reason, the given value, the cure."""
+    message = error.format_message().rstrip(".")
+    field = None
+    parameter = getattr(error, "param", None)
+    if parameter is not None:
+        field = parameter.name
+        if isinstance(error.__cause__, ValidationError):
+            message = f"{' / '.join(parameter.opts)}: {fault(error.__cause__).rstrip('.')}"
+    where = f" (see `{error.ctx.command_path} --help`)" if error.ctx is not None else ""
+    return InvalidRequest(shortened(message, MAX_MESSAGE) + where, field=field)
+
+
+def _discard_stdout() -> None:
+    """Replace stdout, so that the interpreter does not fail to flush it at its end."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
 
 
 def exit_status(error: AudiographError) -> int:

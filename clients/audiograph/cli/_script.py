@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
+
+from audiograph._checks import invalid
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
@@ -18,7 +21,7 @@ def parse_turns(script: str, voices: Mapping[str, str]) -> list[Turn]:
     ``voices`` has voices by speaker; by default the name of a speaker is the voice.
 
     Raises:
-        InvalidRequest: a line has no speaker, or the script is empty.
+        InvalidRequest: a line has no speaker or cannot be a turn, or the script is empty.
     """
     turns = []
     for number, line in enumerate(script.splitlines(), start=1):
@@ -30,10 +33,17 @@ def parse_turns(script: str, voices: Mapping[str, str]) -> list[Turn]:
                 f"line {number} of the script is {shown(line.strip())}: begin with the speaker and a colon",
                 field="script",
             )
-        turns.append(Turn(voice=voices.get(found["speaker"], found["speaker"]), text=found["text"]))
+        turns.append(_turn(number, voices.get(found["speaker"], found["speaker"]), found["text"]))
     if not turns:
         raise InvalidRequest("the script is empty: write lines such as `Anna: Hello.`", field="script")
     return turns
+
+
+def _turn(number: int, voice: str, text: str) -> Turn:
+    try:
+        return Turn(voice=voice, text=text)
+    except ValidationError as error:
+        raise invalid(error, f"line {number} of the script") from error
 
 
 def parse_voices(options: Sequence[str]) -> dict[str, str]:
@@ -45,5 +55,6 @@ def parse_voices(options: Sequence[str]) -> dict[str, str]:
     pairs = [option.partition("=") for option in options]
     for speaker, mark, voice in pairs:
         if not (speaker and mark and voice):
-            raise InvalidRequest(f"--voice is {shown(speaker)}: write SPEAKER=VOICE", field="voice")
+            given = shown(speaker + mark + voice)
+            raise InvalidRequest(f"voice is {given}: write SPEAKER=VOICE", field="voice")
     return {speaker: voice for speaker, _, voice in pairs}

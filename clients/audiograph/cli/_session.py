@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,6 +18,8 @@ from rich.table import Table
 from audiograph import Audiograph
 from audiograph.errors import AudiographError, JobCanceled, JobFailed
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 PIPED_WIDTH = 200
 """Columns of a table whose width no terminal limits."""
 
@@ -24,9 +28,9 @@ PIPED_WIDTH = 200
 class Session:
     """Shared options of one run, its client and its output streams."""
 
-    url: str | None
-    api_key: str | None
-    as_json: bool
+    url: str | None = None
+    api_key: str | None = None
+    as_json: bool = False
     messages: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
 
     def client(self) -> Audiograph:
@@ -36,13 +40,14 @@ class Session:
     def show(self, document: Any, print_text: Callable[[], None]) -> None:
         """Print a result: the document with --json, else the text."""
         if self.as_json:
-            typer.echo(json.dumps(jsonable(document), indent=2, ensure_ascii=False))
+            text = json.dumps(jsonable(document), indent=2, ensure_ascii=False)
+            typer.echo(text.encode(errors="surrogateescape"))  # a path may be no Unicode
         else:
             print_text()
 
     def say(self, message: str, style: str | None = None) -> None:
-        """Print a message on stderr."""
-        self.messages.print(message, style=style, markup=False)
+        """Print a message on stderr, in one line."""
+        self.messages.print(one_line(message), style=style, markup=False)
 
     def warn_if_random(self, weights: str | None, subject: str) -> None:
         """Warn if random weights were used, so that the output is not mistaken for a real result."""
@@ -55,12 +60,17 @@ class Session:
 
     def report(self, error: AudiographError) -> None:
         """Print an error on stderr and, with --json, as the document."""
-        self.say(f"error: {error}", "red")
-        if error.retry_after is not None:
-            self.say(f"Try again in {error.retry_after:.0f} s.")
+        later = "" if error.retry_after is None else f". Try again in {error.retry_after:.0f} s."
+        self.say(f"error: {error}{later}", "red")
         if self.as_json:
             ended = error.job if isinstance(error, (JobFailed, JobCanceled)) else None
             self.show(ended or {"error": error.to_wire()}, lambda: None)
+
+
+def one_line(text: str) -> str:
+    """Return a text with blanks for line breaks, and escapes for characters that could steer a terminal."""
+    words = " ".join(line.strip() for line in text.splitlines())
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in words)
 
 
 def session_of(context: typer.Context) -> Session:
@@ -78,7 +88,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console = Console(markup=False, highlight=False)
     if not sys.stdout.isatty():
         console.width = PIPED_WIDTH
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo(captured.get(), nl=False)  # raises BrokenPipeError where Rich would exit without a word
+
+
+def print_path(path: Path) -> None:
+    """Print a path on stdout, byte for byte: it may be no Unicode."""
+    typer.echo(os.fsencode(path))
 
 
 def jsonable(document: Any) -> Any:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, cast, get_args
+from typing import Annotated, BinaryIO, Literal, TypeVar, cast, get_args
 
 import typer
 
 from audiograph import Artifact, Audiograph, Job
+from audiograph._wording import shown
+from audiograph.cli._outputs import check_output
 from audiograph.cli._params import Detach, Folder, Input, Model, Timeout, Variant, without_unset
 from audiograph.cli._script import parse_turns, parse_voices
-from audiograph.cli._session import Session, jsonable, session_of
-from audiograph.cli._waiting import upload, wait
+from audiograph.cli._session import Session, jsonable, print_path, session_of
+from audiograph.cli._waiting import opened, wait
 from audiograph.errors import InvalidRequest, NotFound, UnexpectedResponse
 from audiograph.schemas import AudioFormat, PitchResult, TranscribeResult
 
@@ -54,10 +57,11 @@ def transcribe(
 ) -> None:
     """Transcribe speech; print the text, or save it as txt, srt, vtt and json with --output."""
     session = session_of(context)
-    with session.client() as client:
+    _check_folder(output, detach=detach)
+    with session.client() as client, opened(session, file) as recording:
         fields = without_unset(language=language, translate=translate, word_timestamps=word_timestamps)
         fields |= without_unset(prompt=prompt, temperature=temperature, model=model, variant=variant)
-        job = client.transcribe(upload(session, client, file), wait=False, **fields)
+        job = client.transcribe(recording, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save(client, done, output, f".{text_format}" if text_format else "")
@@ -86,9 +90,10 @@ def key(
 ) -> None:
     """Detect the musical key of a recording; --output saves a plot of its chroma."""
     session = session_of(context)
-    with session.client() as client:
+    _check_folder(output, detach=detach)
+    with session.client() as client, opened(session, file) as recording:
         fields = without_unset(model=model, variant=variant)
-        job = client.analyze_pitch(upload(session, client, file), wait=False, **fields)
+        job = client.analyze_pitch(recording, wait=False, **fields)
 
         def show(done: Job, paths: Paths) -> None:
             found = _result(done, PitchResult)
@@ -137,13 +142,14 @@ def separate(
     """Separate a recording into stems, and save one file for each."""
     session = session_of(context)
     folder = output or Path(f"{Path(file).stem}-stems")
-    with session.client() as client:
+    with session.client() as client, opened(session, file) as recording:
+        _check_folder(folder, detach=detach)  # named for the file, which is there
         names = None if stems is None else [name.strip() for name in stems.split(",")]
         fields = without_unset(
             stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment
         )
         fields |= without_unset(format=audio_format, model=model, variant=variant)
-        job = client.separate(upload(session, client, file), wait=False, **fields)
+        job = client.separate(recording, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save(client, done, folder)
@@ -176,9 +182,10 @@ def speak(
     session = session_of(context)
     audio_format = audio_format or _format_of(output)
     target = output or Path(f"speech.{audio_format}")
+    _check_file(target, detach=detach)
     with session.client() as client:
         fields = without_unset(voice=voice, speed=speed, model=model, variant=variant)
-        job = client.speak(_read_text(text), format=audio_format, wait=False, **fields)
+        job = client.speak(_read_text(text, "text"), format=audio_format, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first_artifact(done), target)]
@@ -220,6 +227,7 @@ def dialogue(
     session = session_of(context)
     audio_format = audio_format or _format_of(output)
     target = output or Path(f"dialogue.{audio_format}")
+    _check_file(target, detach=detach)
     turns = parse_turns(_read_script(script), parse_voices(voice or []))
     with session.client() as client:
         fields = without_unset(seed=seed, model=model, variant=variant)
@@ -269,16 +277,31 @@ def music(
     session = session_of(context)
     audio_format = audio_format or _format_of(output)
     target = output or Path(f"music.{audio_format}")
-    with session.client() as client:
+    _check_file(target, detach=detach)
+    with session.client() as client, _optional(session, file) as recording:
         fields = without_unset(duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale)
         fields |= without_unset(temperature=temperature, model=model, variant=variant)
-        fields |= without_unset(file=None if file is None else upload(session, client, file))
-        job = client.generate_music(_read_text(prompt), format=audio_format, wait=False, **fields)
+        fields |= without_unset(file=recording)
+        job = client.generate_music(_read_text(prompt, "prompt"), format=audio_format, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first_artifact(done), target)]
 
         _finish_job(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
+
+
+def _check_folder(folder: Path | None, *, detach: bool) -> None:
+    if folder is not None:
+        _check_file(folder / "any", detach=detach)
+
+
+def _check_file(target: Path, *, detach: bool) -> None:
+    if not detach:  # which saves nothing
+        check_output(target)
+
+
+def _optional(session: Session, file: str | None) -> AbstractContextManager[BinaryIO | str | None]:
+    return nullcontext() if file is None else opened(session, file)
 
 
 def _finish_job(
@@ -329,25 +352,38 @@ def _result(job: Job, record: type[ResultT]) -> ResultT:
 
 def _format_of(output: Path | None) -> AudioFormat:
     ending = output.suffix[1:].lower() if output else ""
-    if not ending:
+    if output is None or not ending:
         return "wav"
     if ending not in get_args(AudioFormat):
         choices = ", ".join(get_args(AudioFormat))
-        raise InvalidRequest(f"--output ends with .{ending}: choose a --format of {choices}", field="format")
+        message = f"output ends with {shown(output.suffix)}: choose a --format of {choices}"
+        raise InvalidRequest(message, field="format")
     return cast(AudioFormat, ending)
 
 
 def _read_script(path: str) -> str:
     if path == "-":
-        return sys.stdin.read()
+        return _read_stdin("script")
     try:
         return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"the script {path!r} cannot be read: {error}", field="script") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidRequest(
+            f"script is {shown(path)}: it cannot be read ({reason})", field="script"
+        ) from error
 
 
-def _read_text(argument: str) -> str:
-    return sys.stdin.read() if argument == "-" else argument
+def _read_text(argument: str, field: str) -> str:
+    return _read_stdin(field) if argument == "-" else argument
+
+
+def _read_stdin(field: str) -> str:
+    if sys.stdin is None:
+        raise InvalidRequest(f"{field} is '-', and stdin is closed", field=field)
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{field} is '-', and stdin is not text: {error}", field=field) from error
 
 
 def _show_paths(_: Job, paths: Paths) -> None:
@@ -356,4 +392,4 @@ def _show_paths(_: Job, paths: Paths) -> None:
 
 def _print_paths(paths: Paths) -> None:
     for path in paths:
-        typer.echo(str(path))
+        print_path(path)

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from audiograph._checks import ModelName, checked
 from audiograph.cli._session import print_table, session_of
-from audiograph.cli._waiting import upload
+from audiograph.cli._waiting import opened
 from audiograph.schemas import VoiceInfo
 
 app = typer.Typer(help="List voices, add and remove recorded ones.", no_args_is_help=True)
@@ -22,6 +23,7 @@ def list_voices(
 ) -> None:
     """List the voices for `audiograph speak --voice`."""
     session = session_of(context)
+    checked(ModelName | None, model, "model")
     with session.client() as client:
         found = [voice for voice in client.voices.list() if model is None or model in voice.models]
     columns = ("voice", "name", "language", "source", "models")
@@ -39,8 +41,8 @@ def add(
 ) -> None:
     """Store a recording as a voice, for models that clone voices."""
     session = session_of(context)
-    with session.client() as client:
-        voice = client.voices.create(name, upload(session, client, file), transcript=transcript)
+    with session.client() as client, opened(session, file) as recording:
+        voice = client.voices.create(name, recording, transcript=transcript)
     session.show(voice, lambda: typer.echo(voice.id))
 
 

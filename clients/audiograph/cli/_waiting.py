@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+import typer
 from rich.progress import (
     BarColumn,
     Progress,
@@ -15,19 +17,35 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from audiograph import Audiograph, AudiographError, File, Job, JobEvent
+from audiograph import Audiograph, AudiographError, Job, JobEvent
 from audiograph._sources import stored_id
-from audiograph.cli._session import Session
+from audiograph._wording import shown
+from audiograph.cli._session import INTERRUPTED, Session
+from audiograph.errors import InvalidRequest
 
 
-def upload(session: Session, client: Audiograph, path_or_id: str) -> File | str:
-    """Upload the file at a path; the id of a stored file or artifact is returned as it is."""
-    known = stored_id(path_or_id)
-    if known is not None:
-        return known
-    path = Path(path_or_id)
-    with _bar(session) as bar, bar.open(path, "rb", description=f"uploading {path.name}") as file:
-        return client.files.upload(file, name=path.name)
+@contextmanager
+def opened(session: Session, path_or_id: str) -> Iterator[BinaryIO | str]:
+    """Open the file at a path, with a progress bar of its upload; the id of a stored one is yielded as it is.
+
+    Raises:
+        InvalidRequest: the file cannot be opened.
+    """
+    if stored_id(path_or_id) is not None:
+        yield path_or_id
+        return
+    with _bar(session) as bar, _open(bar, path_or_id) as file:
+        yield file
+
+
+def _open(bar: Progress, given: str) -> AbstractContextManager[BinaryIO]:
+    path = Path(given)
+    try:
+        return bar.open(given, "rb", description=f"uploading {path.name}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"file is {shown(given)}: {reason}; name a recording, or the id of a stored one"
+        raise InvalidRequest(message, field="file") from error
 
 
 def wait(session: Session, client: Audiograph, job: Job, *, timeout: float | None, owned: bool = True) -> Job:
@@ -36,9 +54,9 @@ def wait(session: Session, client: Audiograph, job: Job, *, timeout: float | Non
         with _bar(session) as bar:
             watcher = _Watcher(bar, job)
             job = client.jobs.wait(job, on_progress=watcher.on_event, timeout=timeout)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         _cancel_if_owned(session, client, job, owned=owned)
-        raise
+        raise typer.Exit(INTERRUPTED) from interruption
     session.warn_if_random(job.weights, f"job {job.id}")
     return job
 
