@@ -97,7 +97,7 @@ def key(
 
         def show(done: Job, paths: Paths) -> None:
             found = _result(done, PitchResult)
-            pitches = ", ".join(found.dominant_pitches)
+            pitches = ", ".join(found.dominant_pitches) or "none"
             typer.echo(f"{found.detected_key}  (confidence {found.confidence:.2f}; strongest: {pitches})")
             _print_paths(paths)
 

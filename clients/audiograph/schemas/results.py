@@ -152,11 +152,11 @@ class PitchResult(Result):
     confidence: float = Field(ge=0, le=1)
     """Confidence in the detected key."""
     dominant_pitches: list[str]
-    """Strongest pitch classes, the strongest first."""
+    """Strongest pitch classes, the strongest first; none if no pitch stands out."""
     candidates: list[KeyCandidate]
     """Keys, the most likely first."""
     chroma_mean: list[float] = Field(min_length=12, max_length=12)
-    """Mean chroma of C to B, scaled to a maximum of 1."""
+    """Mean chroma of C to B, scaled to a maximum of 1; zeros if no pitch was found."""
     tuning_cents: float | None = None
     """Deviation from A4 = 440 Hz in cents, if measured."""
     duration: float

@@ -7,7 +7,7 @@ one frame per `HOP` samples, computed from the `WINDOW` samples around it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.fft
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from deployments.models.base import Samples
 
 SAMPLE_RATE = 11_025
-"""Hz: enough for every fundamental and its first harmonics."""
+"""Hz: enough for every pitch up to `HIGHEST_HZ`."""
 HOP = 1024
 """Samples from frame to frame: 93 ms."""
 WINDOW = 8192
@@ -27,14 +27,24 @@ WINDOW = 8192
 BLOCK_FRAMES = 646
 """Frames of a block: one minute."""
 
+LOWEST_HZ = 20.60172
+"""E0, the lowest pitch of hearing; a piano starts with A0, 27.5 Hz."""
+_OCTAVES = 8
+HIGHEST_HZ = LOWEST_HZ * 2**_OCTAVES
+"""The highest pitch, above every piano's C8: beyond it listeners hear tones, but tell no notes."""
+
 Array = NDArray[np.float32]
 
-_LOWEST_HZ = 65.40639  # C2
-_OCTAVES = 6
+_LOWEST_CLASS = 4  # E, counted from C
+_CENTER_HZ = 330.0  # E4
+_CENTER_OCTAVES = 2.0  # the standard deviation
 _BINS_PER_SEMITONE = 3  # so that a tone a little out of tune still peaks in the middle one
 _NOTES = 12 * _OCTAVES
 _BINS = _BINS_PER_SEMITONE * _NOTES
 _TUNING_STEPS = 25  # per semitone: steps of four cents
+_QUARTER_TONE = 2 ** (1 / 24)
+_WINDOW = np.hanning(WINDOW).astype(np.float32)
+_WINDOW_SLOPE = np.gradient(_WINDOW)
 
 
 class ChromaExtractor(Protocol):
@@ -53,8 +63,9 @@ class ChromaExtractor(Protocol):
 def blocks(samples: Samples) -> Iterator[Samples]:
     """Cut samples ``[n]`` into blocks whose frames, concatenated, are those of the whole.
 
-    Each block includes half a window of its neighbours, or zeros, on either side: ``n`` frames take
-    ``(n - 1) * HOP + WINDOW`` samples.
+    Each block includes half a window of its neighbours on either side: ``n`` frames take
+    ``(n - 1) * HOP + WINDOW`` samples. The first and the last sample are held beyond
+    the ends, so that drift does not begin and end with a click.
     """
     frames = frame_count(samples)
     for first in range(0, frames, BLOCK_FRAMES):
@@ -62,7 +73,7 @@ def blocks(samples: Samples) -> Iterator[Samples]:
         start, stop = first * HOP - WINDOW // 2, last * HOP + WINDOW // 2
         inside = samples[max(start, 0) : stop]
         missing = stop - start - max(-start, 0) - len(inside)
-        yield np.pad(inside, (max(-start, 0), missing))
+        yield np.pad(inside, (max(-start, 0), missing), mode="edge")
 
 
 def frame_count(samples: Samples) -> int:
@@ -85,25 +96,40 @@ class BasicChroma:
 
     def __call__(self, block: Samples) -> Array:
         """Return chroma ``[12, frames]``."""
-        power = np.abs(scipy.fft.rfft(_frames(block) * np.hanning(WINDOW).astype(np.float32), axis=1)) ** 2
-        chroma: Array = (power @ _pitch_classes_of_bins()).T
-        return chroma
+        power, pitches, frames = _heard(block)
+        bins = 12 * frames + np.round(pitches).astype(int) % 12
+        sums = np.bincount(bins, weights=power, minlength=12 * len(_frames(block)))
+        return _from_c(sums.reshape(-1, 12).T.astype(np.float32))
 
 
 class LibrosaChroma:
-    """Chroma of `librosa.feature.chroma_cqt` with its defaults, tuned by `librosa.estimate_tuning`."""
+    """Chroma of `librosa.feature.chroma_cqt` from the peaks of `librosa.cqt`, tuned by librosa as well."""
 
     def __init__(self, samples: Samples) -> None:
         import librosa
 
-        self.tuning: float = float(librosa.estimate_tuning(y=loudest_block(samples), sr=SAMPLE_RATE))
+        self.tuning: float = float(
+            librosa.estimate_tuning(
+                y=loudest_block(samples), sr=SAMPLE_RATE, n_fft=WINDOW, fmin=LOWEST_HZ, fmax=HIGHEST_HZ
+            )
+        )
 
     def __call__(self, block: Samples) -> Array:
         """Return chroma ``[12, frames]``."""
         import librosa
 
+        magnitudes = librosa.cqt(
+            block,
+            sr=SAMPLE_RATE,
+            hop_length=HOP,
+            fmin=LOWEST_HZ,
+            n_bins=_BINS,
+            bins_per_octave=_BINS // _OCTAVES,
+            tuning=self.tuning,
+        )
+        peaks = _prominent_peaks(np.abs(magnitudes))
         chroma: Array = librosa.feature.chroma_cqt(
-            y=block, sr=SAMPLE_RATE, hop_length=HOP, tuning=self.tuning
+            C=peaks, fmin=LOWEST_HZ, bins_per_octave=_BINS // _OCTAVES, norm=None
         )
         edge = WINDOW // 2 // HOP  # librosa centers its first frame on the block's first sample
         return chroma[:, edge : edge + len(_frames(block))]
@@ -118,19 +144,18 @@ class EnhancedChroma:
     """
 
     def __init__(self, samples: Samples) -> None:
-        self.tuning: float = estimate_tuning(_constant_q(0.0)(loudest_block(samples)))
+        self.tuning: float = estimate_tuning(loudest_block(samples))
         self._transform = _constant_q(round(_TUNING_STEPS * self.tuning) / _TUNING_STEPS)
 
     def __call__(self, block: Samples) -> Array:
         """Return chroma ``[12, frames]``."""
-        notes = decompose(subtract_noise_floor(self._transform(block)))
-        chroma: Array = notes.reshape(_OCTAVES, 12, -1).sum(axis=0)
-        return chroma
+        notes = decompose(_prominent_peaks(self._transform(block)))
+        return _from_c(notes.reshape(_OCTAVES, 12, -1).sum(axis=0))
 
 
 @dataclass(frozen=True)
 class ConstantQ:
-    """A constant-Q transform from C2 to B7: filters a third of a semitone apart, of constant relative width.
+    """A constant-Q transform from E0 to D#8: filters a third of a semitone apart, of constant relative width.
 
     After Brown and Puckette, "An efficient algorithm for the calculation of a constant Q transform" (1992):
     one long FFT per frame, and filters that are sparse in frequency.
@@ -140,16 +165,15 @@ class ConstantQ:
     """Tuning of the recording in semitones from A = 440 Hz."""
 
     def __call__(self, block: Samples) -> Array:
-        """Return magnitudes ``[216, frames]``."""
+        """Return magnitudes ``[288, frames]``."""
         magnitudes: Array = np.abs(self._filters @ scipy.fft.rfft(_frames(block), axis=1).T)
         return magnitudes
 
     @cached_property
     def _filters(self) -> scipy.sparse.csr_array:
-        pitches = np.arange(_BINS) / _BINS_PER_SEMITONE + self.tuning
-        frequencies = (_LOWEST_HZ * 2 ** (pitches / 12)).astype(np.float32)[:, None]
-        spacing = 2 ** (1 / (12 * _BINS_PER_SEMITONE)) - 1
-        lengths = np.minimum(WINDOW, SAMPLE_RATE / (frequencies * spacing))
+        bins = np.arange(_BINS) + _BINS_PER_SEMITONE * self.tuning
+        frequencies = _frequencies(bins).astype(np.float32)[:, None]
+        lengths = np.minimum(WINDOW, _filter_lengths(frequencies))
         offsets = np.arange(WINDOW // 2 + 1, dtype=np.float32) / WINDOW - frequencies / SAMPLE_RATE
         # The spectrum of a Hann window of the filter's length, shifted to its frequency; the alternating sign
         # moves the window's middle to the middle of the frame.
@@ -160,34 +184,50 @@ class ConstantQ:
         return scipy.sparse.csr_array(filters / WINDOW)
 
 
+def _frequencies(bins: NDArray[Any]) -> NDArray[Any]:
+    """Return the frequencies in Hz of constant-Q bins."""
+    frequencies: NDArray[Any] = LOWEST_HZ * 2 ** (bins / (12 * _BINS_PER_SEMITONE))
+    return frequencies
+
+
+def _filter_lengths(frequencies: NDArray[Any]) -> NDArray[Any]:
+    """Return the samples that filters at frequencies in Hz need to tell neighbouring bins apart."""
+    spacing = 2 ** (1 / (12 * _BINS_PER_SEMITONE)) - 1
+    lengths: NDArray[Any] = SAMPLE_RATE / (frequencies * spacing)
+    return lengths
+
+
 @lru_cache(maxsize=32)  # more than there are tunings in these steps
 def _constant_q(tuning: float) -> ConstantQ:
     return ConstantQ(tuning)
 
 
-def estimate_tuning(spectrum: Array) -> float:
+def estimate_tuning(block: Samples) -> float:
     """Return the semitones, -0.5 to 0.5, by which a recording is tuned above A = 440 Hz.
 
-    Each bin has an angle, its position within the semitone, and its energy as a weight. The tuning is the
-    weighted circular mean of the angles.
-
-    Args:
-        spectrum: constant-Q magnitudes ``[216, frames]``, at a tuning of 0.
+    All that is heard has an angle, its position within the semitone, and its power as a weight. The tuning is
+    the weighted circular mean of the angles.
     """
-    energies = (spectrum**2).sum(axis=1)
-    directions = np.exp(2j * np.pi * np.arange(_BINS) / _BINS_PER_SEMITONE)
-    return float(np.angle(energies @ directions) / (2 * np.pi))
+    power, pitches, _ = _heard(block)
+    return float(np.angle(power @ np.exp(2j * np.pi * pitches)) / (2 * np.pi))
 
 
 def subtract_noise_floor(spectrum: Array) -> Array:
-    """Subtract from magnitudes ``[216, frames]`` their median over nine semitones on either side."""
+    """Subtract from magnitudes ``[288, frames]`` their median over nine semitones on either side."""
     floor = scipy.ndimage.median_filter(spectrum, size=(18 * _BINS_PER_SEMITONE + 1, 1), mode="reflect")
     peaks: Array = np.maximum(spectrum - floor, 0)
     return peaks
 
 
+def _prominent_peaks(spectrum: Array) -> Array:
+    """Return magnitudes ``[288, frames]`` less their noise floor, weighted by `_prominence`."""
+    weights = _prominence(_frequencies(np.arange(_BINS))).astype(np.float32)
+    peaks: Array = subtract_noise_floor(spectrum) * weights[:, None]
+    return peaks
+
+
 def decompose(spectrum: Array, iterations: int = 20) -> Array:
-    """Decompose magnitudes ``[216, frames]`` into notes with harmonics, as strengths ``[72, frames]``.
+    """Decompose magnitudes ``[288, frames]`` into notes with harmonics, as strengths ``[96, frames]``.
 
     Solves the non-negative least squares problem of all frames at once by the multiplicative updates of Lee
     and Seung, "Algorithms for non-negative matrix factorization" (2001).
@@ -203,7 +243,7 @@ def decompose(spectrum: Array, iterations: int = 20) -> Array:
 
 @cache
 def _note_templates(decay: float = 0.7, harmonics: int = 8) -> Array:
-    """Return the spectra of single notes ``[216, 72]``, blurred as by the filters.
+    """Return the spectra of single notes ``[288, 96]``, blurred as by the filters.
 
     Each harmonic has ``decay`` times the strength of the one below it.
     """
@@ -212,20 +252,53 @@ def _note_templates(decay: float = 0.7, harmonics: int = 8) -> Array:
     templates = np.zeros((_BINS, _NOTES), np.float32)
     for harmonic in range(1, harmonics + 1):
         centers = fundamentals + 12 * _BINS_PER_SEMITONE * np.log2(harmonic)
-        templates += decay ** (harmonic - 1) * np.exp(-0.5 * ((bins - centers) / 0.8) ** 2)
+        # Below 65 Hz the window is shorter than the filters should be, and peaks are wider.
+        widths = 0.8 * np.maximum(1, _filter_lengths(_frequencies(centers)) / WINDOW)
+        templates += decay ** (harmonic - 1) * np.exp(-0.5 * ((bins - centers) / widths) ** 2)
     templates /= np.linalg.norm(templates, axis=0)
     return templates
 
 
-@cache
-def _pitch_classes_of_bins() -> Array:
-    """Return a matrix ``[bins, 12]`` of 0 and 1 from Fourier bins, C2 to C7 only, to pitch classes."""
-    frequencies = np.arange(1, WINDOW // 2 + 1) * SAMPLE_RATE / WINDOW
-    pitches = np.round(12 * np.log2(frequencies / _LOWEST_HZ)).astype(int)
-    in_range = (pitches >= 0) & (pitches <= 60)
-    classes = np.zeros((WINDOW // 2 + 1, 12), np.float32)
-    classes[np.flatnonzero(in_range) + 1, pitches[in_range] % 12] = 1
-    return classes
+def _heard(block: Samples) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Return the audible power of a block, weighted by `_prominence`, its pitches and frames, ``[n]`` each.
+
+    Pitches are in semitones from the lowest one. They are those of the instantaneous frequencies of Fourier
+    bins (Auger and Flandrin, 1995), since the bins are wider than low semitones.
+    """
+    spectrum = _spectrum(block, _WINDOW)
+    power = np.abs(spectrum) ** 2
+    offsets = (_spectrum(block, _WINDOW_SLOPE) * spectrum.conj()).imag / np.maximum(power, 1e-12)
+    frequencies = (np.arange(power.shape[1]) - offsets * WINDOW / (2 * np.pi)) * SAMPLE_RATE / WINDOW
+    audible = (frequencies >= LOWEST_HZ / _QUARTER_TONE) & (frequencies < HIGHEST_HZ / _QUARTER_TONE)
+    heard = frequencies[audible]
+    return power[audible] * _prominence(heard), 12 * np.log2(heard / LOWEST_HZ), np.nonzero(audible)[0]
+
+
+def _prominence(frequencies: NDArray[Any]) -> NDArray[Any]:
+    """Return weights 0..1 of sound at frequencies in Hz: most for the octaves in which most music is played.
+
+    As in the chroma of Ellis (2007), a bell over octaves. Without it, drums would outweigh the notes in the
+    lowest octaves, and overtones in the highest ones.
+    """
+    octaves = np.log2(frequencies / _CENTER_HZ)
+    weights: NDArray[Any] = np.exp(-0.5 * (octaves / _CENTER_OCTAVES) ** 2)
+    return weights
+
+
+def _from_c(chroma: Array) -> Array:
+    """Reorder chroma ``[12, frames]`` that starts with the lowest pitch: from C to B."""
+    return np.roll(chroma, _LOWEST_CLASS, axis=0)
+
+
+def power_spectrum(block: Samples) -> Array:
+    """Return the power ``[frames, WINDOW // 2 + 1]`` of the windowed frames of a block."""
+    power: Array = np.abs(_spectrum(block, _WINDOW)) ** 2
+    return power
+
+
+def _spectrum(block: Samples, window: Array) -> NDArray[np.complex64]:
+    spectrum: NDArray[np.complex64] = scipy.fft.rfft(_frames(block) * window, axis=1)
+    return spectrum
 
 
 def _frames(block: Samples) -> Array:

@@ -39,6 +39,8 @@ TONIC_CHORDS = rotations(
 _ENDS_WEIGHT = 0.2
 _SHARPNESS = 10.0
 _CLEAR_CONTRAST = 0.5  # from here on, contrast no longer lowers the confidence
+_CLEAR_BREADTH = 3.0  # a chord; with fewer pitch classes, the confidence falls
+_SINGLE_BREADTH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ def estimate_key(
 
     This is the Krumhansl-Schmuckler algorithm (Krumhansl, 1990), extended by ``ends`` and a confidence. The
     confidence is a softmax over the ranking, sharpened so that on synthetic songs it agrees with the share of
-    correct keys. If all pitch classes are about equally strong, as in noise, or ``trust`` is low, it falls to
-    1/24.
+    correct keys. If all pitch classes are about equally strong, or only one is, or ``trust`` is low, it falls
+    towards 1/24. One pitch class alone is a tonic.
 
     Args:
         mean: the mean chroma ``[12]``.
@@ -74,11 +76,13 @@ def estimate_key(
         trust: reliability of the chroma, 0..1.
         count: number of candidates to return.
     """
+    if is_single(mean):  # the rest are its overtones: they would choose major or minor by timbre and register
+        mean = (np.arange(12) == mean.argmax()).astype(np.float32)
     correlations = np.mean([_correlate(profile, mean) for profile in profiles], axis=0)
     tonic_matches = [_correlate(TONIC_CHORDS, end) for end in ends]
     scores = correlations + (_ENDS_WEIGHT * np.min(tonic_matches, axis=0) if tonic_matches else 0.0)
-    order = np.argsort(scores)[::-1]
-    evidence = trust * min(1.0, contrast(mean) / _CLEAR_CONTRAST)
+    order = np.argsort(-scores, kind="stable")
+    evidence = trust * _clarity(mean)
     odds = np.exp(_SHARPNESS * evidence * (scores - scores.max()))
     candidates = [(KEYS[n], float(correlations[n])) for n in order[:count]]
     return KeyEstimate(candidates[0][0], float(1 / odds.sum()), candidates)
@@ -87,6 +91,21 @@ def estimate_key(
 def contrast(mean: Array) -> float:
     """Return the coefficient of variation of chroma ``[12]``: 0 if all pitch classes are equally strong."""
     return float(mean.std() / max(float(mean.mean()), 1e-9))
+
+
+def breadth(mean: Array) -> float:
+    """Return the effective number of pitch classes in chroma ``[12]``, 1..12: the inverse Simpson index."""
+    return float(mean.sum() ** 2 / max(float(mean @ mean), 1e-12))
+
+
+def is_single(mean: Array) -> bool:
+    """Return whether chroma ``[12]`` is that of one pitch class, with its overtones."""
+    return breadth(mean) < _SINGLE_BREADTH
+
+
+def _clarity(mean: Array) -> float:
+    """Return how much mean chroma ``[12]`` tells of a key, 0..1."""
+    return min(1.0, contrast(mean) / _CLEAR_CONTRAST) * min(1.0, breadth(mean) / _CLEAR_BREADTH) ** 2
 
 
 def _correlate(profiles: Profiles, chroma: Array) -> NDArray[np.float64]:

@@ -42,11 +42,17 @@ from deployments.models.pitch_analysis.key_profiles import (
     Profiles,
     contrast,
     estimate_key,
+    is_single,
 )
 from deployments.models.pitch_analysis.picture import draw_chroma
+from deployments.models.pitch_analysis.tonalness import Tonalness, emphasis, tonalness
 
 _SILENCE = 1e-4  # -80 dB relative to full scale
 _DOMINANT = 0.5  # relative to the strongest pitch class
+_NO_TONES, _CLEAR_TONES = 0.1, 0.2  # shares of the sound: noise and drums have less, music has more
+_MIN_PITCHED = 0.5
+_MIN_CONTRAST = 0.3  # of the mean chroma
+_MIN_STRENGTH = 0.1  # the loudest note of hardly pitched sound is drawn dark
 _SHORT_SECONDS = 1.0
 _MAX_END_FRAMES = 20  # two seconds
 _END_FRACTION = 0.12
@@ -60,8 +66,6 @@ class Method:
     extractor: Callable[[Samples], ChromaExtractor]
     profiles: tuple[Profiles, ...] = (KRUMHANSL_KESSLER,)
     uses_ends: bool = False
-    min_contrast: float = 0.3
-    """Contrast of the mean chroma that music exceeds, but noise and speech do not."""
 
 
 METHODS = {
@@ -74,7 +78,7 @@ METHODS = {
             uses_ends=True,
         ),
         Method("basic_chroma", lambda samples: BasicChroma()),
-        Method("librosa_chroma", LibrosaChroma, min_contrast=0.2),
+        Method("librosa_chroma", LibrosaChroma),
     )
 }
 
@@ -85,8 +89,8 @@ class PitchAnalysis(Model[Method, AnalyzePitchRequest]):
     ``confidence`` estimates the probability that the key is correct. It was measured for ``enhanced_chroma``
     on hundreds of synthetic songs: with a confidence of about 0.5, half of the keys were correct; with about
     0.7, eight in ten; above 0.8, nearly all. In doubtful cases keys of the same notes, such as C major and
-    A minor, share the confidence. Sound without pitch, such as noise, has almost none. Candidates are sorted
-    by likelihood.
+    A minor, share the confidence. Sound without pitch, such as noise or drums, has almost none, nor has a
+    single note: it names a tonic, and the key is given as its major. Candidates are sorted by likelihood.
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("analyze_pitch",)
@@ -105,26 +109,28 @@ class PitchAnalysis(Model[Method, AnalyzePitchRequest]):
 
         Raises:
             NotFound: the file does not exist any more.
-            InvalidAudio: the file cannot be decoded, or is empty, silent or without any pitch.
+            InvalidAudio: the file cannot be decoded, or is empty or silent.
         """
         context.progress(0.0, "decoding")
         samples, _ = context.audio(request.file, sample_rate=SAMPLE_RATE, mono=True)
         _refuse_silence(samples)
+        samples = samples - samples.mean()
+        duration = len(samples) / SAMPLE_RATE
         context.progress(0.1, "listening")
         extractor = engine.extractor(samples)
-        chroma = _normalize(_chroma(extractor, samples, context))
+        chroma, tones = _listen(extractor, samples, context)
+        chroma = _normalize(chroma, tones)
         mean = chroma.mean(axis=1)
         context.progress(0.9, "drawing")
         ends = _ends(chroma) if engine.uses_ends else ()
-        duration = len(samples) / SAMPLE_RATE
-        trust = min(1.0, duration / _SHORT_SECONDS)
+        pitched = _pitched(tones)
+        trust = pitched * min(1.0, duration / _SHORT_SECONDS)
         estimate = estimate_key(mean, engine.profiles, ends=ends, trust=trust)
-        notes = _notes(contrast(mean) < engine.min_contrast, duration)
-        result = _result(estimate, mean, extractor.tuning, duration, notes)
+        result = _result(estimate, mean, pitched, extractor.tuning, duration)
         name = f"pitch_analysis_{engine.name}"
         files = (
             FileOutput(f"{name}.json", _json(result, chroma), "application/json"),
-            FileOutput(f"{name}.png", draw_chroma(chroma, duration, _title(estimate)), "image/png"),
+            FileOutput(f"{name}.png", draw_chroma(chroma, duration, _title(result)), "image/png"),
         )
         context.progress(1.0)
         return Output(result, files, audio_seconds=duration)
@@ -133,39 +139,51 @@ class PitchAnalysis(Model[Method, AnalyzePitchRequest]):
 def _refuse_silence(samples: Samples) -> None:
     if not len(samples):
         raise InvalidAudio("no pitched sound: the file has no samples", field="file")
-    if np.abs(samples - samples.mean()).max() < _SILENCE:  # a constant offset is silent as well
+    if max(samples.max(), -samples.min()) < _SILENCE:
         raise InvalidAudio("no pitched sound: the file is silent", field="file")
 
 
-def _chroma(extractor: ChromaExtractor, samples: Samples, context: RunContext) -> Array:
-    """Return the chroma ``[12, frames]`` of the whole recording, and report progress."""
-    parts = []
+def _listen(extractor: ChromaExtractor, samples: Samples, context: RunContext) -> tuple[Array, Tonalness]:
+    """Return the chroma ``[12, frames]`` and the tonalness of the whole recording, and report progress."""
+    parts, tones = [], []
     total = frame_count(samples)
     for block in blocks(samples):
         parts.append(extractor(block))
+        tones.append(tonalness(block, len(samples) / SAMPLE_RATE))
         context.progress(0.1 + 0.8 * min(len(parts) * BLOCK_FRAMES / total, 1.0), "listening")
-    return np.concatenate(parts, axis=1)
+    share, level = (np.concatenate(values) for values in zip(*tones, strict=True))
+    return np.concatenate(parts, axis=1), Tonalness(share, level)
 
 
-def _normalize(chroma: Array) -> Array:
+def _pitched(tones: Tonalness) -> float:
+    """Return how clearly the recording has pitch, 0..1."""
+    return float(np.clip((tones.overall() - _NO_TONES) / (_CLEAR_TONES - _NO_TONES), 0, 1))
+
+
+def _stands_out(pitched: float, mean: Array) -> bool:
+    """Return whether some pitch classes are clearly stronger than others."""
+    return pitched >= _MIN_PITCHED and contrast(mean) >= _MIN_CONTRAST
+
+
+def _normalize(chroma: Array, tones: Tonalness) -> Array:
     """Normalize chroma ``[12, frames]``: loud and soft frames count alike, nearly silent ones count less.
 
-    The largest value is 1.
-
-    Raises:
-        InvalidAudio: the chroma is zero, as that of a hum below the lowest note.
+    What is not tones counts for nothing. The largest value is 1, or less if there are hardly any tones.
     """
     level = np.linalg.norm(chroma, axis=0)
-    if not level.any():
-        raise InvalidAudio("no pitched sound was found in the file", field="file")
-    normalized: Array = chroma / (level + 0.1 * np.percentile(level, 95) + 1e-12)
-    normalized /= normalized.max()
+    normalized: Array = chroma * (tones.share * emphasis(level) / np.maximum(level, 1e-12))
+    normalized /= max(float(normalized.max()), _MIN_STRENGTH)
     return normalized
 
 
-def _ends(chroma: Array) -> tuple[Array, Array]:
-    """Return the mean chroma ``[12]`` of the first and of the last sounds, at most two seconds each."""
+def _ends(chroma: Array) -> tuple[Array, ...]:
+    """Return the mean chroma ``[12]`` of the first and of the last sounds, at most two seconds each.
+
+    Without any pitched sound, there are none.
+    """
     level = chroma.sum(axis=0)
+    if not level.any():
+        return ()
     sounding = np.flatnonzero(level > 0.2 * np.percentile(level, 95))
     frames = max(3, min(int(chroma.shape[1] * _END_FRACTION), _MAX_END_FRAMES))
     first, last = sounding[0], sounding[-1] + 1
@@ -173,29 +191,42 @@ def _ends(chroma: Array) -> tuple[Array, Array]:
     return beginning.mean(axis=1), end.mean(axis=1)
 
 
-def _result(
-    estimate: KeyEstimate, mean: Array, tuning: float | None, duration: float, notes: list[str]
-) -> PitchResult:
+def _dominant(mean: Array) -> list[str]:
+    """Return the pitch classes that are about as strong as the strongest one, which comes first."""
     strongest = np.argsort(mean)[::-1]
+    return [PITCHES[n] for n in strongest if mean[n] >= _DOMINANT * mean.max()]
+
+
+def _result(
+    estimate: KeyEstimate, mean: Array, pitched: float, tuning: float | None, duration: float
+) -> PitchResult:
+    notes = (_pitch_note(pitched, mean), _short_note(duration))
     return PitchResult(
         detected_key=estimate.key,
         confidence=estimate.confidence,
-        dominant_pitches=[PITCHES[n] for n in strongest if mean[n] >= _DOMINANT * mean.max()],
+        dominant_pitches=_dominant(mean) if _stands_out(pitched, mean) else [],
         candidates=[KeyCandidate(key=key, correlation=value) for key, value in estimate.candidates],
-        chroma_mean=[round(float(value), 4) for value in mean / mean.max()],
+        chroma_mean=[round(float(value), 4) for value in mean / (mean.max() or 1.0)],
         tuning_cents=None if tuning is None else round(100 * tuning, 1),
         duration=duration,
-        notes=notes,
+        notes=[note for note in notes if note],
     )
 
 
-def _notes(atonal: bool, duration: float) -> list[str]:
-    notes = []
-    if atonal:
-        notes.append("hardly any pitched sound was found: the key is a guess")
+def _pitch_note(pitched: float, mean: Array) -> str | None:
+    if pitched < _MIN_PITCHED:
+        return "hardly any pitched sound was found: the key is a guess"
+    if not _stands_out(pitched, mean):
+        return "all pitches are about equally strong: the key is a guess"
+    if is_single(mean):
+        return f"only one pitch was found, {_dominant(mean)[0]}: it names a tonic, but no key"
+    return None
+
+
+def _short_note(duration: float) -> str | None:
     if duration < _SHORT_SECONDS:
-        notes.append(f"the file is very short for estimating a key: {duration:.2f} s")
-    return notes
+        return f"the file is very short for estimating a key: {duration:.2f} s"
+    return None
 
 
 def _json(result: PitchResult, chroma: Array) -> bytes:
@@ -205,8 +236,8 @@ def _json(result: PitchResult, chroma: Array) -> bytes:
     return json.dumps(result.model_dump() | {"chroma": over_time}).encode()
 
 
-def _title(estimate: KeyEstimate) -> str:
-    return f"{estimate.key}  ·  confidence {estimate.confidence:.0%}"
+def _title(result: PitchResult) -> str:
+    return "  ·  ".join([result.detected_key, f"confidence {result.confidence:.0%}", *result.notes[:1]])
 
 
 def _compile_librosa(folder: Path) -> None:

@@ -12,7 +12,7 @@ longer than estimating the key of a short recording."""
 
 
 def draw_chroma(chroma: Array, duration: float, title: str) -> bytes:
-    """Draw chroma ``[12, frames]`` over ``duration`` seconds as a PNG.
+    """Draw chroma ``[12, frames]``, 0..1, over ``duration`` seconds as a PNG.
 
     The figure is created without pyplot, whose figures are shared by all threads.
     """
@@ -23,7 +23,7 @@ def draw_chroma(chroma: Array, duration: float, title: str) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_axes(_CHROMA_AXES)
     image = axes.imshow(
-        chroma, aspect="auto", origin="lower", extent=(0, duration, -0.5, 11.5), cmap="magma", vmin=0
+        chroma, aspect="auto", origin="lower", extent=(0, duration, -0.5, 11.5), cmap="magma", vmin=0, vmax=1
     )
     axes.set_yticks(range(12), PITCHES)
     axes.set_xlabel("time in seconds" if duration < 120 else "time in minutes")

@@ -9,7 +9,7 @@ import pytest
 
 from audiograph.errors import Canceled, InvalidAudio
 from audiograph.schemas import AnalyzePitchRequest, PitchResult
-from benchmarks.songs import RATE, TIMBRES, Song, render, songs
+from benchmarks.songs import PITCHES, RATE, TIMBRES, Song, add_drums, render, songs
 from deployments.models.base import FileOutput, LoadContext, Options, Output, Samples
 from deployments.models.pitch_analysis import model as pitch_analysis
 from deployments.models.pitch_analysis.chroma import SAMPLE_RATE
@@ -121,8 +121,8 @@ def test_stereo_is_heard_as_a_whole() -> None:
 @pytest.mark.parametrize("variant", ["enhanced_chroma", "basic_chroma"])
 @pytest.mark.parametrize(
     "samples",
-    [np.zeros(RATE), np.zeros(0), np.full(1, 0.5), np.full(RATE, 1e-5)],
-    ids=["zeros", "empty", "one", "faint"],
+    [np.zeros(RATE), np.zeros(0), np.full(RATE, 1e-5)],
+    ids=["zeros", "empty", "faint"],
 )
 def test_silence_is_refused(samples: Samples, variant: str) -> None:
     with pytest.raises(InvalidAudio, match="no pitched sound") as caught:
@@ -138,10 +138,90 @@ def test_ten_milliseconds_give_a_pitch_and_no_confidence() -> None:
     assert result.notes == ["the file is very short for estimating a key: 0.01 s"]
 
 
-def test_a_click_is_survived() -> None:
-    samples = np.zeros(2 * RATE, np.float32)
-    samples[RATE] = 1
-    assert detect(samples).confidence < 0.5
+def sine(hertz: float, rate: int, overtones: int = 0) -> Samples:
+    """Synthesize two seconds of a tone and of those of its overtones that fit the rate."""
+    time = np.arange(2 * rate) / rate
+    partials = [n for n in range(1, 2 + overtones) if n * hertz < 0.44 * rate]
+    tone = sum((np.sin(2 * np.pi * n * hertz * time + n * n) / n for n in partials), np.zeros(2 * rate))
+    return (0.5 * tone).astype(np.float32)
+
+
+def pitchless_sounds(rate: int) -> dict[str, Samples]:
+    """Synthesize four seconds each of sounds without a pitch."""
+    rng = np.random.default_rng(0)
+    time = np.arange(4 * rate) / rate
+    noise = rng.normal(0, 0.1, 4 * rate)
+    spectrum = np.fft.rfft(noise) / np.sqrt(1 + np.arange(2 * rate + 1))
+    clicks = np.zeros(4 * rate)
+    clicks[rate // 3 :: rate // 4] = 1
+    return {
+        "offset": np.full(4 * rate, 0.5),
+        "faint negative offset": np.full(4 * rate, -0.001),
+        "drifting offset": 0.2 + 0.1 * time + 0.1 * np.sin(4 * time),
+        "white noise": noise,
+        "pink noise": 30 * np.fft.irfft(spectrum),
+        "clicks": clicks,
+        "hum below hearing": 0.5 * np.sin(2 * np.pi * 15 * time),
+    }
+
+
+def test_a_single_sample_has_no_key() -> None:
+    assert_no_key(result_of(analyze(np.full(1, 0.5), rate=SAMPLE_RATE)), "one sample")
+
+
+def assert_no_key(result: PitchResult, sound: str) -> None:
+    assert result.confidence < 0.1, sound
+    assert result.notes[0] == "hardly any pitched sound was found: the key is a guess", sound
+    assert result.dominant_pitches == [], sound
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("variant", METHODS)
+@pytest.mark.parametrize("rate", [8000, SAMPLE_RATE, 44_100])
+def test_sound_without_pitch_has_no_key_and_says_so(rate: int, variant: str) -> None:
+    for sound, samples in pitchless_sounds(rate).items():
+        assert_no_key(result_of(analyze(samples, variant, rate=rate)), sound)
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("variant", METHODS)
+def test_drums_alone_have_no_key_and_say_so(variant: str) -> None:
+    drums = add_drums(np.zeros(6 * RATE, np.float32), np.random.default_rng(0))
+    assert_no_key(detect(drums, variant), "drums")
+
+
+def test_the_chroma_of_noise_is_faint() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 3 * RATE).astype(np.float32)
+    record = analyze(noise).files[0]
+    assert isinstance(record, FileOutput)
+    assert np.max(json.loads(record.content)["chroma"]["frames"]) < 0.5
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("variant", METHODS)
+@pytest.mark.parametrize(
+    ("rate", "cents", "overtones"), [(8000, 30, 5), (16_000, -30, 0), (44_100, 0, 7), (48_000, 40, 0)]
+)
+def test_each_piano_key_is_heard_as_its_own_tonic(
+    rate: int, cents: float, overtones: int, variant: str
+) -> None:
+    for pitch in range(21, 109):
+        hertz = 440 * 2 ** ((pitch - 69 + cents / 100) / 12)
+        if hertz < 0.44 * rate:
+            result = result_of(analyze(sine(hertz, rate, overtones), variant, rate=rate))
+            name = PITCHES[pitch % 12]
+            assert PITCHES[int(np.argmax(result.chroma_mean))] == result.dominant_pitches[0] == name
+            assert result.detected_key.split()[0] == name
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("variant", METHODS)
+def test_a_single_note_names_a_tonic_but_no_key(variant: str) -> None:
+    for hertz in (49, 196, 784, 3136):
+        result = result_of(analyze(sine(hertz, RATE), variant))
+        assert result.detected_key == "G major"
+        assert result.confidence < 0.15
+        assert result.notes == ["only one pitch was found, G: it names a tonic, but no key"]
 
 
 def test_cancel_ends_a_long_recording_within_a_block() -> None:
