@@ -60,7 +60,8 @@ def test_a_variant_is_loaded_and_unloaded_on_every_replica(client: Audiograph) -
     report = client.models.load("whisper", "base")
     (change,) = report.replicas
     assert (change.changed, change.variants) == (True, ["base"])
-    assert report.bytes == change.bytes > 0
+    # Not always more than 0: a process that has loaded the variant before may have kept its heap.
+    assert report.bytes == change.bytes >= 0
     assert change.replica == replica_of(client, "whisper").id
     assert loaded(client, "whisper")["base"].weights == "random"
 
