@@ -21,6 +21,8 @@ FIELD = "file"
 TRACK = "track"
 BLOCK_BYTES = 1024**2
 """Bytes per write: one hop to a thread for a mebibyte instead of one for each packet."""
+MAX_LENGTH_DIGITS = 20
+"""Digits of a ``Content-Length`` that any file could have."""
 MAX_DIGITS = 9
 """Length of the field ``track``; the rest is cut off."""
 FORM_BYTES = 64 * 1024
@@ -53,8 +55,9 @@ async def receive_upload(request: Request, store: ArtifactStore, limits: LimitsC
 
 def _refuse_by_length(request: Request, limit: int) -> None:
     """Refuse an upload by its ``Content-Length``, before it is sent."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit + FORM_BYTES:
+    length = request.headers.get("content-length", "").lstrip("0")
+    # Python refuses to read numbers of more than 4,300 digits.
+    if length.isdecimal() and (len(length) > MAX_LENGTH_DIGITS or int(length) > limit + FORM_BYTES):
         raise _too_large(limit)
 
 

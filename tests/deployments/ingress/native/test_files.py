@@ -162,8 +162,10 @@ async def test_too_large_an_upload_is_refused_by_its_length_or_while_it_comes(
 
     headers = {"content-type": FORM}
     by_length = await client.post("/v1/files", content=form(bytes(200_000)), headers=headers)
+    absurd = headers | {"content-length": "9" * 5_000}
+    by_absurd_length = await client.post("/v1/files", content=form(wav()), headers=absurd)
     while_it_comes = await client.post("/v1/files", content=endless(), headers=headers)
-    for answer in (by_length, while_it_comes):
+    for answer in (by_length, by_absurd_length, while_it_comes):
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
         assert "100000" in answer.json()["error"]["message"]
     assert sent <= 200_000
