@@ -144,7 +144,8 @@ def request_body(request: AnyRequest) -> dict[str, Any]:
     """
     try:
         body = {"task": request.task, **request.model_dump(mode="json", exclude_defaults=True)}
-        json.dumps(body, allow_nan=False).encode()
+        # Pydantic writes NaN as null, which is another value.
+        json.dumps(request.model_dump(exclude_defaults=True), allow_nan=False, default=str).encode()
     except (PydanticSerializationError, TypeError, ValueError) as error:
         given: object = getattr(request, "parameters", request)
         message = f"parameters: not JSON (given: {shown(given)}): {error}"

@@ -16,6 +16,7 @@ from audiograph.errors import InvalidRequest
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 MAX_CONNECT_SECONDS = 10.0
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def _check_url(url: str) -> str:
         raise _invalid_url(url, f"it is not a URL: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise _invalid_url(url, f"it must look like {DEFAULT_URL}")
+    if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
+        raise _invalid_url(url, f"its port must be from 1 to {MAX_PORT}")
     if parsed.query or parsed.fragment:
         raise _invalid_url(url, "it must end with its path, without ? and #")
     return url.rstrip("/")

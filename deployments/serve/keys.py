@@ -3,6 +3,7 @@
 `pyproject.toml` makes the commands part of ``audiograph``. ``python -m deployments.serve.keys`` is the same.
 """
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -75,7 +76,7 @@ def _try(action: Callable[[], Returned]) -> Returned:
         return action()
     except ServeFileError as error:
         raise ServerError(str(error)) from error
-    except (SQLAlchemyError, CommandError) as error:
+    except (SQLAlchemyError, sqlite3.Error, CommandError) as error:  # SQLite fails at its first pragma
         reason = str(error).splitlines()[0]  # the others are the statement and a link
         raise ServerError(f"the server's database cannot be used: {reason}") from error
 

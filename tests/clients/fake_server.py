@@ -232,9 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
     # Handlers of the routes
 
     def upload(self, seen: Seen) -> None:
-        name = re.search(rb'filename="([^"]*)"', seen.body)
-        content = seen.body.partition(b"\r\n\r\n")[2]
-        self._json(201, stored(FILE_ID, name[1].decode() if name else "", content.rpartition(b"\r\n--")[0]))
+        name = re.search(rb'name="file"; filename="([^"]*)"', seen.body)
+        content = seen.body.partition(b'name="file"')[2].partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
+        self._json(201, stored(FILE_ID, name[1].decode(errors="replace") if name else "", content))
 
     def delete(self, _: Seen, __: str) -> None:
         self._reply(Reply(204))

@@ -144,7 +144,8 @@ def _words(path: str, parameter: Any, value: str) -> list[str]:
         if needed.param_type_name == "argument" and (needed.required or needed is parameter)
     ]
     option = [] if parameter.param_type_name == "argument" else [_option(parameter, value)]
-    return [*path.split(), *option, *(["--", *arguments] if arguments else [])]
+    command = [] if path else ["health"]  # without one, any value of the root's options is a usage error
+    return [*path.split(), *option, *command, *(["--", *arguments] if arguments else [])]
 
 
 def _option(parameter: Any, value: str) -> str:

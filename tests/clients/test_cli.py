@@ -273,6 +273,71 @@ def test_watching_a_failure(cli: Cli, server: FakeServer) -> None:
     assert cli("jobs", "watch", "job-0").exit_code == 1
 
 
+def test_a_track_is_named_in_an_upload(cli: Cli, server: FakeServer, talk: str) -> None:
+    assert cli("files", "upload", talk, "--track", "2").stdout == f"{FILE_ID}\n"
+    body = server.requests("POST", "/v1/files")[-1].body
+    assert body.index(b'name="track"\r\n\r\n2\r\n') < body.index(b'name="file"')
+
+
+def test_a_path_that_is_no_unicode_is_printed_byte_for_byte(server: FakeServer, tmp_path: Path) -> None:
+    server.job_artifacts = [server.add_artifact("v.wav", b"x")]
+    name = b"\xff \x1b[31m"
+    (tmp_path / os.fsdecode(name + b".wav")).write_bytes(b"sound")
+    for option in ((), ("--json",)):
+        command = [*_program(server), "separate", os.fsdecode(name + b".wav"), *option]
+        done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, env=_environment())
+        assert b"\xff" in done.stdout
+        assert done.stderr == b""
+
+
+@pytest.mark.parametrize("words", [("jobs", "list"), ("jobs", "list", "--json"), ("jobs", "events", "job-0")])
+def test_a_closed_pipe_ends_in_one_line(server: FakeServer, words: tuple[str, ...]) -> None:
+    server.submit({"task": "speak"}, "another")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*_program(server), *words]
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=_environment()
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: stdout was closed")
+
+
+def test_stdin_that_is_closed_or_no_text_is_refused(server: FakeServer) -> None:
+    for redirect in ("<&-", "< <(printf '\\xff')"):
+        shell = f"{' '.join(_program(server))} speak - {redirect}"
+        done = subprocess.run(
+            ["bash", "-c", shell], capture_output=True, text=True, check=False, env=_environment()
+        )
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert done.stderr.startswith("error: text")
+    assert server.seen == []
+
+
+def test_a_process_substitution_is_uploaded(server: FakeServer) -> None:
+    shell = f"{' '.join(_program(server))} key <(printf sound)"
+    done = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, check=True, env=_environment()
+    )
+    assert done.stdout.startswith("F# minor")
+
+
+def test_a_message_of_the_server_is_one_line_without_control_characters(server: FakeServer) -> None:
+    body = json.dumps({"error": {"code": "internal_error", "message": "a\nb \x1b[31mred"}}).encode()
+    server.replies.append(Reply(500, body, {"Content-Type": "application/json"}))
+    result = CliRunner().invoke(app, ["--url", server.url, "jobs", "list"])
+    assert (result.exit_code, result.stderr) == (1, "error: a b \\x1b[31mred\n")
+
+
+def _program(server: FakeServer) -> list[str]:
+    return [sys.executable, "-m", "audiograph", "--url", server.url]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(audiograph.__path__[0]).parent)}
+
+
 def test_files_and_artifacts(cli: Cli, server: FakeServer, talk: str, tmp_path: Path) -> None:
     assert cli("files", "upload", talk).stdout == f"{FILE_ID}\n"
     assert cli.json("files", "upload", talk)["name"] == "talk.mp3"

@@ -346,3 +346,148 @@ def test_an_id_that_cannot_be_is_refused_before_anything_is_sent(
         with pytest.raises(InvalidRequest, match="an id is 1 to 64 letters"):
             client.jobs.get(job_id)
     assert server.seen == []
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize("identity", ["", ".", "..", "a\nb", "\ud800", LONG, None, 5])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c, i: c.jobs.get(i),
+        lambda c, i: c.jobs.cancel(i),
+        lambda c, i: c.jobs.wait(i),
+        lambda c, i: list(c.jobs.events(i)),
+        lambda c, i: c.jobs.save_all(i, "."),
+        lambda c, i: c.jobs.save_zip(i, "."),
+        lambda c, i: c.files.get(i),
+        lambda c, i: c.files.delete(i),
+        lambda c, i: c.files.download(i),
+        lambda c, i: c.artifacts.get(i),
+        lambda c, i: c.artifacts.download(i),
+        lambda c, i: c.models.get(i),
+        lambda c, i: c.models.load(i),
+        lambda c, i: c.models.unload(i),
+        lambda c, i: c.voices.get(i),
+        lambda c, i: c.voices.delete(i),
+    ],
+)
+def test_every_method_refuses_an_id_that_nothing_can_have(
+    client: Audiograph, server: FakeServer, call: Callable[[Audiograph, Any], Any], identity: Any
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        call(client, identity)
+    assert raised.value.field in ("job", "file", "artifact", "model", "voice")
+    assert len(str(raised.value)) < 300
+    assert server.seen == []
+
+
+def test_a_voice_of_a_folder_stays_in_its_place(client: Audiograph, server: FakeServer) -> None:
+    with pytest.raises(NotFound):
+        client.voices.get("../files?x#y")
+    assert server.seen[0].path == "/v1/voices/..%2Ffiles%3Fx%23y"
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda c: c.transcribe(b"x", timeout=-1), "timeout"),
+        (lambda c: c.transcribe(b"x", timeout=float("nan")), "timeout"),
+        (lambda c: c.transcribe(b"x", idempotency_key="a b"), "idempotency_key"),
+        (lambda c: c.transcribe(b"x", variant=""), "variant"),
+        (lambda c: c.transcribe(b""), "file"),
+        (lambda c: c.transcribe(None), "file"),
+        (lambda c: c.separate(b"x", segment=float("nan")), "segment"),
+        (lambda c: c.speak("hi", parameters={"a": float("nan")}), "parameters"),
+        (lambda c: c.speak("hi", parameters={"a": object()}), "parameters"),
+        (lambda c: c.speak(LONG), "text"),
+        (lambda c: c.dialogue([("ann",)]), "turns.0"),
+        (lambda c: c.dialogue([5]), "turns.0"),
+        (lambda c: c.dialogue([("ann", "")]), "turns.0.text"),
+        (lambda c: c.jobs.submit("pipeline", pipeline=""), "pipeline"),
+        (lambda c: c.jobs.submit("speak", text="hi", wait=-1), "wait"),
+        (lambda c: c.jobs.submit("speak", text="hi", wait=float("inf")), "wait"),
+        (lambda c: c.jobs.submit("speak", text="hi", idempotency_key="é"), "idempotency_key"),
+        (lambda c: c.jobs.submit(5), "task"),
+        (lambda c: list(c.jobs.list(status="lost")), "status"),
+        (lambda c: list(c.jobs.list(task="sing")), "task"),
+        (lambda c: list(c.jobs.list(limit=-1)), "limit"),
+        (lambda c: c.jobs.events("a", after="a\nb"), "after"),
+        (lambda c: c.jobs.wait("a", timeout=float("nan")), "timeout"),
+        (lambda c: list(c.artifacts.search(tag="")), "tag"),
+        (lambda c: list(c.artifacts.search(creator=LONG)), "creator"),
+        (lambda c: list(c.artifacts.search(parent_id="a/b")), "parent_id"),
+        (lambda c: list(c.artifacts.search(limit=float("nan"))), "limit"),
+        (lambda c: c.models.load("fake", ""), "variant"),
+        (lambda c: c.voices.create("x/y", b"x"), "name"),
+        (lambda c: c.voices.create("x", b"x", transcript=""), "transcript"),
+        (lambda c: c.voices.create("x", b""), "file"),
+        (lambda c: c.files.upload(b""), "file"),
+        (lambda c: c.files.upload(b"x", name="\ud800"), "name"),
+        (lambda c: c.files.upload(b"x", name=5), "name"),
+        *[(lambda c, t=track: c.files.upload(b"x", track=t), "track") for track in (0, -1, 1.5, "2", True)],
+    ],
+)
+def test_a_bad_argument_is_refused_before_anything_is_sent(
+    client: Audiograph, server: FakeServer, call: Callable[[Any], Any], field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        call(client)
+    assert raised.value.field == field
+    assert field in str(raised.value)
+    assert len(str(raised.value)) < 400
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.transcribe(b"x", on_progress=5),
+        lambda c: c.jobs.wait("a", on_progress=5),
+        lambda c: c.transcribe(5),
+        lambda c: c.files.upload(5),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_before_anything_is_sent(
+    client: Audiograph, server: FakeServer, call: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(TypeError, match="must be"):
+        call(client)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"timeout": -1}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"retries": -1}, "retries"),
+        ({"reconnects": 1.5}, "reconnects"),
+        ({"api_key": "ключ"}, "api_key"),
+        ({"api_key": "a\nb"}, "api_key"),
+        ({"base_url": "http://host?x=1"}, "base_url"),
+        ({"base_url": "http://host:99999"}, "base_url"),
+        ({"base_url": f"http://{LONG}"}, "base_url"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        Audiograph(**settings)
+    assert raised.value.field == field
+    assert len(str(raised.value)) < 400
+
+
+def test_another_servers_success_does_not_delete_anything(client: Audiograph, server: FakeServer) -> None:
+    for delete in (client.files.delete, client.voices.delete):
+        server.replies.append(Reply(200, b"<html>", {"Content-Type": "text/html"}))
+        with pytest.raises(UnexpectedResponse, match="deletion"):
+            delete("file_1")
+
+
+def test_a_retry_after_that_is_no_number_is_ignored(
+    client: Audiograph, server: FakeServer, pauses: list[float]
+) -> None:
+    server.fail(503, "model_unavailable", Retry_After="nan")
+    client.health()
+    assert 0 < pauses[0] < 1

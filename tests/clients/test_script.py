@@ -23,6 +23,12 @@ def test_a_line_says_who_speaks(script: str) -> None:
         parse_turns(script, {})
 
 
+@pytest.mark.parametrize("line", [f"Ann: {'x' * 20_001}", "A\tnn: Hello."])
+def test_a_line_that_cannot_be_a_turn_is_named(line: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^line 2 of the script"):
+        parse_turns(f"Ann: Hello.\n{line}", {})
+
+
 def test_speakers_are_given_voices() -> None:
     assert parse_voices(["Ann=en-us", "Bob=a=b"]) == {"Ann": "en-us", "Bob": "a=b"}
     for wrong in ("Ann", "=en-us", "Ann="):

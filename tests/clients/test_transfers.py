@@ -3,9 +3,11 @@
 import hashlib
 import io
 import os
+import threading
 import tracemalloc
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,13 @@ import pytest
 
 from audiograph import Artifact, AsyncAudiograph, Audiograph, File
 from audiograph._saving import safe_name
-from audiograph.errors import ChecksumMismatch, ConnectionFailed, UnexpectedResponse
+from audiograph.errors import (
+    ChecksumMismatch,
+    ConnectionFailed,
+    InvalidAudio,
+    InvalidRequest,
+    UnexpectedResponse,
+)
 from tests.clients.fake_server import NOW, FakeServer, Reply
 
 MIB = 1024**2
@@ -133,6 +141,92 @@ def test_a_missing_path_and_text_are_refused(client: Audiograph, server: FakeSer
         client.transcribe(tmp_path / "none.mp3")
     with pytest.raises(TypeError, match="binary mode"):
         client.files.upload(io.StringIO("text"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", ["transcribe", "upload"])
+def test_what_cannot_be_read_is_refused_before_anything_is_sent(
+    client: Audiograph, server: FakeServer, tmp_path: Path, call: str
+) -> None:
+    send: Any = client.transcribe if call == "transcribe" else client.files.upload
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(InvalidAudio, match=r"'empty\.wav' is empty"):
+        send(tmp_path / "empty.wav")
+    for path, kind in ((tmp_path, IsADirectoryError), ("", FileNotFoundError), ("x" * 999, OSError)):
+        with pytest.raises(kind):
+            send(path)
+    with (tmp_path / "out.wav").open("wb") as file, pytest.raises(TypeError, match="for reading"):
+        send(file)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"sound"
+
+    with pytest.raises(TypeError, match="AsyncAudiograph"):
+        send(stream())
+    assert server.seen == []
+
+
+def test_a_pipe_is_uploaded_in_chunks(client: Audiograph, server: FakeServer, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"sound",))
+    writer.start()
+    assert client.files.upload(pipe).bytes == 5
+    writer.join()
+
+
+def test_a_track_is_a_field_before_the_file(client: Audiograph, server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "film.mkv").write_bytes(b"sound")
+    for content in (tmp_path / "film.mkv", b"sound", iter([b"sound"])):
+        assert client.files.upload(content, name="film.mkv", track=2).bytes == 5
+        assert _form(_upload(server)) == [("track", None, b"2"), ("file", "film.mkv", b"sound")]
+        assert _upload(server).size == len(_upload(server).body)
+    client.files.upload(b"sound")
+    assert _form(_upload(server)) == [("file", "audio", b"sound")]
+
+
+async def test_a_track_is_a_field_before_the_file_async(
+    async_client: AsyncAudiograph, server: FakeServer
+) -> None:
+    await async_client.files.upload(b"sound", track=1)
+    assert _form(_upload(server)) == [("track", None, b"1"), ("file", "audio", b"sound")]
+    with pytest.raises(InvalidRequest, match="track"):
+        await async_client.files.upload(b"sound", track=0)
+
+
+def test_a_track_is_sent_again_with_the_file(
+    client: Audiograph, server: FakeServer, pauses: list[float]
+) -> None:
+    server.replies.append(Reply(503))
+    client.files.upload(b"sound", track=3)
+    assert [_form(seen)[0] for seen in server.seen] == [("track", None, b"3")] * 2
+
+
+def _form(seen: Any) -> list[tuple[Any, str | None, Any]]:
+    """Parse a form with Python's own parser: name, file name and content of each part."""
+    head = f"Content-Type: {seen.headers['content-type']}\r\n\r\n".encode()
+    parts: Any = message_from_bytes(head + seen.body).get_payload()
+    return [
+        (
+            part.get_param("name", header="content-disposition"),
+            part.get_filename(),
+            part.get_payload(decode=True),
+        )
+        for part in parts
+    ]
+
+
+@pytest.mark.parametrize("target", ["file.txt/song.wav", "loop/song.wav", "/proc/none/song.wav", "x" * 999])
+def test_where_nothing_can_be_written_nothing_is_downloaded(
+    client: Audiograph, server: FakeServer, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    calls: tuple[Any, ...] = (client.artifacts.download, client.files.download, client.jobs.save_all)
+    for save in (*calls, client.jobs.save_zip):
+        with pytest.raises(OSError):
+            save("any", tmp_path / target)
+    assert server.seen == []
+    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", "loop"}
 
 
 async def test_the_async_client_reads_paths_too(
