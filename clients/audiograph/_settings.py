@@ -75,6 +75,7 @@ def timeouts(seconds: float) -> httpx.Timeout:
 def _check_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
+        parsed.raw_host.decode().encode("idna")  # as the resolver does, which knows no label of 64 letters
     except (httpx.InvalidURL, UnicodeError) as error:
         raise _invalid_url(url, f"it is not a URL: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:

@@ -468,6 +468,8 @@ def test_an_argument_of_another_type_is_refused_before_anything_is_sent(
         ({"api_key": "a\nb"}, "api_key"),
         ({"base_url": "http://host?x=1"}, "base_url"),
         ({"base_url": "http://host:99999"}, "base_url"),
+        ({"base_url": f"http://{'a' * 64}.example"}, "base_url"),
+        ({"base_url": "http://a..b"}, "base_url"),
         ({"base_url": f"http://{LONG}"}, "base_url"),
     ],
 )

@@ -15,6 +15,9 @@ tl,fil,tgl tr,tur tt,tat uk,ukr ur,urd uz,uzb vi,vie yi,yid,ji yo,yor zh,cmn,zho
 """Codes of one language: ISO 639-1 to 639-3, withdrawn codes (``iw``, ``jw``), and the main language of a
 macrolanguage (``nb`` of ``no``, ``cmn`` of ``zh``)."""
 
+EXTENDED_LETTERS = 3
+"""Letters of an extended language, which tells one language of a group from the others."""
+
 _GROUPS = {code: group for group in (line.split(",") for line in _EQUAL.split()) for code in group}
 
 
@@ -26,6 +29,8 @@ def find_language(tag: str, known: Collection[str]) -> str | None:
         known: tags in lower case, with hyphens.
     """
     parts = tag.strip().lower().replace("_", "-").split("-")
+    if len(parts) > 1 and len(parts[1]) == EXTENDED_LETTERS and parts[1].isalpha():
+        parts = parts[1:]  # ``zh-yue`` is ``yue`` (RFC 5646, 2.2.2)
     return next((found for found in _candidates(parts) if found in known), None)
 
 

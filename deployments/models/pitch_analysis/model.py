@@ -207,7 +207,7 @@ def _result(
         dominant_pitches=_dominant(mean) if _stands_out(pitched, mean) else [],
         candidates=[KeyCandidate(key=key, correlation=value) for key, value in estimate.candidates],
         chroma_mean=[round(float(value), 4) for value in mean / (mean.max() or 1.0)],
-        tuning_cents=None if tuning is None else round(100 * tuning, 1),
+        tuning_cents=None if tuning is None or pitched < _MIN_PITCHED else round(100 * tuning, 1),
         duration=duration,
         notes=[note for note in notes if note],
     )

@@ -130,9 +130,9 @@ DETECTED = frozenset({"", "auto"})
 """Values of ``language`` that ask for detection, as other servers of Whisper take them."""
 
 
-def is_detected(language: str | None) -> bool:
-    """Return whether the language of a request is to be detected."""
-    return language is None or language.strip().lower() in DETECTED
+def is_detected(language: str) -> bool:
+    """Return whether a value of ``language`` asks for detection, as its absence does."""
+    return language.strip().lower() in DETECTED
 
 
 def language_code(language: str) -> str | None:

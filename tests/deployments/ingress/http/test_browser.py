@@ -1,4 +1,4 @@
-"""What a page in a real browser can do to a server without API keys."""
+"""Pages in a real browser, on other origins and on the server's own, against a server without API keys."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -173,6 +173,7 @@ def assert_no_key(result: PitchResult, sound: str) -> None:
     assert result.confidence < 0.1, sound
     assert result.notes[0] == "hardly any pitched sound was found: the key is a guess", sound
     assert result.dominant_pitches == [], sound
+    assert result.tuning_cents is None, sound
 
 
 @pytest.mark.usefixtures("no_pictures")
