@@ -13,7 +13,7 @@ from benchmarks import demucs_speed, full_size, musicgen_speed, report, whisper_
 from benchmarks.measure import Comparison, alternate
 from benchmarks.run import OUTPUT
 from benchmarks.sounds import write_song
-from deployments.models.base import LoadContext
+from deployments.models.loading import load
 from deployments.models.musicgen.decoder import Conditions, Decoder
 from deployments.models.musicgen.engine import MusicEngine
 
@@ -55,7 +55,7 @@ def main(
 
 def _music(folder: Path, tiny: bool, rounds: int) -> list[Comparison]:
     if tiny:
-        engine = musicgen_speed.MODEL.load("small", LoadContext(_device(), "tiny", folder)).engine
+        engine = load(musicgen_speed.MODEL, "small", _device(), "tiny", folder).engine
     else:
         engine = full_size.musicgen_large(_device())
     count = 2 if tiny else MUSIC_CONCURRENCY
@@ -114,7 +114,7 @@ def _separation(folder: Path, tiny: bool, rounds: int) -> list[Comparison]:
     seconds = 2 if tiny else SONG_SECONDS
     song = write_song(folder / "song.wav", seconds, 44_100, channels=2)
     if tiny:
-        bag = demucs_speed.MODEL.load("htdemucs", LoadContext(_device(), "tiny", folder)).engine
+        bag = load(demucs_speed.MODEL, "htdemucs", _device(), "tiny", folder).engine
     else:
         bag = full_size.htdemucs(_device())
     return [demucs_speed.compare_songs("htdemucs", bag, song, 1, rounds)]
