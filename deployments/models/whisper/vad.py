@@ -32,6 +32,8 @@ BINS = 129
 """Frequencies of the network's short-time Fourier transform."""
 BLOCK_CHUNKS = 2048
 """Chunks that are computed at a time: about a minute."""
+MIN_SPEECH = 0.3
+"""Audio whose every chunk has a lower probability holds no speech; instruments reach half of it."""
 PADDING_MS = 400
 """Milliseconds kept on both sides of speech: soft beginnings are detected late."""
 
@@ -84,6 +86,11 @@ class SpeechDetector:
         from torch.nn import functional
 
         return functional.conv1d(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], **options)
+
+
+def has_speech(samples: Samples, check: Callable[[], None]) -> bool:
+    """Return whether speech may be anywhere in float32 ``[frames]`` at 16 kHz; `check` may raise."""
+    return bool((speech_detector().probabilities(samples, check) >= MIN_SPEECH).any())
 
 
 @cache
