@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.gpu.journal import FILE, Journal
-from benchmarks.gpu.plan import ROOT, plan
+from benchmarks.gpu.plan import ROOT, UnknownMeasurement, plan
 from benchmarks.gpu.supervisor import supervise
 
 FAILED, INCOMPLETE = 1, 3
@@ -26,7 +26,7 @@ def main(
     """
     try:
         measurements = plan(only or ())
-    except ValueError as error:
+    except UnknownMeasurement as error:
         raise typer.BadParameter(str(error), param_hint="--only") from error
     journal = Journal.create(output, measurements, tiny=tiny, seconds=seconds)
     supervise(journal)

@@ -22,6 +22,7 @@ from benchmarks.bare import BareContext, BareTicket, serve
 from benchmarks.gpu.plan import configuration
 from benchmarks.gpu.setting import CheckFailed, Result, Setting, Skip
 from benchmarks.sounds import write_song
+from deployments.config import ModelConfig
 from deployments.models.base import AudioOutput, BatchedModel, ContinuousModel, Family, LoadContext, Output
 from deployments.models.demucs.passes import device_of
 from deployments.models.musicgen.decoder import Conditions
@@ -46,12 +47,10 @@ def check_family(setting: Setting, name: str) -> Iterator[Result]:
 
     Raises:
         CheckFailed: the output has no sound or is not finite, or the numbers deviate too much.
-        Skip: the family's packages are not installed here.
+        Skip: a package of the family is not installed here.
     """
     entry = configuration().models[name]
-    model = configured_model(name, entry)
-    if reason := model.missing():
-        raise Skip(reason)
+    model = _configured(name, entry)
     request = REQUESTS[model.tasks[0]]
     context = BareContext(write_song(setting.folder / "song.wav", 3, 44_100, channels=2), setting.device)
     variant = entry.default_variant or model.default_variant
@@ -67,6 +66,16 @@ def check_family(setting: Setting, name: str) -> Iterator[Result]:
         _numbers(name, model, reference, expected),
         _rounding(engine),
     )
+
+
+def _configured(name: str, entry: ModelConfig) -> Family[Any, Any]:
+    try:
+        model = configured_model(name, entry)
+    except ValueError as error:
+        raise Skip(str(error)) from error
+    if reason := model.missing():
+        raise Skip(reason)
+    return model
 
 
 def _loaded(model: Family[Any, Any], variant: str, setting: Setting, device: str) -> Any:
