@@ -11,7 +11,10 @@ from benchmarks.gpu.supervisor import supervise
 
 FAILED, INCOMPLETE = 1, 3
 
+application = typer.Typer(add_completion=False)
 
+
+@application.command()
 def main(
     tiny: Annotated[
         bool, typer.Option("--tiny", help="Use tiny models, to check that everything runs; needs no GPU.")
@@ -45,4 +48,4 @@ def exit_code(journal: Journal) -> int:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    application()

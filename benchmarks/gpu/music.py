@@ -22,7 +22,7 @@ from deployments.models.musicgen.sampling import Sampling
 from deployments.models.musicgen.tiny import START_TOKEN
 
 ROWS = 4
-FRAMES = (150, 600, 200, 50, 450, 300)
+FRAMES = (150, 600, 100, 50, 200)
 """Lengths of the compared pieces: more than rows, and one that makes the cache grow while others run."""
 PIECES = (1, 8, 32)
 PIECE_SECONDS = 4.0
@@ -187,4 +187,4 @@ def _transformers(setting: Setting, engine: MusicEngine, pieces: int) -> Result:
 
 def _columns(engine: MusicEngine, seconds: float) -> int:
     """Return the number of steps of a piece, with the delays of the other codebooks."""
-    return round(seconds * engine.frame_rate) + engine.model.decoder.num_codebooks - 1
+    return round(seconds * engine.frame_rate) + int(engine.model.decoder.num_codebooks) - 1

@@ -50,7 +50,11 @@ def work(journal: Journal, device: str) -> None:
 def machine(device: str) -> dict[str, Any]:
     """Describe the device and the versions."""
     packages = ("transformers", "numpy", "openai-whisper", "demucs", "numba", "scipy")
-    facts = {"device": device, "python": platform.python_version(), "torch": torch.__version__}
+    facts: dict[str, Any] = {
+        "device": device,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
     if device == "cuda":
         gpu = torch.cuda.get_device_properties(0)
         facts |= {"gpu": gpu.name, "memory_bytes": gpu.total_memory, "cuda": str(torch.version.cuda)}
