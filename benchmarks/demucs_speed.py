@@ -14,9 +14,9 @@ from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
 from deployments.audio import files as audio
 from deployments.config import LimitsConfig
-from deployments.models.base import LoadContext
 from deployments.models.demucs.model import Demucs, DemucsOptions
 from deployments.models.demucs.passes import device_of
+from deployments.models.loading import load
 
 CONCURRENCY = (1, 4, 16)
 ROUNDS, LONG_ROUNDS = 5, 2
@@ -34,10 +34,7 @@ def compare(setting: Setting) -> list[Comparison]:
     torch.set_num_threads(2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     song = write_song(setting.folder / "song.wav", SECONDS, 44_100, channels=2)
-    engines = {
-        variant: MODEL.load(variant, LoadContext(device, "tiny", setting.folder)).engine
-        for variant in VARIANTS
-    }
+    engines = {variant: load(MODEL, variant, device, "tiny", setting.folder).engine for variant in VARIANTS}
     return [
         compare_songs(variant, engine, song, count, setting.rounds(ROUNDS if count < 16 else LONG_ROUNDS))
         for variant, engine in engines.items()

@@ -23,8 +23,9 @@ from benchmarks.gpu.plan import configuration
 from benchmarks.gpu.setting import CheckFailed, Result, Setting, Skip
 from benchmarks.sounds import write_song
 from deployments.config import ModelConfig
-from deployments.models.base import AudioOutput, BatchedModel, ContinuousModel, Family, LoadContext, Output
+from deployments.models.base import AudioOutput, BatchedModel, ContinuousModel, Family, Output
 from deployments.models.demucs.passes import device_of
+from deployments.models.loading import load
 from deployments.models.musicgen.decoder import Conditions
 from deployments.models.musicgen.decoder import Decoder as MusicDecoder
 from deployments.models.registry import configured_model
@@ -80,7 +81,7 @@ def _configured(name: str, entry: ModelConfig) -> Family[Any, Any]:
 
 def _loaded(model: Family[Any, Any], variant: str, setting: Setting, device: str) -> Any:
     """Load a tiny checkpoint."""
-    return model.load(variant, LoadContext(device, "tiny", setting.folder)).engine
+    return load(model, variant, device, "tiny", setting.folder).engine
 
 
 def _served(model: Family[Any, Any], engine: Any, request: Request, context: BareContext) -> Output:

@@ -1,7 +1,7 @@
 """Memory limits of a replica that has a fraction of a GPU: they hold, and the replica goes on beyond them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,7 +14,8 @@ from benchmarks import full_size
 from benchmarks.gpu.setting import CheckFailed, Result, Setting
 from benchmarks.whisper_speed import SAMPLE_RATE, noise_recordings
 from deployments.config import LimitsConfig, ModelConfig
-from deployments.models.base import Family, LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.base import Family, LoadContext, Model, Options, Output, RunContext, Samples
+from deployments.models.weights.published import Published
 from deployments.models.whisper.model import Whisper, WhisperOptions
 from deployments.replica.batching import Batcher
 from deployments.replica.context import ReplicaContext
@@ -44,11 +45,10 @@ class Filler(Model[None, SpeakRequest]):
     variants = ("small", "huge")
     default_variant = "small"
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[None]:
+    def load(self, variant: str, context: LoadContext) -> None:
         """Load nothing, or more than any device has."""
         if variant == "huge":
             _fill(2**60, context.device)
-        return Loaded(None)
 
     def run(self, engine: None, request: SpeakRequest, context: RunContext) -> Output:
         """Take the bytes, and free them."""
@@ -67,9 +67,13 @@ class BuiltWhisper(Whisper):
         super().__init__(WhisperOptions(batch_size=rows))
         self._tiny = tiny
 
-    def load(self, variant: str, context: LoadContext) -> "Loaded[Network]":
+    def published(self, variant: str) -> Sequence[Published]:
+        """List nothing: the weights are built."""
+        return ()
+
+    def load(self, variant: str, context: LoadContext) -> "Network":
         """Build the network."""
-        return Loaded(full_size.whisper_large(context.device, tiny=self._tiny), "random")
+        return full_size.whisper_large(context.device, tiny=self._tiny)
 
 
 class NoiseContext(ReplicaContext):
@@ -109,7 +113,8 @@ class BareReplica:
         self.variants = Variants(
             model,
             name="model",
-            context=LoadContext(setting.device, "tiny", setting.folder),
+            policy="tiny",
+            work_dir=setting.folder,
             threads=threads,
             memory=memory,
             budget=memory.limit,

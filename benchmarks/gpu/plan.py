@@ -77,6 +77,7 @@ def plan(only: Sequence[str] = ()) -> list[Measurement]:
 def _may_have_weights(name: str, entry: ModelConfig) -> bool:
     """Return whether a model has weights; one that cannot be imported here is not left out unsaid."""
     try:
-        return configured_model(name, entry).needs_weights
+        model = configured_model(name, entry)
     except ValueError:
         return True
+    return bool(model.published(entry.default_variant or model.default_variant))

@@ -14,17 +14,16 @@ from pydantic import ValidationError
 
 from audiograph._wording import shown
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
-from audiograph.schemas import Request, TaskName, Voice, Weights
+from audiograph.schemas import Request, TaskName, VariantWeights, Voice, voices_named
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT
 from deployments.models.kit.speech_model import SpeechModel
-from deployments.models.kit.weights import hub_reachable
+from deployments.models.weights.published import Published
+from deployments.models.weights.supply import expected
 
 MAX_LISTED = 20
 """Maximum number of names in a message; the details of an error have all of them."""
-HUB = "https://huggingface.co"
-"""The hub of published weights. `Registry.weights` asks whether it can be reached."""
 
 AnyFamily = Family[Any, Any]
 
@@ -41,7 +40,8 @@ class ModelCard:
     tasks: tuple[TaskName, ...]
     variants: tuple[str, ...]
     default_variant: str
-    needs_weights: bool
+    sampled: bool
+    """Whether it speaks, and equal requests are spoken differently unless they give a seed."""
     checkpoint: str | None
     clones_voices: bool
     needs_transcripts: bool
@@ -59,7 +59,7 @@ class Registry:
         cards: of all models, by name.
         models: of the same names.
         defaults: the model that serves a task if the request names none.
-        work_dir: the folder that remembers whether the hub can be reached.
+        work_dir: the folder of weights.
     """
 
     def __init__(
@@ -104,7 +104,9 @@ class Registry:
             known = _listed("configured", self.cards)
             raise NotFound(f"there is no model {shown(name)}; {known}", field="model") from None
 
-    def select(self, task: TaskName, model: str | None, variant: str | None) -> ModelCard:
+    def select(
+        self, task: TaskName, model: str | None, variant: str | None, voices: Collection[str] = ()
+    ) -> ModelCard:
         """Return the card of the model that serves a task.
 
         Args:
@@ -112,6 +114,8 @@ class Registry:
             model: the model that the request names; if None, the task's default is selected.
             variant: the variant that the request names; if the default model does not have it, the first
                 model that has it is selected instead.
+
+            voices: the voices that the request names; likewise.
 
         Raises:
             NotServed: no model serves the task, or the named model does not.
@@ -121,7 +125,7 @@ class Registry:
         if not fitting:
             tasks = list(dict.fromkeys(task for card in self.cards.values() for task in card.tasks))
             raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
-        name = model or self._default(task, fitting, variant)
+        name = model or self._default(task, fitting, variant, voices)
         if name not in fitting:
             raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
         card = fitting[name]
@@ -132,13 +136,15 @@ class Registry:
     def resolve(self, request: RequestT) -> RequestT:
         """Return a copy of a request with model and variant filled in, once the model has checked it.
 
+        Blocking: the default model depends on the weights of this machine; see `weights`.
+
         Raises:
             NotServed: no model serves the task, or the named model or variant does not.
             InvalidRequest: the model refuses the value of a field.
             ModelUnavailable: a package or the environment of the model is not installed.
         """
         task: TaskName = request.task  # type: ignore[attr-defined]  # every concrete request has it
-        card = self.select(task, request.model, request.variant)
+        card = self.select(task, request.model, request.variant, set(voices_named(request).values()))
         variant = request.variant or card.default_variant
         if variant not in card.variants:
             fault = f"model {card.name!r} has no variant {shown(variant)}"
@@ -146,6 +152,22 @@ class Registry:
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._models[card.name].check_request(resolved, variant)
         return resolved
+
+    def notes_on_default(self, request: Request, resolved: Request) -> list[str]:
+        """Say why another model than the first of the configuration serves a request that names none.
+
+        Args:
+            request: as the caller sent it.
+            resolved: what `resolve` made of it.
+        """
+        task: TaskName = resolved.task  # type: ignore[attr-defined]  # every concrete request has it
+        first = next(card for card in self.cards.values() if task in card.tasks)
+        if request.model or task in self._defaults or first.name == resolved.model:
+            return []
+        if not self._is_random(first, request.variant):  # the caller's variant or voice chose the model
+            return []
+        reason = first.missing or "its weights are not on this machine (`make weights` fetches them)."
+        return [f"{resolved.model} stands in for {first.name}: {reason}"]
 
     def voices(self, name: str) -> list[Voice]:
         """Return a model's own voices; none while a package of the model is not installed.
@@ -192,21 +214,25 @@ class Registry:
         if isinstance(model, SpeechModel):
             model.check_voices(request, transcripts)
 
-    def weights(self, name: str) -> Weights:
-        """Estimate the kind of weights that a model would load now.
-
-        With the policy ``auto`` the answer is ``random`` if the hub cannot be reached; cached weights are
-        not looked for. Blocking: it tries to reach the hub, unless the answer is known.
+    def published(self, name: str, variant: str) -> Sequence[Published]:
+        """List the published weights of a variant.
 
         Raises:
             NotFound: the model is not configured.
         """
-        card = self.card(name)
-        if not card.needs_weights:
-            return "none"
-        if card.weights_policy == "auto":
-            return "pretrained" if hub_reachable(HUB, self._work_dir) else "random"
-        return "random" if card.weights_policy == "tiny" else "pretrained"
+        return self._models[self.card(name).name].published(variant)
+
+    def weights(self, name: str, variant: str) -> VariantWeights:
+        """Estimate the weights that a variant would be loaded with now.
+
+        With the policy ``auto`` they are random unless they are on this machine, or their hub can be reached.
+        Blocking: it looks for files, and may try to reach the hub unless the answer is known.
+
+        Raises:
+            NotFound: the model is not configured.
+        """
+        policy = self.card(name).weights_policy
+        return expected(variant, self.published(name, variant), policy, self._work_dir)
 
     def _model_of(self, request: Request) -> AnyFamily:
         return self._models[self.card(request.model or "").name]
@@ -217,12 +243,26 @@ class Registry:
         reason = self._models[name].unsupported_tasks.get(task)
         return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 
-    def _default(self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None) -> str:
-        """Return the default model of a task; or the first with the variant, if the default lacks it."""
+    def _default(
+        self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None, voices: Collection[str]
+    ) -> str:
+        """Return the default model of a task, or the first with the variant and the voices if it lacks them.
+
+        Without an entry in the configuration it is the first whose weights would not be random.
+        """
         preferred = self._defaults.get(task)
-        names = [preferred, *fitting] if preferred else list(fitting)
-        with_variant = [name for name in names if variant in fitting[name].variants]
-        return (with_variant or names)[0]
+        names = list(dict.fromkeys([preferred, *fitting] if preferred else fitting))
+        names = [name for name in names if variant in fitting[name].variants] or names
+        usable = [name for name in names if name == preferred or not self._is_random(fitting[name], variant)]
+        usable = usable or names
+        known = {voice for voice in voices if any(self.own_voice(name, voice) for name in usable)}
+        having = (name for name in usable if all(self.own_voice(name, voice) for voice in known))
+        return next(having, usable[0])
+
+    def _is_random(self, card: ModelCard, variant: str | None) -> bool:
+        """Return whether a model would only make noise here, for want of its weights, or cannot run."""
+        chosen = variant if variant in card.variants else card.default_variant
+        return card.missing is not None or self.weights(card.name, chosen or "").weights == "random"
 
 
 def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:
@@ -308,7 +348,7 @@ def _card(name: str, model: AnyFamily, config: AppConfig) -> ModelCard:
         tasks=model.tasks,
         variants=model.variants,
         default_variant=default_variant,
-        needs_weights=model.needs_weights,
+        sampled=isinstance(model, SpeechModel) and model.sampled,
         checkpoint=model.checkpoint,
         clones_voices=isinstance(model, SpeechModel) and model.clones_voices,
         needs_transcripts=isinstance(model, SpeechModel) and model.needs_transcripts,

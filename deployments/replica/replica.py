@@ -18,7 +18,6 @@ from audiograph.schemas import Replica, ReplicaChange, Request
 from audiograph.schemas import Result as ModelResult
 from deployments.config import AppConfig
 from deployments.logs import configure_logging
-from deployments.models.base import LoadContext
 from deployments.models.kit.resources import is_out_of_memory
 from deployments.models.registry import configured_model
 from deployments.replica.batching import Batcher
@@ -84,7 +83,8 @@ class ModelReplica:
         self._variants = Variants(
             self._model,
             name=name,
-            context=LoadContext(self._memory.device, entry.weights or config.weights, config.work_dir),
+            policy=entry.weights or config.weights,
+            work_dir=config.work_dir,
             threads=threads,
             memory=self._memory,
             budget=self._budget,

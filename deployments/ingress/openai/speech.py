@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -123,14 +124,16 @@ async def _bounded(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
 async def _spoken(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
     binding = await asyncio.to_thread(_resolved, backend, body)
     request = binding.request
-    sampled = backend.registry.card(request.model or "").needs_weights
+    sampled = backend.registry.card(request.model or "").sampled
     if sampled:  # one seed for all pieces keeps the voice the same
         request = request.model_copy(update={"seed": secrets.randbits(31)})
     texts = split_text(request.text, grouped=sampled)
     try:
         async with aclosing(stream_speech(backend.direct, request, texts, body.response_format)) as chunks:
+            notes = binding.notes
             async for chunk in chunks:
-                yield chunk
+                yield replace(chunk, notes=[*notes, *chunk.notes])
+                notes = ()
     finally:
         await asyncio.to_thread(backend.voices.discard, binding.created)
 
@@ -143,10 +146,13 @@ def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakReque
         InvalidRequest: the model has no such voice, or refuses the text.
         ModelUnavailable: a package that the model needs is not installed.
     """
-    card = backend.registry.select("speak", model_named(backend, body.model), None)
+    registry, model = backend.registry, model_named(backend, body.model)
+    card = registry.select("speak", model, None, [body.voice])
     voice = voice_named(backend, card, body.voice)
     request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
-    return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
+    binding = bind_voices(registry.resolve(request), registry, backend.voices)
+    named = request.model_copy(update={"model": model})
+    return replace(binding, notes=[*registry.notes_on_default(named, binding.request), *binding.notes])
 
 
 def _digest(request: Request, body: CreateSpeechRequest) -> str:

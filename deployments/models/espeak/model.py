@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
-from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.base import LoadContext, Model, Options, Output, RunContext, Samples
 from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.languages import find_language
@@ -70,7 +70,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("espeak-ng",)
     default_variant = "espeak-ng"
-    needs_weights = False
+    sampled = False
     options_class = EspeakOptions
     concurrency = 2  # each run is a separate process
 
@@ -122,13 +122,13 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
             unicodedata.category(character)[0] in "LMNS" or character in _SPOKEN_SIGNS for character in text
         )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
+    def load(self, variant: str, context: LoadContext) -> EspeakProcesses:
         """Look up the installed library, which takes about 10 ms.
 
         Raises:
             ModelUnavailable: the library is not installed or does not start.
         """
-        return Loaded(installed_espeak())
+        return installed_espeak()
 
     def run(self, engine: EspeakProcesses, request: SpeechRequest, context: RunContext) -> Output:
         """Speak a text or the turns of a dialogue; equal requests produce equal samples.

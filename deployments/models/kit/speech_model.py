@@ -27,6 +27,8 @@ class SpeechModel(Family[Engine, RequestT]):
 
     clones_voices: ClassVar[bool] = False
     """True for models whose requests may name recorded voices, which `RunContext.voice` loads."""
+    sampled: ClassVar[bool] = True
+    """False for models that speak equal requests in the same way, whatever their seed."""
     needs_transcripts: ClassVar[bool] = False
     """True for models that can only clone a voice whose transcript is known."""
 

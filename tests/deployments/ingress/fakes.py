@@ -27,9 +27,10 @@ from audiograph.schemas import (
 )
 from deployments.ingress.direct import Speech
 from deployments.jobs.binding import bind_voices
-from deployments.models.base import LoadContext, Loaded, Model, Output
+from deployments.models.base import LoadContext, Model, Output
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.registry import Registry
+from deployments.models.weights.published import Published, PublishedRepository
 from deployments.replica.protocol import serialize, task_of
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
@@ -39,7 +40,7 @@ from tests.support.sounds import tone
 class NoEngine(Model[None, Any]):
     """A model that is never run here."""
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[None]:
+    def load(self, variant: str, context: LoadContext) -> None:
         raise AssertionError("the ingress loads no models")
 
     def run(self, engine: None, request: Any, context: Any) -> Output:
@@ -51,12 +52,14 @@ class Listener(NoEngine):
     variants = ("tiny", "base")
     default_variant = "tiny"
 
+    def published(self, variant: str) -> Sequence[Published]:
+        return (PublishedRepository(f"listeners/{variant}", "MIT"),)
+
 
 class Speaker(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
-    needs_weights = False
 
     @classmethod
     def voices(cls) -> list[Voice]:
@@ -67,7 +70,6 @@ class Cloner(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
-    needs_weights = False
     clones_voices = True
     needs_transcripts = True
 

@@ -20,8 +20,8 @@ from audiograph.schemas import (
     Weights,
 )
 from deployments.config import AppConfig, WeightsPolicy
-from deployments.models import registry as registry_module
-from deployments.models.registry import HUB, Registry
+from deployments.models.registry import Registry
+from deployments.models.weights import supply
 from tests.support.environments import Environments
 
 TOYS = "tests.deployments.replica.toy_models"
@@ -92,7 +92,7 @@ def test_a_card_has_the_facts_that_are_known_without_loading() -> None:
     card = registry_of(entry(default_variant="medium", weights="tiny"), weights="auto").card("toy")
     assert (card.tasks, card.variants) == (("speak",), ("small", "medium", "large"))
     assert (card.default_variant, card.weights_policy) == ("medium", "tiny")
-    assert (card.needs_weights, card.missing) == (True, None)
+    assert (card.sampled, card.missing) == (True, None)
     assert registry_of(weights="auto").card("toy").weights_policy == "auto"
 
 
@@ -264,17 +264,17 @@ def test_the_weights_of_a_model_follow_its_policy(
         calls.append((url, work_dir))
         return reachable
 
-    monkeypatch.setattr(registry_module, "hub_reachable", hub_reachable)
+    monkeypatch.setattr(supply, "hub_reachable", hub_reachable)
     registry = registry_of(entry(weights=policy), work_dir=tmp_path)
-    assert registry.weights("toy") == weights
-    assert calls == ([(HUB, tmp_path)] if policy == "auto" else [])
+    assert registry.weights("toy", "small").weights == weights
+    assert calls == ([(supply.HUB, tmp_path)] if policy == "auto" else [])
     with pytest.raises(NotFound):
-        registry.weights("whisper")
+        registry.weights("whisper", "base")
 
 
 def test_a_model_without_weights_has_none() -> None:
     registry = registry_of({"hpss": {"class": "deployments.models.hpss:Hpss", "weights": "auto"}})
-    assert registry.weights("hpss") == "none"
+    assert registry.weights("hpss", "hpss").weights == "none"
 
 
 def test_the_registry_imports_nothing_heavy() -> None:

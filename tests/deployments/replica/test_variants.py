@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from audiograph.errors import ModelUnavailable, OutOfMemory, WeightsMissing
-from deployments.models.base import LoadContext, Loaded
+from deployments.models.base import LoadContext
 from deployments.replica.loading import Variant
 from deployments.replica.memory import Memory, ResidentMemory
 from deployments.replica.variants import Variants
@@ -41,7 +41,8 @@ def variants_of(
     return Variants(
         model,
         name="toy",
-        context=LoadContext("cpu", "tiny", tmp_path),
+        policy="tiny",
+        work_dir=tmp_path,
         threads=Threads("test", 8),
         memory=memory or ToyMemory(),
         budget=budget,
@@ -184,7 +185,7 @@ async def test_a_variant_beyond_the_whole_budget_is_refused_at_once(tmp_path: Pa
 
 async def test_a_full_device_makes_idle_variants_leave_and_tries_again(tmp_path: Path) -> None:
     class Full(Toy):
-        def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        def load(self, variant: str, context: LoadContext) -> ToyEngine:
             if ToyMemory().used() + self.sizes[variant] > 450:
                 self.loads.append("full")
                 raise OutOfMemoryError("CUDA out of memory. Tried to allocate 400 bytes.")
