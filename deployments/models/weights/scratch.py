@@ -40,7 +40,7 @@ def locked(target: Path, report: Report) -> Iterator[None]:
 
 
 def _acquire(lock: FileLock, target: Path, report: Report) -> None:
-    watch = Stall(lambda: fetched_bytes(target))
+    watch = Stall(lambda: fetched_bytes(target), STALL_SECONDS)
     while True:
         try:
             lock.acquire(timeout=POLL_SECONDS)
@@ -83,7 +83,7 @@ def folder_bytes(folder: Path) -> int:
 class Stall:
     """Watches a size that grows while work goes on."""
 
-    def __init__(self, measure: Callable[[], int], seconds: float = STALL_SECONDS) -> None:
+    def __init__(self, measure: Callable[[], int], seconds: float) -> None:
         self.size = 0
         self._measure = measure
         self._seconds = seconds

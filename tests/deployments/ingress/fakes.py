@@ -47,13 +47,15 @@ class NoEngine(Model[None, Any]):
         raise AssertionError("the ingress runs no models")
 
 
-class Listener(NoEngine):
+class Weighty(NoEngine):
+    def published(self, variant: str) -> Sequence[Published]:
+        return (PublishedRepository(f"weighty/{variant}", "MIT"),)
+
+
+class Listener(Weighty):
     tasks = ("transcribe",)
     variants = ("tiny", "base")
     default_variant = "tiny"
-
-    def published(self, variant: str) -> Sequence[Published]:
-        return (PublishedRepository(f"listeners/{variant}", "MIT"),)
 
 
 class Speaker(SpeechModel[None, Any], NoEngine):
@@ -80,7 +82,7 @@ class Drawer(SpeechModel[None, Any], NoEngine):
     default_variant = "default"
 
 
-class Absent(NoEngine):
+class Absent(Weighty):
     tasks = ("describe",)
     variants = ("default",)
     default_variant = "default"

@@ -142,6 +142,31 @@ def test_the_first_model_of_a_task_is_its_default_unless_one_is_configured() -> 
     assert registry_of(two).resolve(SpeakRequest(text="hi", model="two", variant="large")).variant == "large"
 
 
+def test_a_model_without_its_weights_is_no_default_and_the_result_says_so(tmp_path: Path) -> None:
+    two = {"one": {"class": f"{TOYS}:Toy", "weights": "tiny"}, "two": {"class": f"{TOYS}:Weightless"}}
+    registry = registry_of(two, work_dir=tmp_path)
+    request = SpeakRequest(text="hi")
+    resolved = registry.resolve(request)
+    assert resolved.model == "two"
+    (note,) = registry.notes_on_default(request, resolved)
+    assert note.startswith("two stands in for one: its weights are not on this machine")
+    named = SpeakRequest(text="hi", model="one")
+    assert registry.resolve(named).model == "one"
+    assert registry.notes_on_default(named, registry.resolve(named)) == []
+    configured = registry_of(two, defaults={"speak": "one"})
+    assert configured.resolve(request).model == "one"
+    assert configured.notes_on_default(request, configured.resolve(request)) == []
+
+
+def test_a_voice_that_only_another_model_has_selects_that_model() -> None:
+    two = {"one": {"class": f"{TOYS}:Toy"}, "two": {"class": f"{TOYS}:Weightless"}}
+    registry = registry_of(two)
+    for voice, model in (("anna", "one"), ("zoe", "two"), ("nobody", "one")):
+        request = SpeakRequest(text="hi", voice=voice)
+        assert registry.resolve(request).model == model
+        assert registry.notes_on_default(request, registry.resolve(request)) == []
+
+
 def test_a_variant_that_only_another_model_has_selects_that_model() -> None:
     two = {"one": {"class": f"{TOYS}:Toy"}, "two": {"class": f"{TOYS}:Giant"}}
     for defaults in (dict[str, str](), {"speak": "one"}):

@@ -291,6 +291,17 @@ class Unready(Toy):
         raise ImportError("no toys")
 
 
+class Weightless(Toy):
+    """Needs no weights, and has a voice more."""
+
+    def published(self, variant: str) -> Sequence[Published]:
+        return ()
+
+    @classmethod
+    def voices(cls) -> list[Voice]:
+        return [*super().voices(), Voice(id="zoe", name="Zoe")]
+
+
 class Reader(Toy):
     """Clones voices whose transcripts are known."""
 

@@ -1,5 +1,6 @@
 """Published checkpoints of the hub: from its cache, downloaded, or missing with a cure."""
 
+import hashlib
 from pathlib import Path
 
 import huggingface_hub
@@ -101,3 +102,34 @@ def test_without_a_hub_the_error_comes_within_its_time_limit(
     reachability._results.clear()
     with pytest.raises(WeightsMissing, match=r"127\.0\.0\.1:9 cannot be reached"):
         obtained("facebook/musicgen-small", tmp_path)
+
+
+def test_a_file_without_the_hubs_digest_is_downloaded_again(hub: FakeHub, tmp_path: Path) -> None:
+    """The cache names a file by its digest, and a snapshot links to it."""
+    content = b"numbers"
+    blob = tmp_path / "blobs" / hashlib.sha256(content).hexdigest()
+    blob.parent.mkdir()
+    (tmp_path / "model.safetensors").symlink_to(blob)
+    hub.cached = True
+    blob.write_bytes(content)
+    assert obtained("facebook/musicgen-small", tmp_path / "work") == tmp_path
+    assert hub.calls == [True]
+    blob.write_bytes(b"numbexs")
+    with pytest.raises(
+        WeightsMissing, match=r"model\.safetensors does not have the digest that the hub names"
+    ):
+        obtained("facebook/musicgen-small", tmp_path / "work")
+    assert hub.calls == [True, True, False]
+
+
+def test_small_files_have_gits_digest(hub: FakeHub, tmp_path: Path) -> None:
+    content = b"{}"
+    digest = hashlib.sha1(b"blob 2\0" + content, usedforsecurity=False).hexdigest()
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / digest).write_bytes(content)
+    (tmp_path / "config.json").symlink_to(tmp_path / "blobs" / digest)
+    hub.cached, hub.reachable = True, False
+    assert obtained("facebook/musicgen-small", tmp_path / "work") == tmp_path
+    (tmp_path / "blobs" / digest).write_bytes(b"{]")
+    with pytest.raises(WeightsMissing, match="cannot be reached"):
+        obtained("facebook/musicgen-small", tmp_path / "work")
