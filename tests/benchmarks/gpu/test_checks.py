@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.gpu import families, memory, music, plain_numba
 from benchmarks.gpu.setting import CheckFailed, Setting
+from deployments.models.whisper.decoder import Decoder
 
 
 @pytest.fixture
@@ -57,6 +58,64 @@ def test_a_request_that_is_not_refused_fails_the_check(
     monkeypatch.setattr(memory, "_fill", lambda size, device: None)
     with pytest.raises(CheckFailed, match="a request beyond the limit was not refused"):
         list(memory.check_limits(setting))
+
+
+class LimitedGpu:
+    """A GPU's memory, of which this process may use 1000 bytes."""
+
+    device = "cpu"  # of the tensors; that its limit is a GPU's is known to the setting
+    limit: int | None = 1000
+
+    def used(self) -> int:
+        return 100
+
+    def settle(self) -> int:
+        return 100
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    """Return the setting of a GPU that refuses more than its limit, and reports all that was taken."""
+
+    def fill(size: int, device: str) -> None:
+        if size > 1000:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.")
+
+    monkeypatch.setattr(memory, "_fill", fill)
+    monkeypatch.setattr(memory, "device_memory", lambda config: LimitedGpu())
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 600)
+    return Setting("cuda", False, tmp_path)
+
+
+def test_on_a_gpu_the_refusals_and_the_peak_are_results(gpu: Setting) -> None:
+    request, variant, peak = memory.check_limits(gpu)
+    assert "needs 1.172 KiB on the cpu, which uses 100 bytes of at most 1000 bytes" in request["error"]
+    assert "raise models.model.memory_bytes" in variant["error"]
+    assert (peak["bytes"], peak["limit_bytes"]) == (600, 1000)
+
+
+def test_more_memory_than_the_limit_fails_the_check(gpu: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1001)
+    with pytest.raises(CheckFailed, match="reserved 1001 bytes; the limit is 1000"):
+        list(memory.check_limits(gpu))
+
+
+def test_windows_that_do_not_fit_together_are_transcribed_in_halves(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve, sizes = Decoder._reserve, list[int]()
+
+    def limited(decoder: Decoder, rows: int) -> None:
+        sizes.append(rows)
+        if rows > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        reserve(decoder, rows)
+
+    monkeypatch.setattr(Decoder, "_reserve", limited)
+    (result,) = memory.check_halving(setting)
+    assert "all are transcribed" in result["title"]
+    assert max(sizes) == 3
 
 
 def test_without_numba_its_functions_run_as_plain_python(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.gpu import worker
 from benchmarks.gpu.journal import Journal
-from benchmarks.gpu.plan import FAMILY, Measurement, plan
+from benchmarks.gpu.plan import FAMILY, FIXED, ROOT, Measurement, plan
 from benchmarks.gpu.worker import work
 from tests.benchmarks.gpu.fakes import measurement
 
@@ -98,3 +98,12 @@ def test_every_configured_family_with_weights_has_a_measurement() -> None:
 
 def test_one_measurement_can_be_taken_alone() -> None:
     assert [each.name for each in plan(["whisper"])] == ["whisper"]
+
+
+def test_the_document_describes_every_measurement() -> None:
+    text = (ROOT / "benchmarks" / "README.md").read_text()
+    assert [each.name for each in FIXED if f"`{each.name}`" not in text] == []
+
+
+def test_all_measurements_fit_into_the_time_of_a_run() -> None:
+    assert sum(each.expected_seconds for each in plan()) < 440  # 480 s, less the imports
