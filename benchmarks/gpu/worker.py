@@ -42,7 +42,8 @@ def work(journal: Journal, device: str) -> None:
             if not (setting.on_gpu or setting.tiny):
                 _end(journal, entry, "failed", "PyTorch sees no GPU here; --tiny runs without one")
             elif entry["expected_seconds"] > journal.seconds_left:
-                _end(journal, entry, "skipped", f"{max(0, journal.seconds_left):.0f} s are left")
+                left = f"{max(0, journal.seconds_left):.0f} s are left"
+                _end(journal, entry, "skipped", f"it takes about {entry['expected_seconds']:g} s, and {left}")
             else:
                 _take(journal, entry, setting)
 
