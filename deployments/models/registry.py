@@ -20,7 +20,7 @@ from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.weights.published import Published
-from deployments.models.weights.supply import expected
+from deployments.models.weights.supply import at_hand, expected
 
 MAX_LISTED = 20
 """Maximum number of names in a message; the details of an error have all of them."""
@@ -136,7 +136,7 @@ class Registry:
     def resolve(self, request: RequestT) -> RequestT:
         """Return a copy of a request with model and variant filled in, once the model has checked it.
 
-        Blocking: the default model depends on the weights of this machine; see `weights`.
+        Blocking: the default model depends on the files of this machine.
 
         Raises:
             NotServed: no model serves the task, or the named model or variant does not.
@@ -164,7 +164,7 @@ class Registry:
         first = next(card for card in self.cards.values() if task in card.tasks)
         if request.model or task in self._defaults or first.name == resolved.model:
             return []
-        if not self._is_random(first, request.variant):  # the caller's variant or voice chose the model
+        if self._is_at_hand(first, request.variant):  # the caller's variant or voice chose the model
             return []
         reason = first.missing or "its weights are not on this machine (`make weights` fetches them)."
         return [f"{resolved.model} stands in for {first.name}: {reason}"]
@@ -225,7 +225,7 @@ class Registry:
     def weights(self, name: str, variant: str) -> VariantWeights:
         """Estimate the weights that a variant would be loaded with now.
 
-        With the policy ``auto`` they are random unless they are on this machine, or their hub can be reached.
+        With the policy ``auto`` they are random unless they are on this machine, or can be fetched.
         Blocking: it looks for files, and may try to reach the hub unless the answer is known.
 
         Raises:
@@ -248,21 +248,22 @@ class Registry:
     ) -> str:
         """Return the default model of a task, or the first with the variant and the voices if it lacks them.
 
-        Without an entry in the configuration it is the first whose weights would not be random.
+        Without an entry in the configuration it is the first whose weights are at hand.
         """
         preferred = self._defaults.get(task)
         names = list(dict.fromkeys([preferred, *fitting] if preferred else fitting))
         names = [name for name in names if variant in fitting[name].variants] or names
-        usable = [name for name in names if name == preferred or not self._is_random(fitting[name], variant)]
+        usable = [name for name in names if name == preferred or self._is_at_hand(fitting[name], variant)]
         usable = usable or names
         known = {voice for voice in voices if any(self.own_voice(name, voice) for name in usable)}
         having = (name for name in usable if all(self.own_voice(name, voice) for voice in known))
         return next(having, usable[0])
 
-    def _is_random(self, card: ModelCard, variant: str | None) -> bool:
-        """Return whether a model would only make noise here, for want of its weights, or cannot run."""
-        chosen = variant if variant in card.variants else card.default_variant
-        return card.missing is not None or self.weights(card.name, chosen or "").weights == "random"
+    def _is_at_hand(self, card: ModelCard, variant: str | None) -> bool:
+        """Return whether a model can run, and would certainly not get random weights."""
+        chosen = variant if variant and variant in card.variants else card.default_variant
+        published = self.published(card.name, chosen)
+        return card.missing is None and at_hand(published, card.weights_policy, self._work_dir)
 
 
 def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:

