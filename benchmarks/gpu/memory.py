@@ -1,7 +1,7 @@
 """Memory limits of a replica that has a fraction of a GPU: they hold, and the replica goes on beyond them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -152,9 +152,10 @@ def check_limits(setting: Setting) -> Iterator[Result]:
 
 async def _refusals(setting: Setting, memory: Memory, fitting: int, excessive: int) -> list[Result]:
     replica = BareReplica(Filler(Options()), memory, setting)
-    fill: Callable[[int], Coroutine[Any, Any, object]] = lambda size: replica.run(  # noqa: E731
-        SpeakRequest(text=str(size)), "small"
-    )
+
+    def fill(size: int) -> Coroutine[Any, Any, object]:
+        return replica.run(SpeakRequest(text=str(size)), "small")
+
     await fill(fitting)
     results = [await _refused("a request beyond the limit", fill(excessive), memory)]
     await fill(fitting)
