@@ -11,10 +11,10 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs weights demo serve keys test check format bench lock clean
+.PHONY: help setup envs weights demo serve keys test check format bench gpu-bundle lock clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/dev.stamp  ## Install everything into .venv
 
@@ -51,11 +51,14 @@ format: $(VENV)/dev.stamp  ## Format, fix lint and generate files
 bench: $(VENV)/dev.stamp  ## Measure against alternatives, in one run
 	@$(BIN)/python -m benchmarks.run
 
+gpu-bundle: $(VENV)/dev.stamp  ## Collect what a GPU machine without a package index needs, in gpu_bundle/
+	@$(BIN)/python scripts/gpu_bundle.py
+
 lock: $(VENV)/dev.stamp  ## Write requirements/ from the packages in .venv
 	@$(BIN)/python scripts/lock.py
 
-clean:  ## Remove caches and outputs of the demo and benchmarks; state/ and environments stay
-	rm -rf demo_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove caches, gpu_bundle, and outputs of the demo and benchmarks; state/ and environments stay
+	rm -rf demo_output bench_output gpu_bundle build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.environments/*' -prune -exec rm -rf {} +
 
 # A stamp is newer than its lock once that is installed, so a changed lock is installed again.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiograph.errors import Canceled
 from audiograph.schemas import Artifact, File
@@ -15,7 +15,9 @@ from deployments.audio.recording import AudioStream, Recording
 from deployments.config import LimitsConfig
 from deployments.models.base import Samples, VoiceSample
 from deployments.replica.protocol import Event, Partial, Progress
-from deployments.storage.artifacts import ArtifactStore
+
+if TYPE_CHECKING:  # batches also run without a database, as in benchmarks
+    from deployments.storage.artifacts import ArtifactStore
 
 PROGRESS_SECONDS = 0.25
 """Minimum time between two progress messages of a run."""
@@ -33,7 +35,7 @@ class ReplicaContext:
         *,
         device: str,
         job_id: str,
-        store: ArtifactStore,
+        store: "ArtifactStore",
         limits: LimitsConfig,
         scratch: Path,
         send: Callable[[Event], None],
