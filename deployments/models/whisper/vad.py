@@ -33,7 +33,9 @@ BINS = 129
 BLOCK_CHUNKS = 2048
 """Chunks that are computed at a time: about a minute."""
 MIN_SPEECH = 0.3
-"""Audio whose every chunk has a lower probability holds no speech; instruments reach half of it."""
+"""A chunk with a lower probability holds no speech."""
+MIN_SPEECH_CHUNKS = 3
+"""Chunks of speech in audio with speech: about 0.1 s. Single chunks of music may be mistaken for speech."""
 PADDING_MS = 400
 """Milliseconds kept on both sides of speech: soft beginnings are detected late."""
 
@@ -90,7 +92,8 @@ class SpeechDetector:
 
 def has_speech(samples: Samples, check: Callable[[], None]) -> bool:
     """Return whether speech may be anywhere in float32 ``[frames]`` at 16 kHz; `check` may raise."""
-    return bool((speech_detector().probabilities(samples, check) >= MIN_SPEECH).any())
+    probabilities = speech_detector().probabilities(samples, check)
+    return int((probabilities >= MIN_SPEECH).sum()) >= min(MIN_SPEECH_CHUNKS, len(probabilities))
 
 
 @cache
