@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from audiograph._wording import shown
 from audiograph.schemas import TaskName
 
 WeightsPolicy = Literal["pretrained", "auto", "tiny"]
@@ -67,14 +68,16 @@ def _checked_origin(text: str) -> str:
         return text
     origin = origin_of(text)
     if origin is None or not _URL.fullmatch(text.rstrip("/")):
-        raise ValueError(f"{text!r} is no origin: write scheme and host, such as https://app.example, or *")
+        raise ValueError(
+            f"{shown(text)} is no origin: write scheme and host, such as https://app.example, or *"
+        )
     return origin
 
 
 def _checked_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(
-            f"{text!r} is no host name: write audio.example, *.audio.example or *, without a port"
+            f"{shown(text)} is no host name: write audio.example, *.audio.example or *, without a port"
         )
     return text.lower()
 
@@ -331,7 +334,7 @@ class AppConfig(Settings):
     def _aliased_models_exist(self) -> Self:
         for name, model in self.openai.models.items():
             if model is not None and model not in self.models:
-                raise ValueError(f"openai.models.{name}: no model {model!r} is configured")
+                raise ValueError(f"openai.models.{name}: no model {shown(model)} is configured")
         return self
 
     def resolved(self, root: Path) -> "AppConfig":

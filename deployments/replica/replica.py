@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from audiograph._wording import shown
 from audiograph.errors import AudiographError, InternalError, InvalidRequest, ModelUnavailable, NotServed
-from audiograph.schemas import Replica, ReplicaChange, Request
+from audiograph.schemas import Replica, ReplicaChange, Request, file_references
 from audiograph.schemas import Result as ModelResult
 from deployments.config import AppConfig
 from deployments.logs import configure_logging
@@ -212,6 +213,7 @@ class ModelReplica:
 
     async def _answer(self, call: Call, context: ReplicaContext) -> Result:
         request, variant, task = self._checked(call)
+        context.fields = file_references(request)
         if not self._variants.has(variant):
             context.progress(0.0, "loading")
         completed = await self._batcher.submit(variant, task, request, context)
@@ -281,7 +283,7 @@ class ModelReplica:
         if variant not in self._model.variants:
             known = ", ".join(self._model.variants)
             raise NotServed(
-                f"model {self._name!r} has no variant {variant!r}; variants: {known}", field="variant"
+                f"model {self._name!r} has no variant {shown(variant)}; variants: {known}", field="variant"
             )
 
     def _wire_error(self, error: Exception, call: Call) -> AudiographError:

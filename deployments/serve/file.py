@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from audiograph._wording import shortened, shown
 from deployments.config import AppConfig, Settings
 
 Location = Sequence[int | str]
@@ -133,11 +134,11 @@ def _describe(mistake: ErrorDetails) -> str:
     if kind == "missing":
         return f"{_dotted(path)}: missing"
     reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{_dotted(path)}: {mistake['input']!r} is refused: {reason}"
+    return f"{_dotted(path)}: {shown(mistake['input'])} is refused: {reason}"
 
 
 def _dotted(path: Location) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shortened(part)}" for part in path)
     return "".join(parts).removeprefix(".")
 
 

@@ -33,6 +33,7 @@ from deployments.ingress.openai.names import model_named, voice_named
 from deployments.ingress.openai.sentences import split_text
 from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
+from deployments.models.voices import TranscriptMissing, transcript_missing
 
 router = StrictRouter(prefix="/v1/audio", tags=["openai"])
 
@@ -146,7 +147,10 @@ def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakReque
     card = backend.registry.select("speak", model_named(backend, body.model), None)
     voice = voice_named(backend, card, body.voice)
     request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
-    return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
+    try:
+        return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
+    except TranscriptMissing:  # this route takes no parameters, one of which may give the transcript
+        raise transcript_missing(card.name, body.voice, "voice") from None
 
 
 def _digest(request: Request, body: CreateSpeechRequest) -> str:
