@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from audiograph._patterns import ENVIRONMENT, IMPORT_PATH
 from audiograph._wording import shown
 from audiograph.schemas import TaskName
 
@@ -261,11 +262,11 @@ class ModelConfig(Settings):
     """A model's entry: its class, its share of a machine, and its own options."""
 
     model_class: str = Field(
-        alias="class", pattern=r"^[\w.]+:\w+$", examples=["deployments.models.whisper:Whisper"]
+        alias="class", pattern=IMPORT_PATH, examples=["deployments.models.whisper:Whisper"]
     )
     environment: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$",
+        pattern=ENVIRONMENT,
         description="Python environment of its replicas, built by `make envs` from the lock of that name in "
         "requirements/environments; the server's own if null.",
     )

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from audiograph._wording import shown
+from audiograph._patterns import reason
+from audiograph._wording import shortened, shown
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, Voice, Weights
 from deployments import environments
@@ -240,7 +241,7 @@ def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:
     except AttributeError:
         raise ValueError(f"{path}: module {shown(module_name)} has no class {shown(class_name)}") from None
     if fault := _fault_of(found):
-        raise ValueError(f"{path}: {shown(config.model_class)} {fault}")
+        raise ValueError(f"{path}: {shortened(config.model_class)} {fault}")
     cls: type[AnyFamily] = found
     return cls
 
@@ -270,7 +271,7 @@ def model_options(name: str, cls: type[AnyFamily], config: ModelConfig) -> Optio
         return cls.options_class.model_validate(config.options)
     except ValidationError as error:
         faults = "; ".join(
-            f"models.{name}.options.{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            f"models.{name}.options.{'.'.join(map(str, fault['loc']))}: {reason(fault)}"
             for fault in error.errors()
         )
         known = _listed("options", cls.options_class.model_fields)

@@ -27,10 +27,6 @@ def _voice_update(voice: str | None, names: Mapping[str, str | None]) -> dict[st
     return {"voice": names[voice]} if voice is not None and voice in names else {}
 
 
-class TranscriptMissing(InvalidRequest):
-    """The model needs the transcript of a recorded voice, which has none."""
-
-
 def require_transcripts(
     request: Request, transcripts: Mapping[str, str | None], *, parameter: str | None = None
 ) -> None:
@@ -42,7 +38,7 @@ def require_transcripts(
         parameter: of the model, that gives transcripts as well.
 
     Raises:
-        TranscriptMissing: names the field and the voice.
+        InvalidRequest: see `transcript_missing`.
     """
     for field, voice in voices_named(request).items():
         if voice in transcripts and not transcripts[voice]:
@@ -51,12 +47,12 @@ def require_transcripts(
 
 def transcript_missing(
     model: str | None, voice: str, field: str, *, parameter: str | None = None
-) -> TranscriptMissing:
-    """Build the error for a voice without a transcript; the parameter is for callers who can send it."""
+) -> InvalidRequest:
+    """Build the error for a voice without a transcript; its details have the parameter that may give one."""
     otherwise = f", or set parameters.{parameter}" if parameter else ""
-    return TranscriptMissing(
+    return InvalidRequest(
         f"model {model!r} needs the transcript of voice {shown(voice)}, which has none: store the voice with "
         f"its transcript (POST /v1/voices){otherwise}",
         field=field,
-        details={"value": voice},
+        details={"value": voice} | ({"parameter": parameter} if parameter else {}),
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from audiograph._patterns import reason
 from audiograph._wording import shown
 from audiograph.errors import AudiographError, InternalError, InvalidRequest, ModelUnavailable, NotServed
 from audiograph.schemas import Replica, ReplicaChange, Request, file_references
@@ -271,7 +272,7 @@ class ModelReplica:
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(map(str, fault["loc"][1:]))  # the first part is the task
-            raise InvalidRequest(f"{place}: {fault['msg']}", field=place) from error
+            raise InvalidRequest(f"{place}: {reason(fault)}", field=place) from error
         variant = request.variant or self._entry.default_variant or self._model.default_variant
         self._check_variant(variant)
         task = task_of(request)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from audiograph.errors import TimeLimitExceeded
+from audiograph.errors import InvalidRequest, TimeLimitExceeded
 from audiograph.schemas import Name, SpeakRequest
 from deployments.audio.encoder import CODECS
 from deployments.ingress.backend import Backend, BackendDep
@@ -33,7 +33,7 @@ from deployments.ingress.openai.names import model_named, voice_named
 from deployments.ingress.openai.sentences import split_text
 from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
-from deployments.models.voices import TranscriptMissing, transcript_missing
+from deployments.models.voices import transcript_missing
 
 router = StrictRouter(prefix="/v1/audio", tags=["openai"])
 
@@ -149,8 +149,10 @@ def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakReque
     request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
     try:
         return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
-    except TranscriptMissing:  # this route takes no parameters, one of which may give the transcript
-        raise transcript_missing(card.name, body.voice, "voice") from None
+    except InvalidRequest as error:
+        if "parameter" in error.details:  # this route takes none
+            raise transcript_missing(card.name, body.voice, "voice") from None
+        raise
 
 
 def _digest(request: Request, body: CreateSpeechRequest) -> str:
