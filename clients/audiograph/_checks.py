@@ -73,6 +73,7 @@ def invalid(error: ValidationError, field: str = "", skip: int = 0) -> InvalidRe
 def fault(error: ValidationError) -> str:
     """Describe the first mistake with its value, in one line."""
     first = error.errors(include_url=False)[0]
-    return (
-        reason(first) if first["type"] == "missing" else f"{reason(first)} (given: {shown(first['input'])})"
-    )
+    text, value = reason(first), first["input"]
+    if isinstance(value, str) and repr(value) in text:
+        return text.replace(repr(value), shown(value))
+    return text if first["type"] == "missing" else f"{text} (given: {shown(value)})"

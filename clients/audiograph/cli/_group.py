@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ EXIT_STATUSES: tuple[tuple[type[AudiographError], int], ...] = (
 
 MAX_MESSAGE = 320
 """Characters of a usage error, whose argument may be long."""
+_QUOTED = re.compile(r"""(['"])(?:(?!\1).)+\1""", re.DOTALL)
+"""A value within a usage error."""
+
 SHARED_FLAGS = frozenset({"--json"})
 SHARED_OPTIONS = frozenset({"--url", "--api-key"})
 
@@ -114,7 +118,7 @@ def _fail(session: Session, reported: AudiographError, cause: BaseException) -> 
 
 def _usage(error: Any) -> InvalidRequest:
     """Return a usage error in the form of all others: the argument, the reason, the given value, the cure."""
-    message = error.format_message().rstrip(".")
+    message = _QUOTED.sub(lambda found: shortened(found[0]), error.format_message().rstrip("."))
     field = None
     parameter = getattr(error, "param", None)
     if parameter is not None:
