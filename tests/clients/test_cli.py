@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,30 @@ def test_random_weights_are_warned_about_beside_the_result(cli: Cli, server: Fak
     assert 'weights: "random"' in cli("transcribe", talk, "--json").stderr
 
 
+@pytest.mark.parametrize("setting", [{"TERM": "xterm"}, {"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_result_stays_on_a_terminal(server: FakeServer, talk: str, setting: dict[str, str]) -> None:
+    shown = _on_terminal([*_program(server), "key", talk], setting)
+    before, result, after = shown.partition(b"F# minor")
+    assert result
+    assert b"\x1b" not in after  # nothing erases it
+    assert (b"\x1b" in before) is (setting["TERM"] == "xterm")
+    assert (b"\x1b[33m" in before) is (setting == {"TERM": "xterm"})
+
+
+def _on_terminal(command: list[str], setting: dict[str, str]) -> bytes:
+    """Return everything that a command writes to its terminal."""
+    reader, terminal = os.openpty()
+    running = subprocess.Popen(command, stdout=terminal, stderr=terminal, env=_environment() | setting)
+    os.close(terminal)
+    written = b""
+    with suppress(OSError):  # the terminal is closed
+        while part := os.read(reader, 65536):
+            written += part
+    os.close(reader)
+    assert running.wait() == 0, written
+    return written
+
+
 def test_a_warning_is_yellow_on_a_terminal(
     cli: Cli, server: FakeServer, talk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +328,33 @@ def test_a_closed_pipe_ends_in_one_line(server: FakeServer, words: tuple[str, ..
     os.close(writer)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("error: stdout was closed")
+
+
+@pytest.mark.parametrize("words", [("jobs", "list"), ("jobs", "list", "--json"), ("speak", "a"), ("--help",)])
+def test_a_full_disk_ends_in_one_line(server: FakeServer, tmp_path: Path, words: tuple[str, ...]) -> None:
+    server.job_artifacts = [server.add_artifact("speech.wav", b"sound")]
+    done = _with_output(server, "stdout", words, tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*No space left on device\n", done.stderr.decode()), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(("files", "delete", FILE_ID), 0), (("voices", "remove", "x"), 2), (("speak",), 2)]
+)
+def test_a_message_that_is_lost_leaves_the_exit_status(
+    server: FakeServer, tmp_path: Path, words: tuple[str, ...], status: int
+) -> None:
+    assert _with_output(server, "stderr", words, tmp_path).returncode == status
+
+
+def _with_output(
+    server: FakeServer, stream: str, words: tuple[str, ...], folder: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with one of its streams on a disk that is full."""
+    with Path("/dev/full").open("wb") as full:
+        streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: full}
+        command = [*_program(server), *words]
+        return subprocess.run(command, **streams, check=False, cwd=folder, env=_environment())
 
 
 def test_stdin_that_is_closed_or_no_text_is_refused(server: FakeServer) -> None:

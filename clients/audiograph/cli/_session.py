@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +42,11 @@ class Session:
             show_text()
 
     def say(self, message: str, style: str | None = None) -> None:
-        """Print a message on stderr, in one line."""
-        self.messages.print(one_line(message), style=style)
+        """Print a message on stderr, in one line; where stderr is lost, the exit status alone tells."""
+        with suppress(OSError):
+            with self.messages.capture() as captured:  # Rich itself would exit if stderr is closed
+                self.messages.print(one_line(message), style=style)
+            typer.echo(captured.get(), nl=False, err=True, color=True)  # Rich has decided on colors
 
     def warn_if_random(self, weights: str | None, subject: str) -> None:
         """Warn if random weights were used, so that the output is not mistaken for a real result."""

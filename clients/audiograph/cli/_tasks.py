@@ -58,10 +58,11 @@ def transcribe(
     """Transcribe speech; print the text, or save it as txt, srt, vtt and json with --output."""
     session = session_of(context)
     _check_folder(output, detach=detach)
-    with session.client() as client, opened(session, file) as recording:
-        fields = without_unset(language=language, translate=translate, word_timestamps=word_timestamps)
-        fields |= without_unset(prompt=prompt, temperature=temperature, model=model, variant=variant)
-        job = client.transcribe(recording, wait=False, **fields)
+    with session.client() as client:
+        with opened(session, file) as recording:
+            fields = without_unset(language=language, translate=translate, word_timestamps=word_timestamps)
+            fields |= without_unset(prompt=prompt, temperature=temperature, model=model, variant=variant)
+            job = client.transcribe(recording, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save(client, done, output, f".{text_format}" if text_format else "")
@@ -91,9 +92,10 @@ def key(
     """Detect the musical key of a recording; --output saves a plot of its chroma."""
     session = session_of(context)
     _check_folder(output, detach=detach)
-    with session.client() as client, opened(session, file) as recording:
-        fields = without_unset(model=model, variant=variant)
-        job = client.analyze_pitch(recording, wait=False, **fields)
+    with session.client() as client:
+        with opened(session, file) as recording:
+            fields = without_unset(model=model, variant=variant)
+            job = client.analyze_pitch(recording, wait=False, **fields)
 
         def show(done: Job, paths: Paths) -> None:
             found = _result(done, PitchResult)
@@ -142,14 +144,15 @@ def separate(
     """Separate a recording into stems, and save one file for each."""
     session = session_of(context)
     folder = output or Path(f"{Path(file).stem}-stems")
-    with session.client() as client, opened(session, file) as recording:
-        _check_folder(folder, detach=detach)  # named for the file, which is there
-        names = None if stems is None else [name.strip() for name in stems.split(",")]
-        fields = without_unset(
-            stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment
-        )
-        fields |= without_unset(format=audio_format, model=model, variant=variant)
-        job = client.separate(recording, wait=False, **fields)
+    with session.client() as client:
+        with opened(session, file) as recording:
+            _check_folder(folder, detach=detach)  # named for the file, which is there
+            names = None if stems is None else [name.strip() for name in stems.split(",")]
+            fields = without_unset(
+                stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment
+            )
+            fields |= without_unset(format=audio_format, model=model, variant=variant)
+            job = client.separate(recording, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save(client, done, folder)
@@ -269,11 +272,16 @@ def music(
     session = session_of(context)
     target, audio_format = output_file(output, "music", audio_format)
     _check_file(target, detach=detach)
-    with session.client() as client, _optional(session, file) as recording:
-        fields = without_unset(duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale)
-        fields |= without_unset(temperature=temperature, model=model, variant=variant)
-        fields |= without_unset(file=recording)
-        job = client.generate_music(read_text(prompt, "prompt"), format=audio_format, wait=False, **fields)
+    with session.client() as client:
+        with _optional(session, file) as recording:
+            fields = without_unset(
+                duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale
+            )
+            fields |= without_unset(temperature=temperature, model=model, variant=variant)
+            fields |= without_unset(file=recording)
+            job = client.generate_music(
+                read_text(prompt, "prompt"), format=audio_format, wait=False, **fields
+            )
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first_artifact(done), target)]

@@ -17,6 +17,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from audiograph.errors import ClientError
+
 PIPED_WIDTH = 200
 """Columns of a table whose width no terminal limits."""
 
@@ -42,23 +44,23 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_line(text: str) -> None:
     """Print a text on stdout, in one harmless line."""
-    typer.echo(one_line(text))
+    _write(one_line(text))
 
 
 def print_text(text: str) -> None:
     """Print the text of a result on stdout: as it is, or harmless on a terminal."""
-    typer.echo(harmless(text) if sys.stdout.isatty() else text, nl=False)
+    _write(harmless(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def print_json(document: Any) -> None:
     """Print plain JSON on stdout; characters that could steer a terminal are escaped, as JSON allows."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    typer.echo(_UNSAFE.sub(_escaped, text).encode(errors="surrogateescape"))
+    _write(_UNSAFE.sub(_escaped, text).encode(errors="surrogateescape"))
 
 
 def print_path(path: Path) -> None:
     """Print a path on stdout, byte for byte, since it may be no Unicode; or harmless on a terminal."""
-    typer.echo(harmless(str(path)) if sys.stdout.isatty() else os.fsencode(path))
+    _write(harmless(str(path)) if sys.stdout.isatty() else os.fsencode(path))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -71,7 +73,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         printer.width = PIPED_WIDTH
     with printer.capture() as captured:
         printer.print(table)
-    typer.echo(captured.get(), nl=False)  # raises BrokenPipeError where Rich would exit without a word
+    _write(captured.get(), nl=False)  # Rich itself would exit without a word if stdout is closed
+
+
+def discard_stdout() -> None:
+    """Replace stdout, so that the interpreter does not fail to flush it at its end."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def lost_stdout(error: OSError) -> ClientError:
+    """Return the exception for an error in writing to stdout, which is then given up."""
+    discard_stdout()
+    if isinstance(error, BrokenPipeError):
+        return ClientError("stdout was closed before everything was printed")
+    return ClientError(f"stdout cannot be written: {error.strerror or error}")
+
+
+def _write(content: str | bytes, *, nl: bool = True) -> None:
+    try:
+        typer.echo(content, nl=nl)
+    except OSError as error:
+        raise lost_stdout(error) from error
 
 
 def _escaped(found: re.Match[str]) -> str:
