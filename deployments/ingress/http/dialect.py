@@ -21,5 +21,5 @@ class Dialect:
     exposed_headers: Sequence[str] = ()
     """Response headers that a page of another origin may read."""
     origins: Sequence[str] = ()
-    """Origins whose pages may use the routes below its path, beside those of the configuration; ``*`` for all.
+    """Origins whose pages may use the routes below its path, beside those of the configuration; or ``*``.
     Without API keys, such pages can do all that these routes can."""
