@@ -48,8 +48,9 @@ def test_paths_bytes_files_and_iterators_are_uploaded(
         for source in sources.values():
             assert client.files.upload(source).name == "talk.mp3"
     whole = (b"sound", bytearray(b"sound"), memoryview(b"sound"))
-    parts = ([b"so", b"und"], [bytearray(b"so"), memoryview(b"und")])
-    for source in (*whole, *map(iter, parts), io.BytesIO(b"sound"), _Unseekable(b"sound")):
+    parts = (iter([b"so", b"und"]), iter([bytearray(b"so"), memoryview(b"und")]))
+    contents: tuple[Any, ...] = (*whole, *parts, io.BytesIO(b"sound"), _Unseekable(b"sound"))
+    for source in contents:
         assert client.files.upload(source, name="a.wav").name == "a.wav"
     assert client.files.upload(b"sound").name == "audio"
     hashes = {hashlib.sha256(b"sound").hexdigest()}

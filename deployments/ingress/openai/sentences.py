@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from deployments.models.kit.texts import has_words
+from audiograph._words import has_words
 
 MAX_SENTENCE = 400
 """Characters of a sentence; a longer one is split at punctuation or a blank."""

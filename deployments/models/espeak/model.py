@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from audiograph._wording import shown
+from audiograph._words import visible
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
@@ -20,7 +21,7 @@ from deployments.models.kit.languages import find_language
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
-from deployments.models.kit.texts import naming_turn, texts_of, unspeakable, visible
+from deployments.models.kit.texts import naming_turn, texts_of, unspeakable
 
 MIN_WORDS_PER_MINUTE = 80
 MAX_WORDS_PER_MINUTE = 450

@@ -242,4 +242,4 @@ async def may_read(client: httpx.AsyncClient, path: str, origin: str) -> bool:
     """Ask as a browser does before a page's request."""
     asked = {"origin": origin, "access-control-request-method": "POST"}
     answer = await client.options(path, headers=asked)
-    return answer.headers.get("access-control-allow-origin") == origin
+    return bool(answer.headers.get("access-control-allow-origin") == origin)

@@ -10,7 +10,7 @@ from deployments.models.chatterbox import Chatterbox
 from deployments.models.dia import Dia
 from deployments.models.espeak import EspeakSpeech
 from deployments.models.higgs import Higgs
-from deployments.models.kit.texts import naming_turn, visible
+from deployments.models.kit.texts import naming_turn
 from deployments.models.mock import Mock
 
 FAMILIES: list[Any] = [Chatterbox, Dia, EspeakSpeech, Higgs, Mock]
@@ -70,9 +70,3 @@ def test_an_error_about_another_field_keeps_it() -> None:
     with pytest.raises(NotFound) as caught, naming_turn(dialogue("a"), 0):
         raise NotFound("gone", field="seed")
     assert caught.value.field == "seed"
-
-
-def test_invisible_characters_are_those_that_unicode_ignores() -> None:
-    regex = pytest.importorskip("regex")
-    every = "".join(map(chr, range(0x110000)))
-    assert visible(every) == regex.sub(r"\p{Default_Ignorable_Code_Point}", "", every)
