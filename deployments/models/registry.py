@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from audiograph._wording import shown
+from audiograph._patterns import reason
+from audiograph._wording import shortened, shown
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
 from audiograph.schemas import Request, TaskName, VariantWeights, Voice, voices_named
 from deployments import environments
@@ -88,7 +89,7 @@ class Registry:
             if name not in cards or task not in cards[name].tasks:
                 fitting = [card.name for card in cards.values() if task in card.tasks]
                 raise ValueError(
-                    f"defaults.{task}: {name!r} does not serve it; {_listed('models that do', fitting)}"
+                    f"defaults.{task}: {shown(name)} does not serve it; {_listed('models that do', fitting)}"
                 )
         return cls(cards, models, config.defaults, config.work_dir)
 
@@ -277,11 +278,11 @@ def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:
     try:
         found = getattr(import_module(module_name), class_name)
     except ImportError as error:
-        raise ValueError(f"{path}: module {module_name!r} cannot be imported: {error}") from error
+        raise ValueError(f"{path}: module {shown(module_name)} cannot be imported: {error}") from error
     except AttributeError:
-        raise ValueError(f"{path}: module {module_name!r} has no class {class_name!r}") from None
+        raise ValueError(f"{path}: module {shown(module_name)} has no class {shown(class_name)}") from None
     if fault := _fault_of(found):
-        raise ValueError(f"{path}: {config.model_class} {fault}")
+        raise ValueError(f"{path}: {shortened(config.model_class)} {fault}")
     cls: type[AnyFamily] = found
     return cls
 
@@ -311,7 +312,7 @@ def model_options(name: str, cls: type[AnyFamily], config: ModelConfig) -> Optio
         return cls.options_class.model_validate(config.options)
     except ValidationError as error:
         faults = "; ".join(
-            f"models.{name}.options.{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            f"models.{name}.options.{'.'.join(map(str, fault['loc']))}: {reason(fault)}"
             for fault in error.errors()
         )
         known = _listed("options", cls.options_class.model_fields)
@@ -342,7 +343,7 @@ def _card(name: str, model: AnyFamily, config: AppConfig) -> ModelCard:
     for key, variant in [("default_variant", default_variant), *(("preload", v) for v in entry.preload)]:
         if variant not in model.variants:
             raise ValueError(
-                f"models.{name}.{key}: no variant {variant!r}; {_listed('variants', model.variants)}"
+                f"models.{name}.{key}: no variant {shown(variant)}; {_listed('variants', model.variants)}"
             )
     return ModelCard(
         name=name,

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from audiograph.errors import TimeLimitExceeded
+from audiograph.errors import InvalidRequest, TimeLimitExceeded
 from audiograph.schemas import Name, SpeakRequest
 from deployments.audio.encoder import CODECS
 from deployments.ingress.backend import Backend, BackendDep
@@ -34,6 +34,7 @@ from deployments.ingress.openai.names import model_named, voice_named
 from deployments.ingress.openai.sentences import split_text
 from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
+from deployments.models.voices import transcript_missing
 
 router = StrictRouter(prefix="/v1/audio", tags=["openai"])
 
@@ -150,7 +151,12 @@ def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakReque
     card = registry.select("speak", model, None, [body.voice])
     voice = voice_named(backend, card, body.voice)
     request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
-    binding = bind_voices(registry.resolve(request), registry, backend.voices)
+    try:
+        binding = bind_voices(registry.resolve(request), registry, backend.voices)
+    except InvalidRequest as error:
+        if "parameter" in error.details:  # this route takes none
+            raise transcript_missing(card.name, body.voice, "voice") from None
+        raise
     named = request.model_copy(update={"model": model})
     return replace(binding, notes=[*registry.notes_on_default(named, binding.request), *binding.notes])
 

@@ -33,8 +33,6 @@ WEIGHTS = PublishedRepository("eustlb/higgs-v2", LICENCE)
 CODEC_WEIGHTS = PublishedRepository("eustlb/higgs-audio-v2-tokenizer", LICENCE)
 """The authors' checkpoints in the format of transformers."""
 
-TRANSCRIPT_CURE = "set parameters.transcription (for a dialogue, parameters.audio_transcriptions)"
-
 
 class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRequest]):
     """``speak`` and ``dialogue``, with recorded voices whose transcripts are known. Mono at 24 kHz.
@@ -80,7 +78,8 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         """
         given = _transcripts(request, HiggsParameters.checked(request.parameters, "higgs"))
         known = {voice: plain(given.get(voice) or stored or "") for voice, stored in transcripts.items()}
-        require_transcripts(request, known, or_else=TRANSCRIPT_CURE)
+        parameter = "audio_transcriptions" if isinstance(request, DialogueRequest) else "transcription"
+        require_transcripts(request, known, parameter=parameter)
 
     def published(self, variant: str) -> Sequence[Published]:
         """List the checkpoint and its codec."""

@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from audiograph._words import has_words
 from audiograph.schemas import DialogueRequest, SpeakRequest, SpeakResult, Voice
 from deployments.audio.tempo import time_stretch
 from deployments.models.base import AudioOutput, Engine, Family, FileOutput, Output, RequestT
-from deployments.models.kit.texts import has_words, texts_of, unspeakable
+from deployments.models.kit.texts import texts_of, unspeakable
 from deployments.models.voices import replace_voices, require_transcripts
 
 SpeechRequest = SpeakRequest | DialogueRequest

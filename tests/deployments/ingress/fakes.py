@@ -76,6 +76,10 @@ class Cloner(SpeechModel[None, Any], NoEngine):
     needs_transcripts = True
 
 
+class Both(Speaker):
+    clones_voices = True
+
+
 class Drawer(SpeechModel[None, Any], NoEngine):
     tasks = ("speak",)
     variants = ("default",)

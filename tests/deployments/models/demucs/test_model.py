@@ -213,8 +213,8 @@ def test_progress_and_cancel_at_every_chunk(quick: BagOfModels) -> None:
 @pytest.mark.parametrize(
     ("fields", "variant", "field", "says"),
     [
-        ({"stems": ["vocals", "voice"]}, "htdemucs", "stems", "drums, bass, other, vocals"),
-        ({"stems": ["guitar"]}, "mdx", "stems", "drums, bass, other, vocals"),
+        ({"stems": ["vocals", "voice"]}, "htdemucs", "stems.1", "drums, bass, other, vocals"),
+        ({"stems": ["guitar"]}, "mdx", "stems.0", "drums, bass, other, vocals"),
         ({"two_stems": "kazoo"}, "htdemucs_6s", "two_stems", "guitar, piano"),
         ({"stems": ["bass"], "two_stems": "bass"}, "htdemucs", "two_stems", "exclude each other"),
         ({"segment": 7.81}, "htdemucs_ft", "segment", "7.8 s that it was trained on"),
