@@ -62,6 +62,7 @@ class Speaker(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
+    sampled = False
 
     @classmethod
     def voices(cls) -> list[Voice]:
