@@ -29,7 +29,13 @@ FLOORS = (
 
 HEAVY = {"torch", "transformers", "librosa", "whisper", "demucs", "diffusers", "matplotlib", "silero_vad"}
 KIT = "deployments.models.kit"
-FAMILY_MAY_IMPORT = ("deployments.models.base", "deployments.models.voices", KIT, "deployments.audio")
+FAMILY_MAY_IMPORT = (
+    "deployments.models.base",
+    "deployments.models.voices",
+    "deployments.models.sentences",
+    KIT,
+    "deployments.audio",
+)
 LAUNCHER_MAY_IMPORT = ("deployments.config", "deployments.storage", "deployments.serve", "audiograph")
 DBOS_ROOMS = ("deployments.jobs.durable", "deployments.jobs.sqlite_clock")
 
@@ -84,7 +90,7 @@ def runs_up(found: Import) -> bool:
 def family_of(module: str) -> str | None:
     """Return the family of a module, such as ``whisper`` or ``mock``; None outside of families."""
     parts = module.split(".")
-    shared = {"base", "voices", "registry", "kit"}
+    shared = {"base", "voices", "sentences", "registry", "kit"}
     is_family = parts[:2] == ["deployments", "models"] and len(parts) > 2 and parts[2] not in shared
     return parts[2] if is_family else None
 

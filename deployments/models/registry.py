@@ -45,6 +45,8 @@ class ModelCard:
     checkpoint: str | None
     clones_voices: bool
     needs_transcripts: bool
+    deterministic: bool
+    """Whether it speaks the same way in every run."""
     weights_policy: WeightsPolicy
     config: ModelConfig
     missing: str | None
@@ -312,6 +314,7 @@ def _card(name: str, model: AnyFamily, config: AppConfig) -> ModelCard:
         checkpoint=model.checkpoint,
         clones_voices=isinstance(model, SpeechModel) and model.clones_voices,
         needs_transcripts=isinstance(model, SpeechModel) and model.needs_transcripts,
+        deterministic=not model.needs_weights or (isinstance(model, SpeechModel) and model.deterministic),
         weights_policy=entry.weights or config.weights,
         config=entry,
         missing=_missing(model, entry),

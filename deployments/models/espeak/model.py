@@ -13,13 +13,13 @@ from pydantic import Field, field_validator
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
-from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
+from deployments.models.kit.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.languages import find_language
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
-from deployments.models.kit.texts import naming_turn, unspeakable
+from deployments.models.kit.texts import naming_turn, too_long, unspeakable, without_control_characters
 
 MIN_WORDS_PER_MINUTE = 80
 MAX_WORDS_PER_MINUTE = 450
@@ -164,7 +164,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
     ) -> SpokenPart:
         voice = _checked_voice(engine, turn.voice or self.options.voice)
         speech = engine.speak(
-            _without_control_characters(turn.text), voice=voice, parameters=parameters, check=progress.check
+            without_control_characters(turn.text), voice=voice, parameters=parameters, check=progress.check
         )
         with closing(speech):
             samples = _collect(speech, engine.sample_rate, max_seconds, progress)
@@ -189,11 +189,7 @@ def _collect(
         content += chunk
         progress.report(fraction)
         if len(content) > 2 * sample_rate * max_seconds:
-            raise InvalidRequest(
-                f"text takes more than {max_seconds:.0f} s to speak: that was reached {fraction:.0%} of the "
-                "way through; split it into several requests",
-                field="text",
-            )
+            raise too_long(max_seconds, fraction)
     samples: Samples = np.frombuffer(content, "<i2").astype(np.float32)
     samples /= 32768
     return samples
@@ -212,17 +208,8 @@ def _parameters(given: Mapping[str, Any], words_per_minute: int) -> dict[str, in
 
 def _notes(turns: Iterable[Turn], seed: int | None) -> list[str]:
     notes = []
-    if any(_without_control_characters(turn.text) != turn.text for turn in turns):
+    if any(without_control_characters(turn.text) != turn.text for turn in turns):
         notes.append("control characters in text were left out")
     if seed is not None:
         notes.append("seed has no effect: the same request is always spoken the same way")
     return notes
-
-
-def _without_control_characters(text: str) -> str:
-    """Replace control characters by spaces: some are commands of the library, and NUL ends the text."""
-    return "".join(" " if _is_control(character) else character for character in text)
-
-
-def _is_control(character: str) -> bool:
-    return character not in "\t\n\r" and unicodedata.category(character) in ("Cc", "Cs")
