@@ -25,7 +25,8 @@ def read(text: str, language: str | None) -> list[Reading]:
         language: English has rules for numbers, dates and so on; in other languages, and for None, words are
             spoken as they are written: eSpeak NG reads numbers itself.
     """
-    spans = spoken_spans(text) if language is not None and language.startswith("en") else []
+    is_english = language is not None and language.startswith("en")
+    spans = spoken_spans(text, british=language == "en-gb") if is_english else []
     return [
         Reading(text[start:end], _replaced(text, start, end, inside))
         for start, end, inside in _words(text, spans)
