@@ -109,8 +109,10 @@ class Engine:
 
     def _style(self, voice: Mixture, symbols: int) -> Samples:
         """Mix the styles of a text with that many symbols, ``[1, 256]``."""
-        styles = [weight * self._voices[name][symbols - 1] for name, weight in voice.weights]
-        return np.sum(styles, axis=0, dtype=np.float32)
+        styles = np.stack([self._voices[name][symbols - 1] for name, _ in voice.weights])
+        weights = np.array([weight for _, weight in voice.weights], np.float32)
+        mixed: Samples = np.tensordot(weights, styles, 1)
+        return mixed
 
 
 @dataclass(frozen=True, slots=True)

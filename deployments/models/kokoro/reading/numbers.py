@@ -49,7 +49,7 @@ def spelled(digits: str) -> str:
 
 
 def in_pairs(digits: str) -> str:
-    """Say the three or four digits of a room or flight: ``404`` is ``four oh four``, and ``1256`` is in pairs."""
+    """Say the three or four digits of a room or flight; ``404`` is ``four oh four``."""
     first, last = digits[:-2], digits[-2:]
     if last == "00":
         return f"{cardinal(first)} hundred"

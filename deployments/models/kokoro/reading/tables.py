@@ -294,8 +294,8 @@ Darius Julius Urban Boniface Sixtus Celestine Murad Mehmed Suleiman Constantine 
 SOVEREIGNS = frozenset(_SOVEREIGNS.split())
 """Their numbers are ordinals."""
 _NUMBERED_THINGS = """
-Chapter Part Act Scene Volume Book War Section Phase Type Class Article Appendix Figure Table Level Stage Grade
-Bowl Title Schedule Annex Unit Mark Rocky Apollo
+Chapter Part Act Scene Volume Book War Section Phase Type Class Article Appendix Figure Table Level Stage
+Grade Bowl Title Schedule Annex Unit Mark Rocky Apollo
 """
 NUMBERED_THINGS = frozenset(_NUMBERED_THINGS.split())
 """Their Roman numerals are cardinals, even those of one letter."""

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # signs of typography
 """What is said for numbers, dates, units, abbreviations and addresses, and to which words it belongs."""
 
 import pytest
