@@ -1,7 +1,6 @@
 """Speech by eSpeak NG: about 140 voices in 100 languages, hundreds of times faster than real time."""
 
 import importlib.util
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
@@ -15,7 +14,7 @@ from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.espeak.process import Chunk, EspeakProcesses, installed_espeak
-from deployments.models.kit.languages import find_language
+from deployments.models.kit.languages import find_language, is_language_tag
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
@@ -28,10 +27,6 @@ MAX_WORDS_PER_MINUTE = 450
 
 _SPOKEN_SIGNS = frozenset("!#%&*/@\\")
 """The punctuation that the library names, in some languages at least; any other is a pause at most."""
-
-
-_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}([-_]([a-z]{2}|\d{3}))?", re.IGNORECASE)
-"""A language, with or without a region; anything longer is more likely a name."""
 
 
 class EspeakParameters(Parameters):
@@ -109,7 +104,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
 
     def own_voice(self, name: str, ids: Collection[str]) -> str | None:
         """Return the voice of an id or a language tag: ``pt_BR`` is ``pt-br``, and ``fr-FR`` is ``fr``."""
-        if name in ids or not _LANGUAGE_TAG.fullmatch(name):
+        if name in ids or not is_language_tag(name):
             return super().own_voice(name, ids)
         return find_language(name, ids)
 

@@ -11,7 +11,7 @@ from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Voice, voices_named
 from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext
 from deployments.models.kit.dialogue import progress_slices, spoken_output
-from deployments.models.kit.languages import find_language
+from deployments.models.kit.languages import find_language, is_language_tag
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
@@ -91,7 +91,7 @@ class Kokoro(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest]):
         """
         if is_own(name):
             return name
-        language = find_language(name, BY_LANGUAGE)
+        language = find_language(name, BY_LANGUAGE) if is_language_tag(name) else None
         return BY_LANGUAGE[language] if language else None
 
     def check_request(self, request: SpeechRequest, variant: str) -> None:
