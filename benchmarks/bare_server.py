@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 from fastapi import FastAPI, Response
 
-from deployments.models.espeak.library import Espeak
-from deployments.models.espeak.process import EspeakProcesses
+from deployments.models.kit.espeak.library import Espeak
+from deployments.models.kit.espeak.process import EspeakProcesses
 
 VOICE = "en-us"
 PARAMETERS = {"rate": 170, "pitch": 50, "range": 50, "volume": 100, "word_gap": 0}

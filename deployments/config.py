@@ -239,10 +239,22 @@ class HttpConfig(Settings):
 
 
 OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
-OPENAI_VOICES = (
-    *("alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer", "verse"),
-    *("marin", "cedar"),
-)
+OPENAI_VOICES: dict[str, str | None] = {
+    "alloy": "af_alloy",
+    "ash": "am_adam",
+    "ballad": "bm_george",
+    "coral": "af_sarah",
+    "echo": "am_echo",
+    "fable": "bm_fable",
+    "nova": "af_nova",
+    "onyx": "am_onyx",
+    "sage": "af_kore",
+    "shimmer": "af_bella",
+    "verse": "am_michael",
+    "marin": "af_heart",
+    "cedar": "am_fenrir",
+}
+"""Voices of Kokoro; other models speak with their default voice instead."""
 
 
 class OpenAIConfig(Settings):
@@ -253,8 +265,9 @@ class OpenAIConfig(Settings):
         description="Model by OpenAI's name, with or without its date; null is the task's default.",
     )
     voices: dict[str, str | None] = Field(
-        default_factory=lambda: dict.fromkeys(OPENAI_VOICES),
-        description="Voice by OpenAI's name; null, or a voice that the model lacks, is its default.",
+        default_factory=lambda: dict(OPENAI_VOICES),
+        description="Voice by OpenAI's name, at first one of kokoro's; null, or a voice that the model "
+        "lacks, is its default.",
     )
 
 

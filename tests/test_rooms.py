@@ -33,6 +33,7 @@ WEIGHTS = "deployments.models.weights"
 FAMILY_MAY_IMPORT = (
     "deployments.models.base",
     "deployments.models.voices",
+    "deployments.models.sentences",
     KIT,
     WEIGHTS,
     "deployments.audio",
@@ -99,7 +100,7 @@ def runs_up(found: Import) -> bool:
 def family_of(module: str) -> str | None:
     """Return the family of a module, such as ``whisper`` or ``mock``; None outside of families."""
     parts = module.split(".")
-    shared = {"base", "voices", "registry", "loading", "kit", "weights"}
+    shared = {"base", "voices", "sentences", "registry", "loading", "kit", "weights"}
     is_family = parts[:2] == ["deployments", "models"] and len(parts) > 2 and parts[2] not in shared
     return parts[2] if is_family else None
 

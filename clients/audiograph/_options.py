@@ -88,6 +88,7 @@ class GenerateMusicOptions(CommonOptions, total=False):
 class DialogueOptions(CommonOptions, total=False):
     """Fields of `DialogueRequest`."""
 
+    word_timestamps: bool
     seed: int | None
     format: AudioFormat
     parameters: dict[str, Any]

@@ -41,7 +41,7 @@ class Mock(SpeechModel[None, SpeechRequest], Model[None, SpeechRequest]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("mock",)
     default_variant = "mock"
-    sampled = False
+    deterministic = True
     clones_voices = True
     options_class = MockOptions
     concurrency = 16

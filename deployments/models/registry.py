@@ -41,11 +41,11 @@ class ModelCard:
     tasks: tuple[TaskName, ...]
     variants: tuple[str, ...]
     default_variant: str
-    sampled: bool
-    """Whether it speaks, and equal requests are spoken differently unless they give a seed."""
     checkpoint: str | None
     clones_voices: bool
     needs_transcripts: bool
+    deterministic: bool
+    """Whether it speaks the same way in every run."""
     weights_policy: WeightsPolicy
     config: ModelConfig
     missing: str | None
@@ -350,10 +350,10 @@ def _card(name: str, model: AnyFamily, config: AppConfig) -> ModelCard:
         tasks=model.tasks,
         variants=model.variants,
         default_variant=default_variant,
-        sampled=isinstance(model, SpeechModel) and model.sampled,
         checkpoint=model.checkpoint,
         clones_voices=isinstance(model, SpeechModel) and model.clones_voices,
         needs_transcripts=isinstance(model, SpeechModel) and model.needs_transcripts,
+        deterministic=isinstance(model, SpeechModel) and model.deterministic,
         weights_policy=entry.weights or config.weights,
         config=entry,
         missing=_missing(model, entry),

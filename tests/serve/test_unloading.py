@@ -16,6 +16,7 @@ MODELS = [
     "musicgen",
     "hpss",
     "demucs",
+    "kokoro",
     "espeak",
     "dia",
     "higgs",
@@ -29,6 +30,7 @@ SHORT = {"max_new_tokens": 40}
 TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
 
 REQUESTS: dict[str, Callable[[], AnyRequest]] = {
+    "kokoro": lambda: SpeakRequest(model="kokoro", text="Hello."),
     "espeak": lambda: SpeakRequest(model="espeak", text="Hello."),
     "dia": lambda: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
     "higgs": lambda: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),

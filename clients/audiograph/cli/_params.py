@@ -10,6 +10,7 @@ import typer
 Input = Annotated[str, typer.Argument(metavar="FILE", help="A path, or the id of a stored file or artifact.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 Model = Annotated[str | None, typer.Option(help="Model; the server's default for the task if absent.")]
+WordTimestamps = Annotated[bool, typer.Option("--word-timestamps", help="Return the time of each word.")]
 Variant = Annotated[str | None, typer.Option(help="Variant of the model; its default if absent.")]
 Folder = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to save the artifacts in.")

@@ -12,7 +12,16 @@ import typer
 from audiograph import Artifact, Audiograph, Job
 from audiograph.cli._inputs import read_script, read_text
 from audiograph.cli._outputs import check_output, output_file
-from audiograph.cli._params import Detach, Folder, Input, Model, Timeout, Variant, without_unset
+from audiograph.cli._params import (
+    Detach,
+    Folder,
+    Input,
+    Model,
+    Timeout,
+    Variant,
+    WordTimestamps,
+    without_unset,
+)
 from audiograph.cli._script import parse_turns, parse_voices
 from audiograph.cli._session import Session, jsonable, session_of
 from audiograph.cli._terminal import print_line, print_path, print_text
@@ -41,9 +50,7 @@ def transcribe(
     *,
     language: Annotated[str | None, typer.Option(help="Language, such as en; detected if absent.")] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Translate into English.")] = False,
-    word_timestamps: Annotated[
-        bool, typer.Option("--word-timestamps", help="Return the time of each word.")
-    ] = False,
+    word_timestamps: WordTimestamps = False,
     prompt: Annotated[str | None, typer.Option(help="Text that conditions vocabulary and style.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=1, help="Sampling temperature.")] = None,
     model: Model = None,
@@ -166,6 +173,7 @@ def speak(
     *,
     voice: Annotated[str | None, typer.Option(help="A voice from `audiograph voices list`.")] = None,
     speed: Annotated[float | None, typer.Option(min=0.25, max=4, help="Factor of the natural pace.")] = None,
+    word_timestamps: WordTimestamps = False,
     audio_format: Annotated[
         AudioFormat | None,
         typer.Option("--format", help="Audio format; by default the ending of --output, or wav."),
@@ -179,16 +187,17 @@ def speak(
     detach: Detach = False,
     timeout: Timeout = None,
 ) -> None:
-    """Speak a text, and save the recording."""
+    """Speak a text, and save the recording; with --word-timestamps, subtitles as well."""
     session = session_of(context)
     target, audio_format = output_file(output, "speech", audio_format)
     _check_file(target, detach=detach)
     with session.client() as client:
         fields = without_unset(voice=voice, speed=speed, model=model, variant=variant)
+        fields |= without_unset(word_timestamps=word_timestamps)
         job = client.speak(read_text(text, "text"), format=audio_format, wait=False, **fields)
 
         def save(done: Job) -> Paths:
-            return [client.artifacts.download(_first_artifact(done), target)]
+            return _save_with_texts(client, done, target)
 
         _finish_job(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
 
@@ -216,6 +225,7 @@ def dialogue(
     seed: Annotated[
         int | None, typer.Option(help="Random seed; the same seed gives the same speech.")
     ] = None,
+    word_timestamps: WordTimestamps = False,
     model: Model = None,
     variant: Variant = None,
     detach: Detach = False,
@@ -227,14 +237,11 @@ def dialogue(
     _check_file(target, detach=detach)
     turns = parse_turns(read_script(script), parse_voices(voice or []))
     with session.client() as client:
-        fields = without_unset(seed=seed, model=model, variant=variant)
+        fields = without_unset(seed=seed, word_timestamps=word_timestamps, model=model, variant=variant)
         job = client.dialogue(turns, format=audio_format, wait=False, **fields)
 
         def save(done: Job) -> Paths:
-            texts = [artifact for artifact in done.artifacts if not artifact.media_type.startswith("audio/")]
-            return [client.artifacts.download(_first_artifact(done), target)] + [
-                client.artifacts.download(text, target.with_suffix(Path(text.name).suffix)) for text in texts
-            ]
+            return _save_with_texts(client, done, target)
 
         _finish_job(session, client, job, save, _show_paths, detach=detach, timeout=timeout)
 
@@ -329,6 +336,14 @@ def _save(client: Audiograph, job: Job, folder: Path | None, suffix: str = "") -
         return client.jobs.save_all(job, folder)
     artifacts = _artifacts_with_suffix(job, suffix)
     return [client.artifacts.download(artifact, f"{folder}/") for artifact in artifacts]
+
+
+def _save_with_texts(client: Audiograph, job: Job, target: Path) -> Paths:
+    """Save the recording, and beside it the texts, such as subtitles."""
+    texts = [artifact for artifact in job.artifacts if not artifact.media_type.startswith("audio/")]
+    return [client.artifacts.download(_first_artifact(job), target)] + [
+        client.artifacts.download(text, target.with_suffix(Path(text.name).suffix)) for text in texts
+    ]
 
 
 def _artifacts_with_suffix(job: Job, suffix: str) -> list[Artifact]:

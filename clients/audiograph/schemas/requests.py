@@ -134,6 +134,8 @@ class SpeakRequest(Request):
     """A voice of the model, or a recorded one; the model's default if absent or not found."""
     speed: float = Field(1.0, ge=0.25, le=4)
     """Factor of the voice's natural pace."""
+    word_timestamps: bool = False
+    """Return start and end of every word, if the model times its words."""
     seed: Seed | None = None
     """Random seed; the same seed gives the same speech."""
     format: AudioFormat = "wav"
@@ -160,6 +162,8 @@ class DialogueRequest(Request):
     """Always `dialogue`."""
     turns: list[Turn] = Field(min_length=1, max_length=256)
     """Turns in order of time."""
+    word_timestamps: bool = False
+    """Return start and end of every word, if the model times its words."""
     seed: Seed | None = None
     """Random seed; the same seed gives the same speech."""
     format: AudioFormat = "wav"

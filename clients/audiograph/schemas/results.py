@@ -103,12 +103,14 @@ class MusicResult(AudioResult):
 
 
 class SpeakResult(AudioResult):
-    """Spoken text, and the voice that spoke it."""
+    """Spoken text, and its voice; timed segments are also stored as artifacts json, srt and vtt."""
 
     task: Literal["speak"] = "speak"
     """Always `speak`."""
     voice: str
     """Name of the voice."""
+    segments: list[Segment] | None = None
+    """Its sentences and their words, with `word_timestamps`, if the model times its words."""
 
 
 class SpokenTurn(Record):
@@ -122,6 +124,8 @@ class SpokenTurn(Record):
     """Start in seconds."""
     end: float
     """End in seconds."""
+    words: list[Word] | None = None
+    """Its words, with `word_timestamps`, if the model times its words."""
 
 
 class DialogueResult(AudioResult):

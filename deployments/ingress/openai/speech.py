@@ -31,9 +31,9 @@ from deployments.ingress.openai import examples
 from deployments.ingress.openai.coalescing import SingleFlight
 from deployments.ingress.openai.errors import ERRORS
 from deployments.ingress.openai.names import model_named, voice_named
-from deployments.ingress.openai.sentences import split_text
 from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
+from deployments.models.sentences import split_text
 from deployments.models.voices import transcript_missing
 
 router = StrictRouter(prefix="/v1/audio", tags=["openai"])
@@ -125,7 +125,7 @@ async def _bounded(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
 async def _spoken(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
     binding = await asyncio.to_thread(_resolved, backend, body)
     request = binding.request
-    sampled = backend.registry.card(request.model or "").sampled
+    sampled = not backend.registry.card(request.model or "").deterministic
     if sampled:  # one seed for all pieces keeps the voice the same
         request = request.model_copy(update={"seed": secrets.randbits(31)})
     texts = split_text(request.text, grouped=sampled)

@@ -1,7 +1,6 @@
 """Speech by eSpeak NG: about 140 voices in 100 languages, hundreds of times faster than real time."""
 
 import importlib.util
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,13 +14,19 @@ from audiograph._words import visible
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
 from deployments.models.base import LoadContext, Model, Options, Output, RunContext, Samples
-from deployments.models.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
-from deployments.models.kit.languages import find_language
+from deployments.models.kit.espeak.process import Chunk, EspeakProcesses, installed_espeak
+from deployments.models.kit.languages import find_language, is_language_tag
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
-from deployments.models.kit.texts import naming_turn, texts_of, unspeakable
+from deployments.models.kit.texts import (
+    naming_turn,
+    texts_of,
+    too_long,
+    unspeakable,
+    without_control_characters,
+)
 
 MIN_WORDS_PER_MINUTE = 80
 MAX_WORDS_PER_MINUTE = 450
@@ -30,10 +35,6 @@ MAX_WORDS_PER_MINUTE = 450
 
 _SPOKEN_SIGNS = frozenset("!#%&*/@\\")
 """The punctuation that the library names, in some languages at least; any other is a pause at most."""
-
-
-_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}([-_]([a-z]{2}|\d{3}))?", re.IGNORECASE)
-"""A language, with or without a region; anything longer is more likely a name."""
 
 
 class EspeakParameters(Parameters):
@@ -72,7 +73,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("espeak-ng",)
     default_variant = "espeak-ng"
-    sampled = False
+    deterministic = True
     options_class = EspeakOptions
     concurrency = 2  # each run is a separate process
 
@@ -111,7 +112,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
 
     def own_voice(self, name: str, ids: Collection[str]) -> str | None:
         """Return the voice of an id or a language tag: ``pt_BR`` is ``pt-br``, and ``fr-FR`` is ``fr``."""
-        if name in ids or not _LANGUAGE_TAG.fullmatch(name):
+        if name in ids or not is_language_tag(name):
             return super().own_voice(name, ids)
         return find_language(name, ids)
 
@@ -171,7 +172,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
     ) -> SpokenPart:
         voice = _checked_voice(engine, turn.voice or self.options.voice)
         speech = engine.speak(
-            _without_control_characters(turn.text), voice=voice, parameters=parameters, check=progress.check
+            without_control_characters(turn.text), voice=voice, parameters=parameters, check=progress.check
         )
         with closing(speech):
             samples = _collect(speech, engine.sample_rate, max_seconds, progress)
@@ -194,11 +195,7 @@ def _collect(
         content += chunk
         progress.report(fraction)
         if len(content) > 2 * sample_rate * max_seconds:
-            raise InvalidRequest(
-                f"text takes more than {max_seconds:.0f} s to speak: that was reached {fraction:.0%} of the "
-                "way through; split it into several requests",
-                field="text",
-            )
+            raise too_long(max_seconds, fraction)
     samples: Samples = np.frombuffer(content, "<i2").astype(np.float32)
     samples /= 32768
     return samples
@@ -217,7 +214,7 @@ def _parameters(given: Mapping[str, Any], words_per_minute: int) -> dict[str, in
 
 def _notes(turns: Iterable[Turn], seed: int | None) -> list[str]:
     notes = []
-    if any(_without_control_characters(turn.text) != turn.text for turn in turns):
+    if any(without_control_characters(turn.text) != turn.text for turn in turns):
         notes.append("control characters in text were left out")
     if seed is not None:
         notes.append("seed has no effect: the same request is always spoken the same way")
@@ -233,12 +230,3 @@ def _notes_on_silence(request: SpeechRequest, parts: Sequence[SpokenPart]) -> It
     for index in silent:
         part = parts[index]
         yield f"turn {index + 1} is a pause: voice {part.voice} has no words for {shown(part.text)}"
-
-
-def _without_control_characters(text: str) -> str:
-    """Replace control characters by spaces: some are commands of the library, and NUL ends the text."""
-    return "".join(" " if _is_control(character) else character for character in text)
-
-
-def _is_control(character: str) -> bool:
-    return character not in "\t\n\r" and unicodedata.category(character) in ("Cc", "Cs")

@@ -6,13 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from audiograph.schemas import AudioFormat, DialogueRequest, DialogueResult, SpeakResult, SpokenTurn, Turn
+from audiograph.schemas import (
+    AudioFormat,
+    DialogueRequest,
+    DialogueResult,
+    Segment,
+    SpeakResult,
+    SpokenTurn,
+    Turn,
+)
 from deployments.audio.fades import fade, silence
 from deployments.audio.loudness import normalize_loudness, prevent_clipping
 from deployments.models.base import AudioOutput, FileOutput, Output, RunContext, Samples
 from deployments.models.kit.speaking import STAGE, Speaker, Speech
 from deployments.models.kit.speech_model import SpeechRequest
 from deployments.models.kit.subtitles import Cue, to_srt, to_vtt
+from deployments.models.kit.word_times import moved_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,8 @@ class SpokenPart:
     voice: str
     text: str
     samples: Samples
+    segments: Sequence[Segment] | None = None
+    """Its sentences with their words, in seconds of the samples; None if they are not timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +73,15 @@ def join_turns(parts: Sequence[SpokenPart], sample_rate: int) -> tuple[Samples, 
         spoken = fade(normalize_loudness(part.samples, sample_rate), sample_rate)
         pieces.append(spoken)
         start, frames = frames, frames + len(spoken)
-        turns.append(
-            SpokenTurn(voice=part.voice, text=part.text, start=start / sample_rate, end=frames / sample_rate)
-        )
+        turns.append(_turn(part, start / sample_rate, frames / sample_rate))
     return prevent_clipping(np.concatenate(pieces)), turns
+
+
+def _turn(part: SpokenPart, start: float, end: float) -> SpokenTurn:
+    turn = SpokenTurn(voice=part.voice, text=part.text, start=start, end=end)
+    if part.segments is not None:
+        turn.words = [moved_word(word, start) for segment in part.segments for word in segment.words or ()]
+    return turn
 
 
 def spoken_parts(
@@ -94,7 +110,12 @@ def speech_output(
     """Build the output of ``speak``: the audio file and its result."""
     duration = len(part.samples) / sample_rate
     result = SpeakResult(
-        voice=part.voice, duration=duration, sample_rate=sample_rate, channels=1, notes=list(notes)
+        voice=part.voice,
+        duration=duration,
+        sample_rate=sample_rate,
+        channels=1,
+        notes=list(notes),
+        segments=None if part.segments is None else list(part.segments),
     )
     audio = AudioOutput("speech", part.samples, sample_rate, audio_format)
     return Output(result, (audio,), audio_seconds=duration)

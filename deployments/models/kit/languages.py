@@ -1,5 +1,6 @@
 """Finds the language that a tag means, among those that a model knows: ``pt-BR`` is ``pt``."""
 
+import re
 from collections.abc import Collection, Iterator
 
 _EQUAL = """
@@ -20,7 +21,14 @@ macrolanguage (``nb`` of ``no``, ``cmn`` of ``zh``). Serbo-Croatian
 EXTENDED_LETTERS = 3
 """Letters of an extended language, which tells one language of a group from the others."""
 
+_TAG = re.compile(r"[a-z]{2,3}([-_]([a-z]{2}|\d{3}))?", re.IGNORECASE)
+
 _GROUPS = {code: group for group in (line.split(",") for line in _EQUAL.split()) for code in group}
+
+
+def is_language_tag(name: str) -> bool:
+    """Return whether a name has the form of a language, with or without a region."""
+    return _TAG.fullmatch(name) is not None
 
 
 def find_language(tag: str, known: Collection[str]) -> str | None:

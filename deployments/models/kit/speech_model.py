@@ -10,7 +10,9 @@ from audiograph._words import has_words
 from audiograph.schemas import DialogueRequest, SpeakRequest, SpeakResult, Voice
 from deployments.audio.tempo import time_stretch
 from deployments.models.base import AudioOutput, Engine, Family, FileOutput, Output, RequestT
+from deployments.models.kit.subtitles import speech_files
 from deployments.models.kit.texts import texts_of, unspeakable
+from deployments.models.kit.word_times import moved_segment
 from deployments.models.voices import replace_voices, require_transcripts
 
 SpeechRequest = SpeakRequest | DialogueRequest
@@ -28,10 +30,12 @@ class SpeechModel(Family[Engine, RequestT]):
 
     clones_voices: ClassVar[bool] = False
     """True for models whose requests may name recorded voices, which `RunContext.voice` loads."""
-    sampled: ClassVar[bool] = True
-    """False for models that speak equal requests in the same way, whatever their seed."""
     needs_transcripts: ClassVar[bool] = False
     """True for models that can only clone a voice whose transcript is known."""
+    deterministic: ClassVar[bool] = False
+    """True for models that speak equal requests in the same way, whatever their seed."""
+    times_words: ClassVar[bool] = False
+    """True for models that honor ``word_timestamps``."""
 
     @classmethod
     def voices(cls) -> list[Voice]:
@@ -78,20 +82,47 @@ class SpeechModel(Family[Engine, RequestT]):
             require_transcripts(request, transcripts)
 
     def postprocess(self, request: RequestT, output: Output) -> Output:
-        """Time-stretch ``speak`` by the part of its speed that the model did not apply itself."""
+        """Time-stretch ``speak`` by the part of its speed that the model did not apply itself.
+
+        Then its sentences, if they are timed, are written to files as well.
+        """
+        if not self.times_words and isinstance(request, SpeechRequest) and request.word_timestamps:
+            output = _with_note(output, "word_timestamps was ignored: this model does not time its words.")
         if not isinstance(request, SpeakRequest):
             return output
+        remaining = self.remaining_speed(request)
+        stretched = output if remaining == 1 else time_stretched(output, remaining)
+        return _with_subtitles(stretched)
+
+    def remaining_speed(self, request: SpeechRequest) -> float:
+        """Return the factor by which the speech of a request is time-stretched; 1 if it is not."""
+        if not isinstance(request, SpeakRequest):
+            return 1.0
         remaining = request.speed / self.native_speed(request.speed)
-        return output if abs(remaining - 1) < SPEED_TOLERANCE else time_stretched(output, remaining)
+        return 1.0 if abs(remaining - 1) < SPEED_TOLERANCE else remaining
+
+
+def _with_note(output: Output, note: str) -> Output:
+    notes = [*output.result.notes, note]
+    return replace(output, result=output.result.model_copy(update={"notes": notes}))
+
+
+def _with_subtitles(output: Output) -> Output:
+    """Add the files of `speech_files` to the output of ``speak``, if its sentences are timed."""
+    result = output.result
+    if not isinstance(result, SpeakResult) or result.segments is None:
+        return output
+    return replace(output, files=[*output.files, *speech_files(result)])
 
 
 def time_stretched(output: Output, speed: float) -> Output:
     """Return the output of ``speak`` with its audio ``speed`` times as fast, at the same pitch."""
     result = output.result
     assert isinstance(result, SpeakResult)
+    segments = result.segments and [moved_segment(segment, 0.0, speed) for segment in result.segments]
     return replace(
         output,
-        result=result.model_copy(update={"duration": result.duration / speed}),
+        result=result.model_copy(update={"duration": result.duration / speed, "segments": segments}),
         files=[_stretched(file, speed) for file in output.files],
         audio_seconds=output.audio_seconds and output.audio_seconds / speed,
     )

@@ -1,10 +1,10 @@
-"""Writes transcripts as JSON, plain text, SubRip and WebVTT."""
+"""Writes transcripts and spoken texts as JSON, plain text, SubRip and WebVTT."""
 
 import html
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from audiograph.schemas import Segment, TranscribeResult
+from audiograph.schemas import Result, Segment, SpeakResult, TranscribeResult
 from deployments.models.base import FileOutput
 
 
@@ -19,7 +19,18 @@ def transcript_files(result: TranscribeResult, stem: str = "transcription") -> l
     return [FileOutput(f"{stem}.{end}", content.encode(), kind) for end, kind, content in contents]
 
 
-def to_json(result: TranscribeResult) -> str:
+def speech_files(result: SpeakResult, stem: str = "speech") -> list[FileOutput]:
+    """Build ``STEM.json``, ``STEM.srt`` and ``STEM.vtt`` of timed speech, all in UTF-8."""
+    segments = result.segments or []
+    contents = (
+        ("json", "application/json", to_json(result)),
+        ("srt", "application/x-subrip", to_srt(segments)),
+        ("vtt", "text/vtt", to_vtt(segments)),
+    )
+    return [FileOutput(f"{stem}.{end}", content.encode(), kind) for end, kind, content in contents]
+
+
+def to_json(result: Result) -> str:
     """Format the result as in the job, indented."""
     return result.model_dump_json(indent=2, exclude_none=True) + "\n"
 

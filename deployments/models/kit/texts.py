@@ -1,5 +1,6 @@
 """The texts of a request to speak: by field, and whether there is anything to speak in them."""
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,24 @@ def unspeakable(text: str, field: str) -> InvalidRequest:
     return InvalidRequest(
         f"{field} has nothing that can be spoken: {shown(text)}; write words, or leave it out", field=field
     )
+
+
+def too_long(max_seconds: float, fraction: float) -> InvalidRequest:
+    """Build the error for a text whose speech reached a limit of seconds after a fraction of it."""
+    return InvalidRequest(
+        f"text takes more than {max_seconds:.0f} s to speak: that was reached {fraction:.0%} of the way "
+        "through; split it into several requests",
+        field="text",
+    )
+
+
+def without_control_characters(text: str) -> str:
+    """Replace control characters by spaces: some are commands of eSpeak NG, and NUL ends the text."""
+    return "".join(" " if _is_control(character) else character for character in text)
+
+
+def _is_control(character: str) -> bool:
+    return character not in "\t\n\r" and unicodedata.category(character) in ("Cc", "Cs")
 
 
 def turn_field(request: Request, index: int, name: str) -> str:

@@ -62,7 +62,7 @@ class Speaker(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
-    sampled = False
+    deterministic = True
 
     @classmethod
     def voices(cls) -> list[Voice]:

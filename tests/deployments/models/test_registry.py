@@ -92,7 +92,7 @@ def test_a_card_has_the_facts_that_are_known_without_loading() -> None:
     card = registry_of(entry(default_variant="medium", weights="tiny"), weights="auto").card("toy")
     assert (card.tasks, card.variants) == (("speak",), ("small", "medium", "large"))
     assert (card.default_variant, card.weights_policy) == ("medium", "tiny")
-    assert (card.sampled, card.missing) == (True, None)
+    assert (card.deterministic, card.missing) == (False, None)
     assert registry_of(weights="auto").card("toy").weights_policy == "auto"
 
 

@@ -12,7 +12,7 @@ from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, Turn
 from deployments.models.base import Output, Samples
 from deployments.models.espeak.model import EspeakOptions, EspeakSpeech
-from deployments.models.espeak.process import EspeakProcesses
+from deployments.models.kit.espeak.process import EspeakProcesses
 from tests.deployments.models.fakes import FakeContext
 from tests.support.speech import FOX, result_of, samples_of, speech_of
 

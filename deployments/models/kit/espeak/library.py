@@ -1,7 +1,7 @@
-"""A ctypes binding of the functions of libespeak-ng that speech needs, which is also a program: see `main`.
+"""A ctypes binding of the functions of libespeak-ng that speech and phonemes need, and a program: see `main`.
 
 The library keeps its state in C globals and a few texts crash it, so the server only uses it in separate
-processes, which run this file: see `deployments.models.espeak.process`. The file imports nothing but the
+processes, which run this file: see `deployments.models.kit.espeak.process`. The file imports nothing but the
 standard library, so that a process starts in milliseconds.
 """
 
@@ -10,7 +10,7 @@ import json
 import resource
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -33,6 +33,10 @@ _DO_NOT_EXIT = 0x8000  # otherwise the library exits the process if its data is 
 _UTF8 = 1  # alone: neither SSML (0x10) nor phonemes in [[brackets]] (0x100) are interpreted
 _BY_CHARACTER = 1
 _CHUNK_MS = 200
+# IPA, with a tie between the letters of one phoneme.
+_IPA = 0x02 | 0x80
+TIE = "^"
+"""Joins the letters of one phoneme, such as those of an affricate, ``t^s``."""
 _WORD, _SENTENCE = 1, 2
 
 
@@ -107,6 +111,7 @@ class Espeak:
     def __init__(self, library: str, data: str) -> None:
         self._data = Path(data)
         self._library = ctypes.CDLL(library)
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         self.sample_rate: int = self._library.espeak_Initialize(
             _SYNCHRONOUS, _CHUNK_MS, data.encode(), _DO_NOT_EXIT
@@ -139,6 +144,24 @@ class Espeak:
             raise receiver.error
         if status != 0:
             raise OSError(f"espeak-ng failed to speak (status {status})")
+
+    def phonemes(self, texts: Iterable[str], voice_path: str) -> list[str]:
+        """Return the phonemes of each text, in IPA with stress marks, `TIE` and blanks between words.
+
+        Punctuation is lost. A text in another language is marked, such as ``(fr)…(en-us)``.
+
+        Raises:
+            OSError: the library cannot open the voice.
+        """
+        self._set_up(voice_path, {})
+        return [" ".join(self._clauses(text)) for text in texts]
+
+    def _clauses(self, text: str) -> Iterator[str]:
+        """Yield the phonemes of each clause; the library moves the pointer behind it, and then clears it."""
+        rest = ctypes.c_char_p(text.encode())
+        while rest.value is not None:
+            found = self._library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA | ord(TIE) << 8)
+            yield (found or b"").decode()
 
     def _set_up(self, voice_path: str, parameters: Mapping[str, int]) -> None:
         if self._library.espeak_SetVoiceByName(voice_path.encode()) != 0:
@@ -193,11 +216,17 @@ def _read_voice(voice: _Voice) -> EspeakVoice:
 
 
 def main(library: str, data: str, task: str) -> None:
-    """Run a task: ``voices`` writes the sample rate and the voices as JSON, ``speak`` speaks one text."""
+    """Run a task.
+
+    ``voices`` writes the sample rate and the voices as JSON, ``phonemes`` reads the arguments of
+    `Espeak.phonemes` as JSON and writes the phonemes likewise, and ``speak`` speaks one text.
+    """
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     engine = Espeak(library, data)
     if task == "voices":
         print(json.dumps({"sample_rate": engine.sample_rate, "voices": [asdict(v) for v in engine.voices()]}))
+    elif task == "phonemes":
+        print(json.dumps(engine.phonemes(**json.load(sys.stdin))))
     else:
         _speak(engine)
 

@@ -10,14 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any, NamedTuple
 
 from audiograph.errors import InternalError, InvalidRequest, ModelUnavailable
-from deployments.models.espeak import library as espeak_library
-from deployments.models.espeak.library import HEADER, EspeakVoice
+from deployments.models.kit.espeak import library as espeak_library
+from deployments.models.kit.espeak.library import HEADER, EspeakVoice
 
 _START_SECONDS = 30.0
 _CHECK_SECONDS = 0.2  # while a process is silent, a cancel is checked for this often
@@ -78,6 +78,27 @@ class EspeakProcesses:
                 process.kill()
                 raise
             _check_status(process.wait(), stderr)
+
+    def phonemes(self, texts: Sequence[str], *, voice: str) -> list[str]:
+        """Return the phonemes of texts; see `Espeak.phonemes`. A thousand texts take about 0.1 s.
+
+        Args:
+            texts: without control characters.
+            voice: id of one of `voices`.
+
+        Raises:
+            InvalidRequest: the library crashed on one of the texts.
+            InternalError: the process failed for another reason.
+        """
+        call = {"texts": list(texts), "voice_path": self.voices[voice].path}
+        program = [*_program(self.library, self.data), "phonemes"]
+        with tempfile.TemporaryFile() as stderr:
+            done = subprocess.run(
+                program, input=json.dumps(call).encode(), stdout=subprocess.PIPE, stderr=stderr, check=False
+            )
+            _check_status(done.returncode, stderr)
+        found: list[str] = json.loads(done.stdout)
+        return found
 
     def _start(self, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         program = [*_program(self.library, self.data), "speak"]

@@ -3,7 +3,7 @@
 
 import pytest
 
-from deployments.ingress.openai.sentences import MAX_GROUP, MAX_SENTENCE, sentences, split_text
+from deployments.models.sentences import MAX_GROUP, MAX_SENTENCE, sentences, split_text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from audiograph.errors import Canceled, InternalError, InvalidRequest
 from deployments.models.base import Output
-from deployments.models.espeak.process import EspeakProcesses
+from deployments.models.kit.espeak.process import EspeakProcesses
 from tests.deployments.models.fakes import FakeContext
 from tests.support.speech import FOX
 
