@@ -11,7 +11,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs weights demo serve keys test check format bench gpu-bundle lock clean
+.PHONY: help setup envs weights demo serve keys test soak check format bench gpu-bundle lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ keys: $(VENV)/serve.stamp  ## API keys: make keys ARGS="create NAME", or list, o
 
 test: $(VENV)/dev.stamp .environments/made.stamp  ## Run every test
 	@$(BIN)/pytest -q --numprocesses 2
+
+soak: $(VENV)/dev.stamp $(VENV)/weights.stamp  ## Run the long tests with published weights; some 40 minutes
+	@$(BIN)/pytest -q -s -m soak tests/soak
 
 check: $(VENV)/dev.stamp  ## Check format, lint, types and generated files
 	$(BIN)/ruff format --check --quiet .

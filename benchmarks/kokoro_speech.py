@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import jiwer
 import numpy as np
 import soxr
 import typer
@@ -18,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from speechmos import dnsmos
 from whisper import Whisper as Network
-from whisper.normalizers import EnglishTextNormalizer
 
 from audiograph.schemas import SpeakRequest
 from deployments.models.base import AudioOutput, Samples
@@ -29,6 +27,7 @@ from deployments.models.kokoro.voices import mixture
 from deployments.models.loading import load
 from deployments.models.whisper.model import Whisper, WhisperOptions
 from tests.deployments.models.fakes import FakeContext
+from tests.support.word_errors import differences, words_of
 
 VOICES = ("af_heart", "am_michael", "bf_emma", "bm_george", "af_bella", "am_fenrir")
 SENTENCES = (
@@ -99,16 +98,16 @@ def main(
     model = Kokoro(KokoroOptions())
     engine = load(model, "82m", "cpu", "pretrained", work_dir).engine
     listener = load(Whisper(WhisperOptions()), "base", "cpu", "pretrained", work_dir).engine
-    scores = [_score(model, engine, listener, one, SENTENCES[:sentences]) for one in voice]
+    scores = [score(model, engine, listener, one, SENTENCES[:sentences]) for one in voice]
     console = Console(highlight=False)
     console.print(_table(scores))
-    for score in scores:
-        for said, heard in score.wrong:
-            console.print(f"{score.voice}: said {said!r}, heard {heard!r}")
+    for one in scores:
+        for said, heard in one.wrong:
+            console.print(f"{one.voice}: said {said!r}, heard {heard!r}")
 
 
-def _score(model: Kokoro, engine: Engine, listener: Network, voice: str, sentences: Sequence[str]) -> Score:
-    plain = EnglishTextNormalizer()
+def score(model: Kokoro, engine: Engine, listener: Network, voice: str, sentences: Sequence[str]) -> Score:
+    """Speak sentences with a voice, and measure what Whisper hears of them, their quality and their time."""
     words = errors = 0
     qualities, wrong = [], []
     audio = cpu = wall = 0.0
@@ -121,10 +120,9 @@ def _score(model: Kokoro, engine: Engine, listener: Network, voice: str, sentenc
         heard = soxr.resample(samples, SAMPLE_RATE, 16_000).astype(np.float32)
         text = listener.transcribe(heard, language="en", fp16=False)["text"]
         said = " ".join(reading.spoken for reading in read(sentence, mixture(voice).language))
-        first, second = plain(said).split(), plain(text).split()
-        words += len(first)
-        compared = jiwer.process_words(" ".join(first), " ".join(second))
-        if found := compared.substitutions + compared.deletions + compared.insertions:
+        expected = words_of(said)
+        words += len(expected)
+        if found := sum(one.errors for one in differences(expected, words_of(text))):
             errors += found
             wrong.append((said, text.strip()))
         qualities.append(_quality(heard))
@@ -145,16 +143,16 @@ def _quality(samples: Samples) -> float:
 
 def _table(scores: Sequence[Score]) -> Table:
     table = Table("voice", "words", "word error rate", "DNSMOS", "CPU s per s", "wall s per s")
-    for score in scores:
+    for one in scores:
         table.add_row(
-            score.voice,
-            str(score.words),
-            f"{score.errors / score.words:.1%}",
-            f"{score.quality:.2f}",
-            f"{score.cpu_seconds / score.audio_seconds:.2f}",
-            f"{score.wall_seconds / score.audio_seconds:.2f}",
+            one.voice,
+            str(one.words),
+            f"{one.errors / one.words:.1%}",
+            f"{one.quality:.2f}",
+            f"{one.cpu_seconds / one.audio_seconds:.2f}",
+            f"{one.wall_seconds / one.audio_seconds:.2f}",
         )
-    words, errors = sum(score.words for score in scores), sum(score.errors for score in scores)
+    words, errors = sum(one.words for one in scores), sum(one.errors for one in scores)
     table.caption = f"{errors} errors in {words} words: {errors / words:.1%}"
     return table
 
