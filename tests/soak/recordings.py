@@ -1,4 +1,4 @@
-"""More than half an hour of varied speech: voices, accents, speeds, noise, music, silences, long files."""
+"""More than half an hour of varied speech: voices, accents, speeds, noise, music, silences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from deployments.models.base import Samples
-from deployments.models.kokoro import voices
-from tests.soak.corpus import PASSAGES, REFRAIN
+from deployments.models.kokoro.voices import NAMES
+from tests.soak.corpus import REFRAIN, SENTENCES
 from tests.support.spoken import Speech, joined, speech
 from tests.support.transcription import RATE
 
-VOICES = voices._PUBLISHED.split()
 SPEEDS = (1.0, 0.85, 1.2)
-PER_LONG_FILE = 9
-BRIEF = (0.6,) * PER_LONG_FILE
-SILENCES = (5, 40, 12, 7, 25, 5, 33, 9, 18)
-"""Seconds."""
+SILENCES = (5, 0.4, 0.4, 0.4, 40, 0.4, 0.4, 12, 7, 0.4, 0.4, 0.4, 0.4, 25, 0.4, 0.4, 33, 9, 0.4, 0.4, 18)
+"""Seconds behind the first sentences."""
+BREATH = 0.4
+"""Seconds behind other sentences."""
+REPEATED = 12
+"""Times that one sentence is said in a row."""
+SHORT, SHORT_FILES = 9, 7
+"""Sentences of a short recording, and number of these."""
 
 Background = Callable[[int, np.random.Generator], Samples]
 """Returns so many samples of sound that is not speech."""
@@ -58,11 +61,11 @@ def music(frames: int, random: np.random.Generator) -> Samples:
 
 
 NOISES = [
-    *(Condition(f"white noise, {snr} dB", white, snr) for snr in (20, 10, 5)),
-    *(Condition(f"pink noise, {snr} dB", pink, snr) for snr in (20, 10, 5)),
-    Condition("music, 10 dB", music, 10),
+    Condition(f"{name} noise, {snr} dB", noise, snr)
+    for name, noise in (("white", white), ("pink", pink))
+    for snr in (20, 10, 5)
 ]
-QUIET = None
+MUSIC = Condition("music, 10 dB", music, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,42 +76,39 @@ class Recording:
     speech: Speech
 
 
-def recordings() -> list[Recording]:
-    """Speak the corpus: a short recording by each voice, and long ones of several voices in turn."""
-    parts = [
-        speech(PASSAGES[number % len(PASSAGES)], voice, SPEEDS[number % len(SPEEDS)])
-        for number, voice in enumerate(VOICES)
+def recordings() -> Iterator[Recording]:
+    """Speak a sentence with each voice, and yield recordings of all of them in turn, and of some."""
+    spoken = [
+        speech(SENTENCES[number % len(SENTENCES)], voice, SPEEDS[number % len(SPEEDS)])
+        for number, voice in enumerate(NAMES)
     ]
-    return [*_short(parts), *_long(parts)]
+    yield from compiled(spoken, speech(REFRAIN, NAMES[0]))
 
 
-def _short(parts: Sequence[Speech]) -> Iterator[Recording]:
-    # Three in ten are quiet.
-    conditions = [QUIET, *NOISES[:3], QUIET, *NOISES[3:], QUIET]
-    for number, (voice, part) in enumerate(zip(VOICES, parts, strict=True)):
-        condition = conditions[number % len(conditions)]
-        name = condition.name if condition else "quiet"
-        yield Recording(f"short, {name} ({voice})", _behind(part, condition, number))
+def compiled(spoken: Sequence[Speech], refrain: Speech) -> Iterator[Recording]:
+    """Compile recordings of sentences, in another order each, and of one that is repeated."""
+    random = np.random.default_rng(0)
+
+    def shuffled(count: int = len(spoken)) -> list[Speech]:
+        return [spoken[index] for index in random.permutation(len(spoken))[:count]]
+
+    some = shuffled()
+    yield Recording("silences of 5 to 40 s", joined(some, [*SILENCES, *[BREATH] * len(some)][: len(some)]))
+    some = shuffled()
+    some[9:9] = [refrain] * REPEATED
+    yield Recording("a sentence twelve times", joined(some, [BREATH] * len(some)))
+    for number, condition in enumerate(NOISES):
+        some = shuffled(len(spoken) // 2)
+        yield Recording(condition.name, _behind(joined(some, [BREATH] * len(some)), condition, number))
+    some = shuffled()
+    yield Recording(MUSIC.name, _behind(joined(some, [BREATH] * len(some)), MUSIC, len(NOISES)))
+    for _ in range(SHORT_FILES):
+        some = shuffled(SHORT)
+        yield Recording("short and quiet", joined(some, [BREATH] * len(some)))
 
 
-def _long(parts: Sequence[Speech]) -> Iterator[Recording]:
-    groups = [parts[start :: len(parts) // PER_LONG_FILE] for start in range(len(parts) // PER_LONG_FILE)]
-    refrain = speech(REFRAIN, VOICES[0])
-    yield Recording("long, quiet", joined(groups[0], BRIEF))
-    yield Recording("long, silences of 5 to 40 s", joined(groups[1], SILENCES))
-    repeated = [*groups[2][:4], *[refrain] * 12, *groups[2][4:]]
-    yield Recording("long, a sentence twelve times", joined(repeated, (0.6,) * len(repeated)))
-    yield Recording("long, music, 10 dB", _behind(joined(groups[3], BRIEF), NOISES[-1], 3))
-    yield Recording("long, pink noise, 10 dB", _behind(joined(groups[4], BRIEF), NOISES[4], 4))
-    yield Recording(
-        "long, silences, white noise, 20 dB", _behind(joined(groups[5], SILENCES[::-1]), NOISES[0], 5)
-    )
-
-
-def _behind(speech: Speech, condition: Condition | None, seed: int) -> Speech:
+def _behind(speech: Speech, condition: Condition, seed: int) -> Speech:
     """Add a condition's sound behind the speech, at a level relative to that of its sentences."""
-    if condition is None:
-        return speech
     samples = speech.samples
     voiced = np.concatenate(
         [samples[round(one.start * RATE) : round(one.end * RATE)] for one in speech.sentences]

@@ -13,6 +13,7 @@ from whisper import Whisper as Network
 from audiograph.schemas import TranscribeRequest, TranscribeResult
 from deployments.models.base import Samples
 from deployments.models.kit.espeak.process import installed_espeak
+from deployments.models.kit.languages import find_language
 from deployments.models.kokoro.engine import SAMPLE_RATE, Engine
 from deployments.models.kokoro.model import Kokoro, KokoroOptions
 from deployments.models.kokoro.narration import Narration
@@ -69,7 +70,8 @@ def speech(text: str, voice: str, speed: float = 1.0) -> Speech:
     """Speak English in any of the published styles; that of another language gives it an accent."""
     engine: Engine = real_engine(SPEAKER, "82m")
     language = "en-gb" if voice.startswith("b") else "en-us"
-    phonemize = partial(installed_espeak().phonemes, voice=language)
+    espeak = installed_espeak()
+    phonemize = partial(espeak.phonemes, voice=find_language(language, espeak.voices))
     narration = Narration(script_of(text, language, phonemize, normalize=True))
     pieces = narration.script.pieces
     style = Mixture(((voice, 1.0),))

@@ -33,7 +33,8 @@ ef_dora em_alex em_santa ff_siwis if_sara im_nicola pf_dora pm_alex pm_santa
 hf_alpha hf_beta hm_omega hm_psi jf_alpha jf_gongitsune jf_nezumi jf_tebukuro jm_kumo
 zf_xiaobei zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang
 """
-_NAMES = _PUBLISHED.split()
+NAMES = _PUBLISHED.split()
+"""All published voices, in languages whose speech cannot be understood as well."""
 _PART = re.compile(r"(?P<name>[^:]*)(?::(?P<weight>\d+(?:\.\d+)?|\.\d+))?")
 
 
@@ -42,7 +43,7 @@ def _voice(name: str) -> Voice:
     return Voice(id=name, name=name[3:].capitalize(), language=language, gender=gender)
 
 
-VOICES = [_voice(name) for name in _NAMES if name[0] in LANGUAGES]
+VOICES = [_voice(name) for name in NAMES if name[0] in LANGUAGES]
 """The voices that are offered; the first of a language is its default."""
 BY_LANGUAGE: Mapping[str, str] = {
     tag: voice.id
@@ -67,7 +68,7 @@ class Mixture:
 
 def is_own(name: str) -> bool:
     """Return whether a name means a published voice or a mixture, even one that `mixture` refuses."""
-    return name in _NAMES or any(part.partition(":")[0].strip() in _NAMES for part in name.split("+"))
+    return name in NAMES or any(part.partition(":")[0].strip() in NAMES for part in name.split("+"))
 
 
 def mixture(name: str, field: str = "voice") -> Mixture:
@@ -105,7 +106,7 @@ def _parsed(part: str, name: str, field: str) -> tuple[str, float]:
 def _check(voice: str, offered: Collection[str], name: str, field: str) -> None:
     if voice in offered:
         return
-    if voice in _NAMES:
+    if voice in NAMES:
         raise _refused(
             field, name, f"cannot be used: {_SILENT[voice[0]]}; choose a voice of another language"
         )
