@@ -262,8 +262,8 @@ class OpenAIConfig(Settings):
     )
     voices: dict[str, str | None] = Field(
         default_factory=lambda: dict(OPENAI_VOICES),
-        description="Voice by OpenAI's name, at first one of kokoro's; null, or a voice that the model lacks, "
-        "is its default.",
+        description="Voice by OpenAI's name, at first one of kokoro's; null, or a voice that the model "
+        "lacks, is its default.",
     )
 
 
