@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # phonemes
 """Runs of the graph: durations, turns of several requests, cancels, and the file that the stand-in is."""
 
 import threading
