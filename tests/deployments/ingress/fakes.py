@@ -78,6 +78,10 @@ class Drawer(SpeechModel[None, Any], NoEngine):
     default_variant = "default"
 
 
+class Steady(Drawer):
+    deterministic = True
+
+
 class Absent(NoEngine):
     tasks = ("describe",)
     variants = ("default",)
