@@ -129,6 +129,8 @@ def test_speak_saves_the_recording(
     assert _submitted(server) == {"task": "speak", "text": "Hello", "voice": "en", "speed": 1.5}
     assert cli.json("speak", "Hello", "-o", "out.mp3")["saved"] == ["out.mp3"]
     assert _submitted(server)["format"] == "mp3"
+    cli("speak", "Hello", "--word-timestamps")
+    assert _submitted(server) == {"task": "speak", "text": "Hello", "word_timestamps": True}
     assert cli("speak", "-", "-o", "in.flac", stdin="From stdin").exit_code == 0
     assert _submitted(server)["text"] == "From stdin"
     assert {path.name for path in tmp_path.iterdir()} == {"speech.wav", "out.mp3", "in.flac"}

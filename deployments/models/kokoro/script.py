@@ -37,6 +37,8 @@ _SIMILAR = str.maketrans(
         "]": ")",
     }
 )
+_DASH = re.compile(r"(?<!\S)-(?!\S)|--+")
+"""What is typed in place of a dash."""
 # Marks within a number or an abbreviation belong to the word.
 _TOKEN = re.compile(
     rf"(?P<space>\s*)(?:(?P<marks>[{re.escape(MARKS)}]+)|(?P<word>(?:[^\s{re.escape(MARKS)}]|(?<=\w)[.,:](?=\w)){{1,{MAX_CLAUSE}}}))"
@@ -138,7 +140,7 @@ def _clauses(readings: Sequence[Reading]) -> Iterator[_Clause]:
 def _tokens(readings: Sequence[Reading]) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield the words and marks that are spoken, each with the number of its reading."""
     for number, reading in enumerate(readings):
-        spoken = reading.spoken.translate(_SIMILAR).replace("...", "…")
+        spoken = _DASH.sub("—", reading.spoken.translate(_SIMILAR)).replace("...", "…")
         for token in _TOKEN.finditer(spoken):
             yield number, token
 

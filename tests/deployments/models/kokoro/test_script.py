@@ -30,6 +30,12 @@ def test_a_dialogue_in_quotes_keeps_its_marks() -> None:
     assert piece.symbols == 'el dijo: "si", y no— nunca'
 
 
+@pytest.mark.parametrize("typed", [" - ", " – ", " -- ", "--"])
+def test_a_dash_is_heard_however_it_is_typed(typed: str) -> None:
+    (piece,) = script(f"si{typed}no").pieces
+    assert piece.symbols == "si— no"
+
+
 @pytest.mark.parametrize(
     "text",
     [
