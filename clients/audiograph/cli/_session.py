@@ -74,7 +74,7 @@ class Session:
         return message if names_field(message, option) else f"{option}: {message}"
 
     def _option(self, field: str) -> str | None:
-        """Return the command's option for a field, such as ``--parent`` for ``parent_id``; None if it has none."""
+        """Return the option for a field, such as ``--parent`` for ``parent_id``; None if it has none."""
         known = {name for parameter in self.command.params for name in parameter.opts} if self.command else ()
         words = field.replace("_", "-")
         return next(
