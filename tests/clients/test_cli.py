@@ -406,6 +406,7 @@ def test_a_message_has_no_emoji_and_no_markup(server: FakeServer) -> None:
         (("speak", "a", "--variant="), "--variant: String should have at least 1 character"),
         (("speak", "a", "--voice", "a\nb"), "--voice: should have no control characters"),
         (("separate", FILE_ID, "--stems", "a,,b"), "--stems: String should have at least 1 character"),
+        (("artifacts", "list", "--parent", "a/b"), "--parent: should have only letters from A to Z"),
         (("dialogue", "-", "--voice", "Ann"), "--voice is 'Ann': write SPEAKER=VOICE"),
         (("speak", "a", "-o", "a.xyz"), "--output ends with '.xyz': choose a --format"),
         (("speak", "a", "--format", "x" * 5000), f"--format: '{'x' * 78}… is not one of 'wav', 'mp3'"),
