@@ -167,7 +167,8 @@ class Registry:
             return []
         if self._is_at_hand(first, request.variant):  # the caller's variant or voice chose the model
             return []
-        reason = first.missing or "its weights are not on this machine (`make weights` fetches them)."
+        cure = f"(`make weights MODELS={first.name}` fetches them)"
+        reason = first.missing or f"its weights are not on this machine {cure}."
         return [f"{resolved.model} stands in for {first.name}: {reason}"]
 
     def voices(self, name: str) -> list[Voice]:
