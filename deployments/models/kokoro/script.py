@@ -13,8 +13,8 @@ from deployments.models.kokoro.reading import Reading, read
 from deployments.models.kokoro.symbols import MARKS
 from deployments.models.sentences import sentences
 
-MAX_PIECE = 300
-"""Symbols of a piece, of some 20 s: memory grows with the longest one. A run may have 510."""
+MAX_PIECE = 200
+"""Symbols of a piece, of some 12 s and 300 MB: memory grows with the longest one. A run may have 510."""
 MAX_CLAUSE = 300
 """Letters of a clause; a longer one is divided at words, and a longer word anywhere."""
 SENTENCE_PAUSE, CLAUSE_PAUSE = 0.25, 0.1
