@@ -84,7 +84,7 @@ def test_words_that_are_pronounced_differently_together_keep_their_places() -> N
 
 
 def test_a_silent_word_has_no_symbols() -> None:
-    assert locate(["a", "", "b"], "a b") == [(0, 1), (1, 1), (2, 3)]
+    assert locate(["", "aː", "", "b"], "aː b") == [(0, 0), (0, 2), (2, 2), (3, 4)]
 
 
 @pytest.mark.parametrize(
