@@ -2,76 +2,47 @@
 """Runs of the graph: durations, turns of several requests, cancels, and the file that the stand-in is."""
 
 import threading
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 
 from audiograph.errors import Canceled
-from deployments.models.kokoro.engine import FRAME_SAMPLES, Engine
+from deployments.models.kokoro.engine import FRAME_SAMPLES, Engine, Line
 from deployments.models.kokoro.symbols import VOCABULARY, tokens_of
-from deployments.models.kokoro.tiny import tiny_graph, tiny_voices
 from deployments.models.kokoro.voices import mixture
+from tests.deployments.models.kokoro.conftest import SlowSession
 
 HEART = mixture("af_heart")
+
+
+def lines(*texts: str) -> list[Line]:
+    return [Line(text, HEART) for text in texts]
 
 
 def unchecked() -> None:
     """Never cancel."""
 
 
-class SlowSession:
-    """A session whose runs wait until they are allowed to end, or canceled; it records their lengths."""
-
-    def __init__(self) -> None:
-        self.started: list[int] = []
-        self.canceled = 0
-        self.allowed = threading.Semaphore(0)
-
-    def run(self, _: list[str], inputs: dict[str, Any], options: Any) -> list[np.ndarray]:
-        symbols = inputs["tokens"].shape[1] - 2
-        self.started.append(symbols)
-        while not self.allowed.acquire(timeout=0.01):
-            if options.terminate:
-                self.canceled += 1
-                raise RuntimeError("terminated")
-        frames = np.ones((1, symbols + 2), np.int64)
-        return [np.zeros(frames.sum() * FRAME_SAMPLES, np.float32), frames]
-
-
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Engine, SlowSession]]:
-    """An engine that runs two sentences at a time, on a slow session."""
-    session = SlowSession()
-    monkeypatch.setattr("deployments.models.kokoro.engine.all_processors", lambda: 2)
-    engine = Engine(tiny_graph(), tiny_voices(), "cpu")
-    monkeypatch.setattr(engine, "_session", session)
-    yield engine, session
-    session.allowed.release(1000)
-    engine.close()
-
-
 def test_the_samples_of_an_utterance_are_those_of_its_frames(engine: Engine) -> None:
-    (utterance,) = engine.speak(["abc"], HEART, 1.0, unchecked)
+    (utterance,) = engine.speak(lines("abc"), 1.0, unchecked)
     assert len(utterance.frames) == len("abc") + 2
     assert len(utterance.samples) == utterance.frames.sum() * FRAME_SAMPLES
 
 
 def test_utterances_are_in_the_order_of_their_texts(engine: Engine) -> None:
     lengths = [
-        len(one.frames) - 2 for one in engine.speak(["a" * n for n in range(1, 30)], HEART, 1.0, unchecked)
+        len(one.frames) - 2 for one in engine.speak(lines(*["a" * n for n in range(1, 30)]), 1.0, unchecked)
     ]
     assert lengths == list(range(1, 30))
 
 
 def test_a_short_request_waits_for_a_few_sentences_of_a_long_one(slow: tuple[Engine, SlowSession]) -> None:
     engine, session = slow
-    long = threading.Thread(target=lambda: list(engine.speak(["a"] * 30, HEART, 1.0, unchecked)))
+    long = threading.Thread(target=lambda: list(engine.speak(lines(*["a"] * 30), 1.0, unchecked)))
     long.start()
     while len(session.started) < 2:
         pass
-    short = threading.Thread(target=lambda: list(engine.speak(["b" * 7], HEART, 1.0, unchecked)))
+    short = threading.Thread(target=lambda: list(engine.speak(lines("b" * 7), 1.0, unchecked)))
     short.start()
     while engine._pool._work_queue.qsize() < 1:
         pass
@@ -88,7 +59,7 @@ def test_a_cancel_ends_the_runs_of_a_request(slow: tuple[Engine, SlowSession]) -
         raise Canceled("the job was canceled")
 
     with pytest.raises(Canceled):
-        list(engine.speak(["a"] * 30, HEART, 1.0, cancel))
+        list(engine.speak(lines(*["a"] * 30), 1.0, cancel))
     engine.close()
     assert session.canceled == len(session.started) <= 2
 
@@ -97,8 +68,8 @@ def test_an_error_of_a_run_reaches_its_request(slow: tuple[Engine, SlowSession])
     engine, session = slow
     session.allowed.release(10)
     with pytest.raises(KeyError):
-        list(engine.speak(["☃"], HEART, 1.0, unchecked))
-    assert len(list(engine.speak(["a"], HEART, 1.0, unchecked))) == 1
+        list(engine.speak(lines("☃"), 1.0, unchecked))
+    assert len(list(engine.speak(lines("a"), 1.0, unchecked))) == 1
 
 
 def test_a_mixture_lies_between_its_voices(engine: Engine) -> None:

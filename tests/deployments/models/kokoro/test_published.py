@@ -16,7 +16,7 @@ from audiograph.schemas import SpeakRequest, SpeakResult
 from deployments.audio.fades import silence
 from deployments.audio.loudness import TARGET_LUFS
 from deployments.models.base import AudioOutput, Samples
-from deployments.models.kokoro.engine import FRAME_SAMPLES, SAMPLE_RATE, Engine
+from deployments.models.kokoro.engine import FRAME_SAMPLES, SAMPLE_RATE, Engine, Line
 from deployments.models.kokoro.model import Kokoro
 from deployments.models.kokoro.script import MAX_PIECE
 from deployments.models.kokoro.symbols import tokens_of
@@ -29,6 +29,10 @@ HEART = mixture("af_heart")
 SYMBOLS = "ðə hˈɑɹbəɹ wʌz kwˈIət, ænd ðə bˈOts lˈA stˈɪl."
 FIRST, SECOND = "Every job is durable, so a worker may crash.", "Nothing is lost."
 MIB = 1 << 20
+
+
+def lines(*texts: str) -> list[Line]:
+    return [Line(text, HEART) for text in texts]
 
 
 def unchecked() -> None:
@@ -51,15 +55,15 @@ def test_the_durations_change_no_sample(published: Engine) -> None:
         "style": published._style(HEART, len(SYMBOLS)),
         "speed": np.ones(1, np.float32),
     }
-    (utterance,) = published.speak([SYMBOLS], HEART, 1.0, unchecked)
+    (utterance,) = published.speak(lines(SYMBOLS), 1.0, unchecked)
     np.testing.assert_array_equal(plain.run(["audio"], inputs)[0].reshape(-1), utterance.samples)
     assert len(utterance.samples) == utterance.frames.sum() * FRAME_SAMPLES
 
 
 def test_concurrent_runs_equal_lone_ones(published: Engine) -> None:
-    (alone,) = published.speak([SYMBOLS], HEART, 1.0, unchecked)
+    (alone,) = published.speak(lines(SYMBOLS), 1.0, unchecked)
     with ThreadPoolExecutor(4) as threads:
-        runs = threads.map(lambda _: next(published.speak([SYMBOLS], HEART, 1.0, unchecked)), range(4))
+        runs = threads.map(lambda _: next(published.speak(lines(SYMBOLS), 1.0, unchecked)), range(4))
     assert all(np.array_equal(run.samples, alone.samples) for run in runs)
 
 
@@ -68,18 +72,18 @@ def test_a_cancel_ends_a_sentence_that_is_being_spoken(published: Engine) -> Non
         raise Canceled("the job was canceled")
 
     long = (SYMBOLS * 12)[:500]
-    run = published._submit(long, HEART, 1.0)
+    run = published._submit(lines(long)[0], 1.0)
     with pytest.raises(Canceled):
         run.result(cancel)
     run.cancel()
     assert "terminate" in str(run.future.exception())
-    assert len(next(published.speak([SYMBOLS], HEART, 1.0, unchecked)).samples)
+    assert len(next(published.speak(lines(SYMBOLS), 1.0, unchecked)).samples)
 
 
 def test_a_long_sentence_takes_its_memory_only_while_it_is_spoken(published: Engine) -> None:
-    next(published.speak([SYMBOLS], HEART, 1.0, unchecked))
+    next(published.speak(lines(SYMBOLS), 1.0, unchecked))
     before = psutil.Process().memory_info().rss
-    next(published.speak([(SYMBOLS * 12)[:MAX_PIECE]], HEART, 1.0, unchecked))
+    next(published.speak(lines((SYMBOLS * 12)[:MAX_PIECE]), 1.0, unchecked))
     gc.collect()
     assert psutil.Process().memory_info().rss - before < 100 * MIB
 
