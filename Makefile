@@ -11,19 +11,22 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/clients
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup envs demo serve keys test check format bench lock clean
+.PHONY: help setup envs weights demo serve keys test check format bench gpu-bundle lock clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/dev.stamp  ## Install everything into .venv
 
 envs: .environments/made.stamp  ## Build the Python environments of single models
 
-demo: $(VENV)/serve.stamp  ## Run real jobs and write a report page, within minutes
+weights: $(VENV)/serve.stamp  ## Fetch published weights: make weights MODELS="demucs" FOLDER=/media/usb
+	@$(BIN)/python -m deployments.serve.weights $(MODELS) $(if $(FOLDER),--folder $(FOLDER))
+
+demo: $(VENV)/weights.stamp  ## Run real jobs and write a report page, within minutes
 	@$(BIN)/python -m demo.run
 
-serve: $(VENV)/serve.stamp  ## Run the server at http://127.0.0.1:8000 until Ctrl-C
+serve: $(VENV)/weights.stamp  ## Run the server at http://127.0.0.1:8000 until Ctrl-C
 	@exec $(BIN)/python -m deployments.serve serve_config.yaml
 
 keys: $(VENV)/serve.stamp  ## API keys: make keys ARGS="create NAME", or list, or revoke ID
@@ -48,11 +51,14 @@ format: $(VENV)/dev.stamp  ## Format, fix lint and generate files
 bench: $(VENV)/dev.stamp  ## Measure against alternatives, in one run
 	@$(BIN)/python -m benchmarks.run
 
+gpu-bundle: $(VENV)/dev.stamp  ## Collect what a GPU machine without a package index needs, in gpu_bundle/
+	@$(BIN)/python scripts/gpu_bundle.py
+
 lock: $(VENV)/dev.stamp  ## Write requirements/ from the packages in .venv
 	@$(BIN)/python scripts/lock.py
 
-clean:  ## Remove caches and outputs of the demo and benchmarks; state/ and environments stay
-	rm -rf demo_output bench_output build dist .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove caches, gpu_bundle, and outputs of the demo and benchmarks; state/ and environments stay
+	rm -rf demo_output bench_output gpu_bundle build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.environments/*' -prune -exec rm -rf {} +
 
 # A stamp is newer than its lock once that is installed, so a changed lock is installed again.
@@ -69,6 +75,11 @@ $(VENV)/serve.stamp: requirements/serve.txt requirements/voices.txt pyproject.to
 	@$(PIP) --no-deps -r requirements/serve.txt -r requirements/voices.txt
 	@$(PIP) --no-deps -e .
 	@touch $@
+
+# Once, and without failing: a server without these weights works, and says so.
+$(VENV)/weights.stamp: $(VENV)/serve.stamp
+	@echo 'fetching weights …'
+	@$(BIN)/python -m deployments.serve.weights && touch $@ || echo 'going on without the missing weights'
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/serve.stamp
 	@echo 'installing the tools …'

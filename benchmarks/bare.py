@@ -15,10 +15,10 @@ from deployments.models.base import ContinuousModel, Output, RequestT, Samples, 
 class BareContext:
     """A `RunContext` without a server: every id means one file, and reports are dropped."""
 
-    device = "cpu"
     job_id = "bare"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        self.device = device
         self._path = path
 
     def audio(

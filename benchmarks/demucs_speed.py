@@ -1,7 +1,6 @@
 """Compares Audiograph's Demucs with `demucs.apply.apply_model` on the same weights."""
 
 import random
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +10,13 @@ from demucs.apply import BagOfModels, apply_model
 
 from audiograph.schemas import SeparateRequest
 from benchmarks.bare import BareContext
-from benchmarks.measure import Comparison, Setting, alternate
+from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
 from deployments.audio import files as audio
 from deployments.config import LimitsConfig
-from deployments.models.base import LoadContext
 from deployments.models.demucs.model import Demucs, DemucsOptions
+from deployments.models.demucs.passes import device_of
+from deployments.models.loading import load
 
 CONCURRENCY = (1, 4, 16)
 ROUNDS, LONG_ROUNDS = 5, 2
@@ -24,8 +24,6 @@ SECONDS = 10
 """Duration of the song."""
 VARIANTS = ("htdemucs", "mdx")
 MODEL = Demucs(DemucsOptions())
-
-Separate = Callable[[BagOfModels, Path], None]
 
 
 def compare(setting: Setting) -> list[Comparison]:
@@ -36,10 +34,7 @@ def compare(setting: Setting) -> list[Comparison]:
     torch.set_num_threads(2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     song = write_song(setting.folder / "song.wav", SECONDS, 44_100, channels=2)
-    engines = {
-        variant: MODEL.load(variant, LoadContext(device, "tiny", setting.folder)).engine
-        for variant in VARIANTS
-    }
+    engines = {variant: load(MODEL, variant, device, "tiny", setting.folder).engine for variant in VARIANTS}
     return [
         compare_songs(variant, engine, song, count, setting.rounds(ROUNDS if count < 16 else LONG_ROUNDS))
         for variant, engine in engines.items()
@@ -51,26 +46,28 @@ def compare_songs(variant: str, engine: BagOfModels, song: Path, count: int, rou
     """Separate one song ``count`` times, one after the other; the rate is in seconds of music per second."""
     seconds = soundfile.info(song).duration
     contenders = {
-        "demucs.apply_model": partial(_repeat, count, _reference, engine, song),
-        "Audiograph": partial(_repeat, count, _separate, engine, song),
+        "demucs.apply_model": partial(_repeat, count, partial(apply_reference, engine, song)),
+        "Audiograph": partial(_repeat, count, partial(separate, engine, song)),
     }
     title = f"{variant}, {count} x {seconds:g} s of music, one after the other"
     return Comparison(title, alternate(contenders, rounds), seconds * count, "s of music")
 
 
-def _repeat(count: int, separate: Separate, engine: BagOfModels, song: Path) -> None:
+def _repeat(count: int, call: Call) -> None:
     for _ in range(count):
-        separate(engine, song)
+        call()
 
 
-def _reference(engine: BagOfModels, song: Path) -> None:
+def apply_reference(engine: BagOfModels, song: Path) -> None:
+    """Separate a song by `demucs.apply.apply_model`; the sources stay in memory."""
     samples, _ = audio.decode(song, limits=LimitsConfig())
     mixture = torch.from_numpy(samples)
     mono = mixture.mean(0)
     random.seed(0)
     normalized = (mixture - mono.mean()) / mono.std()
-    apply_model(engine, normalized[None], shifts=1, device=next(engine.parameters()).device)
+    apply_model(engine, normalized[None], shifts=1, device=device_of(engine))
 
 
-def _separate(engine: BagOfModels, song: Path) -> None:
-    MODEL.run(engine, SeparateRequest(file="song"), BareContext(song))
+def separate(engine: BagOfModels, song: Path) -> None:
+    """Separate a song into stems on disk."""
+    MODEL.run(engine, SeparateRequest(file="song"), BareContext(song, device_of(engine).type))

@@ -10,21 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import jiwer
 import numpy as np
 import soxr
 import typer
 from rich.console import Console
 from rich.table import Table
 from speechmos import dnsmos
-from whisper import Whisper, load_model
+from whisper import Whisper as Network
 from whisper.normalizers import EnglishTextNormalizer
 
 from audiograph.schemas import SpeakRequest
-from deployments.models.base import AudioOutput, LoadContext, Samples
+from deployments.models.base import AudioOutput, Samples
 from deployments.models.kokoro.engine import SAMPLE_RATE, Engine
 from deployments.models.kokoro.model import Kokoro, KokoroOptions
 from deployments.models.kokoro.reading import read
 from deployments.models.kokoro.voices import mixture
+from deployments.models.loading import load
+from deployments.models.whisper.model import Whisper, WhisperOptions
 from tests.deployments.models.fakes import FakeContext
 
 VOICES = ("af_heart", "am_michael", "bf_emma", "bm_george", "af_bella", "am_fenrir")
@@ -88,15 +91,14 @@ class Score:
 
 
 def main(
-    whisper: Annotated[str, typer.Option(help="Name or path of Whisper's checkpoint.")] = "base.en",
-    work_dir: Annotated[Path, typer.Option(help="Folder with kokoro/, as of the server.")] = Path("state"),
+    work_dir: Annotated[Path, typer.Option(help="The server's folder, with the weights.")] = Path("state"),
     voice: Annotated[list[str], typer.Option(help="Voices to measure.")] = list(VOICES),  # noqa: B006
     sentences: Annotated[int, typer.Option(min=1, help="Number of sentences.")] = len(SENTENCES),
 ) -> None:
     """Speak sentences with each voice, and print word error rate, DNSMOS and real-time factor."""
     model = Kokoro(KokoroOptions())
-    engine = model.load("82m", LoadContext("cpu", "pretrained", work_dir)).engine
-    listener = load_model(whisper)
+    engine = load(model, "82m", "cpu", "pretrained", work_dir).engine
+    listener = load(Whisper(WhisperOptions()), "base", "cpu", "pretrained", work_dir).engine
     scores = [_score(model, engine, listener, one, SENTENCES[:sentences]) for one in voice]
     console = Console(highlight=False)
     console.print(_table(scores))
@@ -105,18 +107,7 @@ def main(
             console.print(f"{score.voice}: said {said!r}, heard {heard!r}")
 
 
-def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Return the edit distance of two lists of words (Levenshtein 1966)."""
-    costs = list(range(len(heard) + 1))
-    for row, word in enumerate(said, 1):
-        diagonal, costs[0] = costs[0], row
-        for column, other in enumerate(heard, 1):
-            changed = diagonal + (word != other)
-            diagonal, costs[column] = costs[column], min(changed, costs[column] + 1, costs[column - 1] + 1)
-    return costs[-1]
-
-
-def _score(model: Kokoro, engine: Engine, listener: Whisper, voice: str, sentences: Sequence[str]) -> Score:
+def _score(model: Kokoro, engine: Engine, listener: Network, voice: str, sentences: Sequence[str]) -> Score:
     plain = EnglishTextNormalizer()
     words = errors = 0
     qualities, wrong = [], []
@@ -132,7 +123,8 @@ def _score(model: Kokoro, engine: Engine, listener: Whisper, voice: str, sentenc
         said = " ".join(reading.spoken for reading in read(sentence, mixture(voice).language))
         first, second = plain(said).split(), plain(text).split()
         words += len(first)
-        if found := word_errors(first, second):
+        compared = jiwer.process_words(" ".join(first), " ".join(second))
+        if found := compared.substitutions + compared.deletions + compared.insertions:
             errors += found
             wrong.append((said, text.strip()))
         qualities.append(_quality(heard))

@@ -9,7 +9,7 @@ import torch
 from audiograph.schemas import GenerateMusicRequest
 from benchmarks.bare import BareContext, BareTicket, serve
 from benchmarks.measure import Comparison, Setting, alternate
-from deployments.models.base import LoadContext
+from deployments.models.loading import load
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.model import MusicGen, MusicGenOptions
 
@@ -25,7 +25,7 @@ def compare(setting: Setting) -> list[Comparison]:
     """Generate 1, 4 and 16 pieces of 2 to 8 s at once; both contenders generate the same durations."""
     torch.set_num_threads(2)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    engine = MODEL.load("small", LoadContext(device, "tiny", setting.folder)).engine
+    engine = load(MODEL, "small", device, "tiny", setting.folder).engine
     rounds = setting.rounds(5)
     return [compare_concurrent(engine, count, DURATIONS, setting.folder, rounds) for count in CONCURRENCY]
 

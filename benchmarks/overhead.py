@@ -13,9 +13,10 @@ from audiograph.schemas import AnalyzePitchRequest, SeparateRequest, TaskName
 from benchmarks.bare import BareContext
 from benchmarks.measure import Call, Comparison, Setting, alternate
 from benchmarks.sounds import write_song
-from deployments.models.base import LoadContext, Options, Output
+from deployments.models.base import Options, Output
 from deployments.models.demucs.model import Demucs, DemucsOptions
 from deployments.models.kit.resources import all_processors
+from deployments.models.loading import load
 from deployments.models.pitch_analysis.model import METHODS, PitchAnalysis
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.transcription import TEMPERATURE_LADDER
@@ -77,7 +78,7 @@ def _analyze(variant: str, path: Path) -> Output:
 
 def _separator(home: Path) -> BagOfModels:
     """Load the server's Demucs weights."""
-    return DEMUCS.load("htdemucs", LoadContext("cpu", "tiny", home)).engine
+    return load(DEMUCS, "htdemucs", "cpu", "tiny", home).engine
 
 
 def _separate(engine: BagOfModels, path: Path) -> Output:

@@ -46,8 +46,8 @@ MODEL = Whisper(WhisperOptions())
 class InMemory(BareContext):
     """A context with one recording that is decoded already, like the input of the other contenders."""
 
-    def __init__(self, samples: Samples) -> None:
-        super().__init__(Path())
+    def __init__(self, samples: Samples, device: str) -> None:
+        super().__init__(Path(), device)
         self._samples = samples
 
     def audio(
@@ -83,8 +83,8 @@ def noise_recordings(count: int) -> list[Samples]:
 def compare_concurrent(model: whisper.Whisper, recordings: list[Samples], rounds: int) -> Comparison:
     """Transcribe recordings that all arrive at once; the rate is in seconds of speech per second."""
     contenders = {
-        "whisper.transcribe, one at a time": partial(_transcribe, model, recordings),
-        "Audiograph": partial(_continuous, model, recordings),
+        "whisper.transcribe, one at a time": partial(transcribe_each, model, recordings),
+        "Audiograph": partial(together, MODEL, model, recordings),
     }
     title = f"Whisper, {len(recordings)} x {SECONDS} s of speech at once"
     return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
@@ -93,27 +93,31 @@ def compare_concurrent(model: whisper.Whisper, recordings: list[Samples], rounds
 def _compare_engines(model: whisper.Whisper, recordings: list[Samples], rounds: int) -> Comparison:
     contenders: dict[str, Callable[[], object]] = {
         "whisper.transcribe, one at a time, language given": partial(
-            _transcribe, model, recordings, language="en"
+            transcribe_each, model, recordings, language="en"
         ),
         "whisper.decode, one batch": partial(_decode, model, recordings),
         "transformers generate, one batch": partial(_generate, _converted(model), recordings),
-        "Audiograph": partial(_continuous, model, recordings, language="en"),
+        "Audiograph": partial(together, MODEL, model, recordings, language="en"),
     }
     title = f"Whisper engines, {len(recordings)} windows"
     return Comparison(title, alternate(contenders, rounds), SECONDS * len(recordings), "s of speech")
 
 
-def _transcribe(model: whisper.Whisper, recordings: list[Samples], **options: str) -> None:
+def transcribe_each(model: whisper.Whisper, recordings: list[Samples], **options: str) -> None:
+    """Transcribe recordings by `whisper.transcribe`, one after the other."""
     for samples in recordings:
         result = whisper.transcribe(model, samples, fp16=model.device.type == "cuda", **options)
         assert len(result["segments"]) == SENTENCES
 
 
-def _continuous(model: whisper.Whisper, recordings: list[Samples], **fields: str) -> None:
+def together(family: Whisper, model: whisper.Whisper, recordings: list[Samples], **fields: str) -> None:
+    """Transcribe recordings that all arrive at once."""
+    device = model.device.type
     tickets = [
-        BareTicket(TranscribeRequest(file="talk", **fields), InMemory(samples)) for samples in recordings
+        BareTicket(TranscribeRequest(file="talk", **fields), InMemory(samples, device))
+        for samples in recordings
     ]
-    serve(MODEL, model, tickets, max(MIN_CAPACITY, len(tickets)))
+    serve(family, model, tickets, max(MIN_CAPACITY, len(tickets)))
     for ticket in tickets:
         assert isinstance(ticket.outcome, Output)
         assert len(ticket.outcome.result.model_dump()["segments"]) == SENTENCES

@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from audiograph._patterns import ENVIRONMENT, IMPORT_PATH
+from audiograph._wording import shown
 from audiograph.schemas import TaskName
 
 WeightsPolicy = Literal["pretrained", "auto", "tiny"]
@@ -67,14 +69,16 @@ def _checked_origin(text: str) -> str:
         return text
     origin = origin_of(text)
     if origin is None or not _URL.fullmatch(text.rstrip("/")):
-        raise ValueError(f"{text!r} is no origin: write scheme and host, such as https://app.example, or *")
+        raise ValueError(
+            f"{shown(text)} is no origin: write scheme and host, such as https://app.example, or *"
+        )
     return origin
 
 
 def _checked_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(
-            f"{text!r} is no host name: write audio.example, *.audio.example or *, without a port"
+            f"{shown(text)} is no host name: write audio.example, *.audio.example or *, without a port"
         )
     return text.lower()
 
@@ -271,11 +275,11 @@ class ModelConfig(Settings):
     """A model's entry: its class, its share of a machine, and its own options."""
 
     model_class: str = Field(
-        alias="class", pattern=r"^[\w.]+:\w+$", examples=["deployments.models.whisper:Whisper"]
+        alias="class", pattern=IMPORT_PATH, examples=["deployments.models.whisper:Whisper"]
     )
     environment: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$",
+        pattern=ENVIRONMENT,
         description="Python environment of its replicas, built by `make envs` from the lock of that name in "
         "requirements/environments; the server's own if null.",
     )
@@ -344,7 +348,7 @@ class AppConfig(Settings):
     def _aliased_models_exist(self) -> Self:
         for name, model in self.openai.models.items():
             if model is not None and model not in self.models:
-                raise ValueError(f"openai.models.{name}: no model {model!r} is configured")
+                raise ValueError(f"openai.models.{name}: no model {shown(model)} is configured")
         return self
 
     def resolved(self, root: Path) -> "AppConfig":

@@ -29,14 +29,24 @@ FLOORS = (
 
 HEAVY = {"torch", "transformers", "librosa", "whisper", "demucs", "diffusers", "matplotlib", "silero_vad"}
 KIT = "deployments.models.kit"
+WEIGHTS = "deployments.models.weights"
 FAMILY_MAY_IMPORT = (
     "deployments.models.base",
     "deployments.models.voices",
     "deployments.models.sentences",
     KIT,
+    WEIGHTS,
     "deployments.audio",
 )
-LAUNCHER_MAY_IMPORT = ("deployments.config", "deployments.storage", "deployments.serve", "audiograph")
+LAUNCHER_MAY_IMPORT = (
+    "deployments.config",
+    "deployments.storage",
+    "deployments.models",
+    "deployments.serve",
+    "audiograph",
+)
+ASSEMBLERS = ("deployments.models.registry", "deployments.models.loading")
+"""Modules that see families from above."""
 DBOS_ROOMS = ("deployments.jobs.durable", "deployments.jobs.sqlite_clock")
 
 
@@ -90,14 +100,14 @@ def runs_up(found: Import) -> bool:
 def family_of(module: str) -> str | None:
     """Return the family of a module, such as ``whisper`` or ``mock``; None outside of families."""
     parts = module.split(".")
-    shared = {"base", "voices", "sentences", "registry", "kit"}
+    shared = {"base", "voices", "sentences", "registry", "loading", "kit", "weights"}
     is_family = parts[:2] == ["deployments", "models"] and len(parts) > 2 and parts[2] not in shared
     return parts[2] if is_family else None
 
 
 def family_leaves_its_room(found: Import) -> bool:
     """Return whether a family, the kit or the interface imports a room above or beside the models."""
-    if not below(found.importer, "deployments.models") or found.importer == "deployments.models.registry":
+    if not below(found.importer, "deployments.models") or found.importer in ASSEMBLERS:
         return False
     inside = below(found.imported, "deployments.config", *FAMILY_MAY_IMPORT)
     own = family_of(found.importer) is not None and family_of(found.importer) == family_of(found.imported)
@@ -149,7 +159,7 @@ def touches_dbos_inside(found: Import) -> bool:
 
 
 def launcher_leaves_its_room(found: Import) -> bool:
-    """Return whether the launcher imports more than the configuration and the store of API keys."""
+    """Return whether the launcher imports more than configuration, keys and the models' weights."""
     ours = below(found.imported, "deployments", "graphs")
     return (
         below(found.importer, "deployments.serve")
@@ -170,7 +180,8 @@ RULES = (
         lambda found: below(found.importer, "audiograph") and below(found.imported, "deployments", "graphs"),
     ),
     Rule(
-        "models import models.base, models.voices, the kit and audio; no other room", family_leaves_its_room
+        "models import models.base, models.voices, kit, weights and audio; no other room",
+        family_leaves_its_room,
     ),
     Rule(
         "a family is loaded by its name in the configuration, and imported by no other", knows_another_family

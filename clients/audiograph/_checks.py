@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
+from audiograph._patterns import EVENT_ID, IDEMPOTENCY_KEY, PRINTABLE, WITHOUT_SLASH, reason
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 
@@ -17,10 +18,10 @@ FiniteSeconds = Annotated[float, Field(ge=0, lt=1e9)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Track = Annotated[int, Field(ge=1, strict=True)]
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
-EventId = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,64}$")]
-VoiceId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f/]+$")]
+IdempotencyKey = Annotated[str, StringConstraints(pattern=IDEMPOTENCY_KEY)]
+EventId = Annotated[str, StringConstraints(pattern=EVENT_ID)]
+VoiceId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PRINTABLE)]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=WITHOUT_SLASH)]
 
 
 def checked(kind: Any, value: Value, field: str) -> Value:
@@ -71,6 +72,8 @@ def invalid(error: ValidationError, field: str = "", skip: int = 0) -> InvalidRe
 
 def fault(error: ValidationError) -> str:
     """Describe the first mistake with its value, in one line."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    reason = first["msg"].removeprefix("Value error, ")
-    return reason if first["type"] == "missing" else f"{reason} (given: {shown(first['input'])})"
+    first = error.errors(include_url=False)[0]
+    text, value = reason(first), first["input"]
+    if isinstance(value, str) and repr(value) in text:
+        return text.replace(repr(value), shown(value))
+    return text if first["type"] == "missing" else f"{text} (given: {shown(value)})"

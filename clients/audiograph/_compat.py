@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import ParamSpec, TypeVar
 
-from audiograph._sources import Source
+from audiograph._sources import Source, checked_chunk
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
@@ -59,7 +59,7 @@ async def async_chunks(source: Source) -> AsyncIterator[bytes]:
     if isinstance(source.content, AsyncIterable):
         source.started = True
         async for chunk in source.content:
-            yield chunk
+            yield checked_chunk(chunk)
         return
     blocking = source.chunks()  # not closed here: if this task is canceled, a thread is still inside it
     while (part := await asyncio.to_thread(next, blocking, None)) is not None:

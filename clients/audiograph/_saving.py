@@ -17,6 +17,9 @@ from audiograph.schemas import File
 
 MAX_NAME_BYTES = 255
 
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line separators and marks of writing direction."""
+
 
 class Sink:
     """A seekable file with the size and SHA-256 of its content."""
@@ -86,14 +89,18 @@ def check_writable(to: str | os.PathLike[str]) -> None:
 
 def output_path(to: str | os.PathLike[str], name: str) -> Path:
     """Return ``to``, or the name inside of ``to`` if it is a folder or ends with a slash."""
-    path = Path(to)
-    is_folder = path.is_dir() or os.fspath(to).endswith(("/", os.sep))
-    return path / safe_name(name) if is_folder else path
+    return Path(to) / safe_name(name) if is_folder(to) else Path(to)
+
+
+def is_folder(to: str | os.PathLike[str]) -> bool:
+    """Return whether a path is that of a folder, or ends with a slash."""
+    is_there = os.path.isdir(to)  # noqa: PTH112  # pathlib's raises where a name is too long
+    return is_there or os.fspath(to).endswith(("/", os.sep))
 
 
 def safe_name(name: str) -> str:
-    """Return the last part of a name from the network, without control characters, at most 255 bytes long."""
-    base = re.sub(r"[\x00-\x1f\x7f]", "", re.split(r"[/\\]", name)[-1]).strip()
+    """Return the last part of a name from the network: at most 255 bytes, and nothing that disguises it."""
+    base = _UNSAFE.sub("", re.split(r"[/\\]", name)[-1]).strip()
     if base in ("", ".", ".."):
         return "unnamed"
     return base.encode(errors="ignore")[-MAX_NAME_BYTES:].decode(errors="ignore")

@@ -29,7 +29,8 @@ class Readable(Protocol):
         ...
 
 
-Content = str | os.PathLike[str] | bytes | Readable | Iterable[bytes]
+Bytes = bytes | bytearray | memoryview
+Content = str | os.PathLike[str] | Bytes | Readable | Iterable[bytes]
 AsyncContent = Content | AsyncIterable[bytes]
 Input = Content | File
 """``file`` of a request: a stored file or artifact, its id, or content to upload first."""
@@ -55,7 +56,7 @@ class Source:
             InvalidRequest: the name cannot be sent.
             TypeError: the content is of another type, or a file that is open for text or for writing only.
         """
-        self.content = Path(content) if isinstance(content, (str, os.PathLike)) else content
+        self.content = _plain(content)
         if isinstance(self.content, Path):
             _check_path(self.content, os.fspath(cast(str, content)))
         else:
@@ -78,7 +79,7 @@ class Source:
         """Yield the content in chunks, from its first byte.
 
         Raises:
-            TypeError: the content yields text.
+            TypeError: the content yields text, or anything else that is not bytes.
         """
         self.started = True
         if isinstance(self.content, Path):
@@ -91,7 +92,7 @@ class Source:
                 _seekable(self.content).seek(self._start)
             yield from _read_chunks(self.content)
         else:
-            yield from cast(Iterable[bytes], self.content)
+            yield from map(checked_chunk, cast(Iterable[object], self.content))
 
     def _measure(self) -> int | None:
         if isinstance(self.content, Path):
@@ -109,9 +110,27 @@ class Source:
 
 def _read_chunks(file: Readable) -> Generator[bytes, None, None]:
     while chunk := file.read(CHUNK_BYTES):
-        if not isinstance(chunk, bytes):
-            raise TypeError("open the file in binary mode: it yields text")
-        yield chunk
+        yield checked_chunk(chunk)
+
+
+def checked_chunk(chunk: object) -> bytes:
+    """Return a part of the content as bytes.
+
+    Raises:
+        TypeError: it is text, or anything else that is not bytes.
+    """
+    if isinstance(chunk, str):
+        raise TypeError("open the file in binary mode: it yields text")
+    if not isinstance(chunk, Bytes):
+        raise TypeError(f"the content must yield bytes, not {shown(chunk)}; send the bytes of a file")
+    return bytes(chunk)
+
+
+def _plain(content: AsyncContent) -> Path | bytes | Readable | Iterable[bytes] | AsyncIterable[bytes]:
+    """Return content in its plain form: a path as Path, and any bytes as bytes, which nobody can change."""
+    if isinstance(content, (str, os.PathLike)):
+        return Path(content)
+    return bytes(content) if isinstance(content, Bytes) else content
 
 
 def _check_path(path: Path, given: str) -> None:

@@ -20,7 +20,7 @@ class _Brief(Repr):
         super().__init__()
         self.maxlevel = 4
         self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = 10
-        self.maxstring = self.maxlong = self.maxother = 2 * MAX_SHOWN
+        self.maxstring = self.maxlong = self.maxother = 3 * MAX_SHOWN
 
     def repr_int(self, value: int, level: int) -> str:
         """Write a number, or its size if Python cannot write it."""

@@ -73,6 +73,7 @@ __all__ = [
     "WaitTimeout",
     "WeightsMissing",
     "error_from_wire",
+    "names_field",
     "naming_field",
     "rename_field",
 ]
@@ -320,6 +321,11 @@ def naming_field(field: str) -> Iterator[None]:
     except RequestError as error:
         error.name_field(field)
         raise
+
+
+def names_field(message: str, field: str) -> bool:
+    """Return whether a message names a field, anywhere in it."""
+    return re.search(rf"(?<![\w.]){re.escape(field)}(?![\w.]*\w)", message) is not None
 
 
 def rename_field(message: str, old: str, new: str) -> str:

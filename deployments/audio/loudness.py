@@ -16,7 +16,7 @@ def normalize_loudness(samples: NDArray[np.float32], sample_rate: int) -> NDArra
         return samples
     import pyloudnorm  # noqa: PLC0415  # imports scipy, which takes a second
 
-    repeats = -(-round(WINDOW_SECONDS * sample_rate) // max(1, len(samples)))
+    repeats = -(-round(WINDOW_SECONDS * sample_rate) // len(samples))
     meter = pyloudnorm.Meter(sample_rate)
     loudness = meter.integrated_loudness(np.tile(samples, repeats).astype(np.float64))
     if not np.isfinite(loudness):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from fastapi import FastAPI
 from ray import serve
@@ -17,7 +18,7 @@ from deployments.ingress.http import errors, methods
 from deployments.ingress.http.auth import RequireKey, check_binding
 from deployments.ingress.http.backpressure import BackpressureMiddleware
 from deployments.ingress.http.hosts import RequireHost
-from deployments.ingress.http.origins import OwnOrigins, allowed_origins
+from deployments.ingress.http.origins import OriginsByPath, OwnOrigins, allowed_origins
 from deployments.ingress.http.request_log import HEADER, RequestLog
 from deployments.ingress.model_control import ServeModelControl
 from deployments.ingress.native.dialect import NATIVE
@@ -58,14 +59,15 @@ def create_app(backend: Backend, *, echo_request_id: bool = True) -> FastAPI:
     else:
         app.add_middleware(RequireHost, config=backend.config.http)
     app.add_middleware(errors.ErrorBoundary)
-    app.add_middleware(
+    cors = partial(
         CORSMiddleware if guarded else OwnOrigins,
-        allow_origins=allowed_origins(backend.config),
         allow_methods=["*"],
         allow_headers=["*"],
         allow_private_network=True,  # browsers ask this for pages of the Internet
         expose_headers=[HEADER, *(name for dialect in DIALECTS for name in dialect.exposed_headers)],
     )
+    further = {dialect.path: dialect.origins for dialect in DIALECTS if dialect.origins}
+    app.add_middleware(OriginsByPath, cors=cors, origins=allowed_origins(backend.config), further=further)
     app.add_middleware(RequestLog, echo=echo_request_id)
     app.add_middleware(BackpressureMiddleware)
     return app

@@ -12,7 +12,7 @@ from audiograph.schemas import CreateVoiceRequest, LoadReport, Replica, VoiceInf
 from deployments.config import AppConfig
 from deployments.ingress.direct import DirectModels
 from deployments.jobs.queue import JobQueue
-from deployments.models.registry import Registry
+from deployments.models.registry import ModelCard, Registry
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
 
@@ -57,15 +57,18 @@ class Backend:
         """Create a voice from a recording. Blocking.
 
         Raises:
-            Conflict: the name is taken, by a recorded voice or by a model's own.
+            Conflict: there is a recorded voice of that name, or every model that clones voices has one of its
+                own, which goes first.
             RequestError: see `VoiceStore.create`.
         """
-        for model in self.registry.cards:
-            if any(voice.id == request.name for voice in self.registry.voices(model)):
-                raise Conflict(
-                    f"model {model!r} has a voice {request.name!r} of its own; choose another name",
-                    field="name",
-                )
+        cloning = [card for card in self.registry.cards.values() if card.clones_voices]
+        if cloning and not any(self._finds(card, request.name) for card in cloning):
+            names = ", ".join(card.name for card in cloning)
+            raise Conflict(
+                f"name {request.name!r} would never be found: each model that clones voices ({names}) has a "
+                "voice of its own by that name; choose another name",
+                field="name",
+            )
         return self.with_models(self.voices.create(request.name, request.file, request.transcript))
 
     def with_models(self, voice: VoiceInfo) -> VoiceInfo:
@@ -73,9 +76,13 @@ class Backend:
         models = [
             card.name
             for card in self.registry.cards.values()
-            if card.clones_voices and (voice.transcript or not card.needs_transcripts)
+            if self._finds(card, voice.name) and (voice.transcript or not card.needs_transcripts)
         ]
         return voice.model_copy(update={"models": models})
+
+    def _finds(self, card: ModelCard, name: str) -> bool:
+        """Return whether a name in a request to a model means a recorded voice; the model's own go first."""
+        return card.clones_voices and not self.registry.own_voice(card.name, name)
 
     def _all_voices(self) -> list[VoiceInfo]:
         built_in = [

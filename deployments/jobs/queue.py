@@ -6,7 +6,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 from dbos import DBOSClient, EnqueueOptions
@@ -85,8 +85,9 @@ class JobQueue:
                 resolved, self._registry, self._voices, replace_invalid=replace_invalid_voices
             )
         )
+        notes = await asyncio.to_thread(self._registry.notes_on_default, request, resolved)
         await asyncio.to_thread(self._pin, job_id, binding)
-        await self._enqueue(job_id, binding, digest)
+        await self._enqueue(job_id, binding, digest, [*notes, *binding.notes])
         if idempotency_key:  # of two at once with one key, the second has attached to the job of the first
             await self._check_digest(job_id, digest)
         return await self.get(job_id), True
@@ -123,7 +124,9 @@ class JobQueue:
             self._voices.discard(binding.created)
             raise
 
-    async def _enqueue(self, job_id: str, binding: Binding[Request], digest: str) -> None:
+    async def _enqueue(
+        self, job_id: str, binding: Binding[Request], digest: str, notes: Sequence[str]
+    ) -> None:
         request = binding.request
         options: EnqueueOptions = {
             "workflow_name": task_of(request),
@@ -133,7 +136,7 @@ class JobQueue:
             "priority": request.priority,
             "queue_partition_key": request.model or "",
         }
-        submission = {"request": serialize(request), "digest": digest, "notes": [*binding.notes]}
+        submission = {"request": serialize(request), "digest": digest, "notes": [*notes]}
         await self._client.enqueue_async(options, submission)
 
     async def get(self, job_id: str) -> Job:

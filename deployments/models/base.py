@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from audiograph.schemas import AudioFormat, Request, Result, TaskName, Weights
+from audiograph.schemas import AudioFormat, Request, Result, TaskName
 from deployments.audio.recording import AudioStream, Recording
-from deployments.config import WeightsPolicy
+from deployments.models.weights.published import Published
 
 Engine = TypeVar("Engine")
 """A loaded variant, as the family represents it."""
@@ -100,9 +100,10 @@ class LoadContext:
 
     device: str
     """``"cpu"`` or ``"cuda"``."""
-    policy: WeightsPolicy
     work_dir: Path
-    """A folder for tiny checkpoints and downloads; replicas of one machine share it."""
+    """A folder for tiny checkpoints; replicas of one machine share it."""
+    weights: tuple[Path, ...] | None
+    """Paths of the published weights, verified, in the order of `Family.published`; None for random ones."""
 
 
 class RunContext(Protocol):
@@ -203,14 +204,6 @@ class Intake(Protocol[RequestT_co]):
         ...
 
 
-@dataclass(slots=True)
-class Loaded(Generic[Engine]):
-    """A loaded variant, and the kind of its weights."""
-
-    engine: Engine
-    weights: Weights = "none"
-
-
 class Family(ABC, Generic[Engine, RequestT]):
     """Common base of all models: class attributes describe the family, methods load and check it.
 
@@ -223,8 +216,6 @@ class Family(ABC, Generic[Engine, RequestT]):
     """The reason why a task is not served, for tasks that one might expect of the family."""
     variants: ClassVar[tuple[str, ...]]
     default_variant: ClassVar[str]
-    needs_weights: ClassVar[bool] = True
-    """False for models without weights, which are listed with ``weights: "none"``."""
     checkpoint: ClassVar[str | None] = None
     """The published name of the weights."""
     options_class: ClassVar[type[Options]] = Options
@@ -246,13 +237,16 @@ class Family(ABC, Generic[Engine, RequestT]):
             InvalidRequest: with the field, its value and a valid one.
         """
 
-    @abstractmethod
-    def load(self, variant: str, context: LoadContext) -> Loaded[Engine]:
-        """Load a variant. Runs in a thread; import heavy packages here.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the published weights of a variant; none for a model that works without weights.
 
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
+        They are fetched and verified before `load`. Import nothing heavy: the ingress asks as well.
         """
+        return ()
+
+    @abstractmethod
+    def load(self, variant: str, context: LoadContext) -> Engine:
+        """Load a variant with the weights of the context. Runs in a thread; import heavy packages here."""
 
     def unload(self, engine: Engine) -> None:
         """Release resources that the garbage collector does not: handles, threads, memory maps."""

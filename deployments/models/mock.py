@@ -9,7 +9,7 @@ from pydantic import Field
 
 from audiograph.errors import naming_field
 from audiograph.schemas import TaskName, Turn
-from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.base import LoadContext, Model, Options, Output, RunContext, Samples
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
@@ -41,17 +41,16 @@ class Mock(SpeechModel[None, SpeechRequest], Model[None, SpeechRequest]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("mock",)
     default_variant = "mock"
-    needs_weights = False
+    deterministic = True
     clones_voices = True
     options_class = MockOptions
     concurrency = 16
 
     options: MockOptions
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[None]:
+    def load(self, variant: str, context: LoadContext) -> None:
         """Wait for the configured time."""
         time.sleep(self.options.load_seconds)
-        return Loaded(None)
 
     def run(self, engine: None, request: SpeechRequest, context: RunContext) -> Output:
         """Return the recordings of the voices; without a voice, a tone."""

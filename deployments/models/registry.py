@@ -12,19 +12,20 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from audiograph._wording import shown
+from audiograph._patterns import reason
+from audiograph._wording import shortened, shown
 from audiograph.errors import ModelUnavailable, NotFound, NotServed
-from audiograph.schemas import Request, TaskName, Voice, Weights
+from audiograph.schemas import Request, TaskName, VariantWeights, Voice, voices_named
 from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT
 from deployments.models.kit.speech_model import SpeechModel
-from deployments.models.kit.weights import hub_reachable
+from deployments.models.kit.texts import texts_of
+from deployments.models.weights.published import Published
+from deployments.models.weights.supply import at_hand, expected
 
 MAX_LISTED = 20
 """Maximum number of names in a message; the details of an error have all of them."""
-HUB = "https://huggingface.co"
-"""The hub of published weights. `Registry.weights` asks whether it can be reached."""
 
 AnyFamily = Family[Any, Any]
 
@@ -41,7 +42,6 @@ class ModelCard:
     tasks: tuple[TaskName, ...]
     variants: tuple[str, ...]
     default_variant: str
-    needs_weights: bool
     checkpoint: str | None
     clones_voices: bool
     needs_transcripts: bool
@@ -61,7 +61,7 @@ class Registry:
         cards: of all models, by name.
         models: of the same names.
         defaults: the model that serves a task if the request names none.
-        work_dir: the folder that remembers whether the hub can be reached.
+        work_dir: the folder of weights.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Registry:
             if name not in cards or task not in cards[name].tasks:
                 fitting = [card.name for card in cards.values() if task in card.tasks]
                 raise ValueError(
-                    f"defaults.{task}: {name!r} does not serve it; {_listed('models that do', fitting)}"
+                    f"defaults.{task}: {shown(name)} does not serve it; {_listed('models that do', fitting)}"
                 )
         return cls(cards, models, config.defaults, config.work_dir)
 
@@ -106,7 +106,14 @@ class Registry:
             known = _listed("configured", self.cards)
             raise NotFound(f"there is no model {shown(name)}; {known}", field="model") from None
 
-    def select(self, task: TaskName, model: str | None, variant: str | None) -> ModelCard:
+    def select(
+        self,
+        task: TaskName,
+        model: str | None,
+        variant: str | None,
+        voices: Collection[str] = (),
+        texts: Collection[str] = (),
+    ) -> ModelCard:
         """Return the card of the model that serves a task.
 
         Args:
@@ -114,6 +121,9 @@ class Registry:
             model: the model that the request names; if None, the task's default is selected.
             variant: the variant that the request names; if the default model does not have it, the first
                 model that has it is selected instead.
+
+            voices: the voices that the request names; likewise.
+            texts: the texts that the request wants spoken; likewise.
 
         Raises:
             NotServed: no model serves the task, or the named model does not.
@@ -123,7 +133,7 @@ class Registry:
         if not fitting:
             tasks = list(dict.fromkeys(task for card in self.cards.values() for task in card.tasks))
             raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
-        name = model or self._default(task, fitting, variant)
+        name = model or self._default(task, fitting, variant, voices, texts)
         if name not in fitting:
             raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
         card = fitting[name]
@@ -134,13 +144,16 @@ class Registry:
     def resolve(self, request: RequestT) -> RequestT:
         """Return a copy of a request with model and variant filled in, once the model has checked it.
 
+        Blocking: the default model depends on the files of this machine.
+
         Raises:
             NotServed: no model serves the task, or the named model or variant does not.
             InvalidRequest: the model refuses the value of a field.
             ModelUnavailable: a package or the environment of the model is not installed.
         """
         task: TaskName = request.task  # type: ignore[attr-defined]  # every concrete request has it
-        card = self.select(task, request.model, request.variant)
+        voices, texts = voices_named(request).values(), texts_of(request).values()
+        card = self.select(task, request.model, request.variant, set(voices), set(texts))
         variant = request.variant or card.default_variant
         if variant not in card.variants:
             fault = f"model {card.name!r} has no variant {shown(variant)}"
@@ -148,6 +161,25 @@ class Registry:
         resolved = request.model_copy(update={"model": card.name, "variant": variant})
         self._models[card.name].check_request(resolved, variant)
         return resolved
+
+    def notes_on_default(self, request: Request, resolved: Request) -> list[str]:
+        """Say why another model than the first of the configuration serves a request that names none.
+
+        Args:
+            request: as the caller sent it.
+            resolved: what `resolve` made of it.
+        """
+        task: TaskName = resolved.task  # type: ignore[attr-defined]  # every concrete request has it
+        first = next(card for card in self.cards.values() if task in card.tasks)
+        if request.model or task in self._defaults or first.name == resolved.model:
+            return []
+        if not self._can_speak(first.name, texts_of(request).values()):
+            return [f"{resolved.model} stands in for {first.name}, which cannot speak this text."]
+        if self._is_at_hand(first, request.variant):  # the caller's variant or voice chose the model
+            return []
+        cure = f"(`make weights MODELS={first.name}` fetches them)"
+        reason = first.missing or f"its weights are not on this machine {cure}."
+        return [f"{resolved.model} stands in for {first.name}: {reason}"]
 
     def voices(self, name: str) -> list[Voice]:
         """Return a model's own voices; none while a package of the model is not installed.
@@ -194,21 +226,25 @@ class Registry:
         if isinstance(model, SpeechModel):
             model.check_voices(request, transcripts)
 
-    def weights(self, name: str) -> Weights:
-        """Estimate the kind of weights that a model would load now.
-
-        With the policy ``auto`` the answer is ``random`` if the hub cannot be reached; cached weights are
-        not looked for. Blocking: it tries to reach the hub, unless the answer is known.
+    def published(self, name: str, variant: str) -> Sequence[Published]:
+        """List the published weights of a variant.
 
         Raises:
             NotFound: the model is not configured.
         """
-        card = self.card(name)
-        if not card.needs_weights:
-            return "none"
-        if card.weights_policy == "auto":
-            return "pretrained" if hub_reachable(HUB, self._work_dir) else "random"
-        return "random" if card.weights_policy == "tiny" else "pretrained"
+        return self._models[self.card(name).name].published(variant)
+
+    def weights(self, name: str, variant: str) -> VariantWeights:
+        """Estimate the weights that a variant would be loaded with now.
+
+        With the policy ``auto`` they are random unless they are on this machine, or can be fetched.
+        Blocking: it looks for files, and may try to reach the hub unless the answer is known.
+
+        Raises:
+            NotFound: the model is not configured.
+        """
+        policy = self.card(name).weights_policy
+        return expected(variant, self.published(name, variant), policy, self._work_dir)
 
     def _model_of(self, request: Request) -> AnyFamily:
         return self._models[self.card(request.model or "").name]
@@ -219,12 +255,36 @@ class Registry:
         reason = self._models[name].unsupported_tasks.get(task)
         return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 
-    def _default(self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None) -> str:
-        """Return the default model of a task; or the first with the variant, if the default lacks it."""
+    def _default(
+        self,
+        task: TaskName,
+        fitting: Mapping[str, ModelCard],
+        variant: str | None,
+        voices: Collection[str],
+        texts: Collection[str],
+    ) -> str:
+        """Return the default model of a task, or the first that has the variant and voices and can speak.
+
+        Without an entry in the configuration it is the first whose weights are at hand.
+        """
         preferred = self._defaults.get(task)
-        names = [preferred, *fitting] if preferred else list(fitting)
-        with_variant = [name for name in names if variant in fitting[name].variants]
-        return (with_variant or names)[0]
+        names = list(dict.fromkeys([preferred, *fitting] if preferred else fitting))
+        names = [name for name in names if variant in fitting[name].variants] or names
+        usable = [name for name in names if name == preferred or self._is_at_hand(fitting[name], variant)]
+        usable = usable or names
+        known = {voice for voice in voices if any(self.own_voice(name, voice) for name in usable)}
+        having = [name for name in usable if all(self.own_voice(name, voice) for voice in known)] or usable
+        return next((name for name in having if self._can_speak(name, texts)), having[0])
+
+    def _can_speak(self, name: str, texts: Collection[str]) -> bool:
+        model = self._models[name]
+        return not isinstance(model, SpeechModel) or all(model.can_speak(text) for text in texts)
+
+    def _is_at_hand(self, card: ModelCard, variant: str | None) -> bool:
+        """Return whether a model can run, and would certainly not get random weights."""
+        chosen = variant if variant and variant in card.variants else card.default_variant
+        published = self.published(card.name, chosen)
+        return card.missing is None and at_hand(published, card.weights_policy, self._work_dir)
 
 
 def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:
@@ -238,11 +298,11 @@ def model_class(name: str, config: ModelConfig) -> type[AnyFamily]:
     try:
         found = getattr(import_module(module_name), class_name)
     except ImportError as error:
-        raise ValueError(f"{path}: module {module_name!r} cannot be imported: {error}") from error
+        raise ValueError(f"{path}: module {shown(module_name)} cannot be imported: {error}") from error
     except AttributeError:
-        raise ValueError(f"{path}: module {module_name!r} has no class {class_name!r}") from None
+        raise ValueError(f"{path}: module {shown(module_name)} has no class {shown(class_name)}") from None
     if fault := _fault_of(found):
-        raise ValueError(f"{path}: {config.model_class} {fault}")
+        raise ValueError(f"{path}: {shortened(config.model_class)} {fault}")
     cls: type[AnyFamily] = found
     return cls
 
@@ -272,7 +332,7 @@ def model_options(name: str, cls: type[AnyFamily], config: ModelConfig) -> Optio
         return cls.options_class.model_validate(config.options)
     except ValidationError as error:
         faults = "; ".join(
-            f"models.{name}.options.{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            f"models.{name}.options.{'.'.join(map(str, fault['loc']))}: {reason(fault)}"
             for fault in error.errors()
         )
         known = _listed("options", cls.options_class.model_fields)
@@ -303,18 +363,17 @@ def _card(name: str, model: AnyFamily, config: AppConfig) -> ModelCard:
     for key, variant in [("default_variant", default_variant), *(("preload", v) for v in entry.preload)]:
         if variant not in model.variants:
             raise ValueError(
-                f"models.{name}.{key}: no variant {variant!r}; {_listed('variants', model.variants)}"
+                f"models.{name}.{key}: no variant {shown(variant)}; {_listed('variants', model.variants)}"
             )
     return ModelCard(
         name=name,
         tasks=model.tasks,
         variants=model.variants,
         default_variant=default_variant,
-        needs_weights=model.needs_weights,
         checkpoint=model.checkpoint,
         clones_voices=isinstance(model, SpeechModel) and model.clones_voices,
         needs_transcripts=isinstance(model, SpeechModel) and model.needs_transcripts,
-        deterministic=not model.needs_weights or (isinstance(model, SpeechModel) and model.deterministic),
+        deterministic=isinstance(model, SpeechModel) and model.deterministic,
         weights_policy=entry.weights or config.weights,
         config=entry,
         missing=_missing(model, entry),

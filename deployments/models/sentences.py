@@ -4,6 +4,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from audiograph._words import has_words
+
 MAX_SENTENCE = 400
 """Characters of a sentence; a longer one is split at punctuation or a blank."""
 MAX_GROUP = 250
@@ -89,15 +91,11 @@ def _merged(parts: Sequence[str]) -> list[str]:
     """Merge parts without a letter or digit, such as a row of dashes, with the part before or after."""
     joined: list[str] = []
     for part in parts:
-        if joined and not (_is_speakable(part) and _is_speakable(joined[-1])):
+        if joined and not (has_words(part) and has_words(joined[-1])):
             joined[-1] = f"{joined[-1]} {part}"
         else:
             joined.append(part)
     return joined
-
-
-def _is_speakable(text: str) -> bool:
-    return any(character.isalpha() or character.isdecimal() for character in text)
 
 
 def _groups(parts: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, Request, SpeakRequest, voices_named
 from deployments.models.base import RequestT
@@ -27,23 +28,31 @@ def _voice_update(voice: str | None, names: Mapping[str, str | None]) -> dict[st
 
 
 def require_transcripts(
-    request: Request, transcripts: Mapping[str, str | None], *, or_else: str | None = None
+    request: Request, transcripts: Mapping[str, str | None], *, parameter: str | None = None
 ) -> None:
     """Require a transcript for every recorded voice.
 
     Args:
         request: names the voices.
         transcripts: by recorded voice; None or empty if the transcript is not known.
-        or_else: a cure besides storing the voice with its transcript, as an imperative.
+        parameter: of the model, that gives transcripts as well.
 
     Raises:
-        InvalidRequest: a voice has no transcript; names the field and the voice.
+        InvalidRequest: see `transcript_missing`.
     """
     for field, voice in voices_named(request).items():
         if voice in transcripts and not transcripts[voice]:
-            cure = "store it with its transcript (POST /v1/voices)" + (f", or {or_else}" if or_else else "")
-            raise InvalidRequest(
-                f"model {request.model!r} needs the transcript of voice {voice!r}, which has none: {cure}",
-                field=field,
-                details={"value": voice},
-            )
+            raise transcript_missing(request.model, voice, field, parameter=parameter)
+
+
+def transcript_missing(
+    model: str | None, voice: str, field: str, *, parameter: str | None = None
+) -> InvalidRequest:
+    """Build the error for a voice without a transcript; its details have the parameter that may give one."""
+    otherwise = f", or set parameters.{parameter}" if parameter else ""
+    return InvalidRequest(
+        f"model {model!r} needs the transcript of voice {shown(voice)}, which has none: store the voice with "
+        f"its transcript (POST /v1/voices){otherwise}",
+        field=field,
+        details={"value": voice} | ({"parameter": parameter} if parameter else {}),
+    )

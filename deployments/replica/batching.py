@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic
 
 from audiograph.errors import AudiographError, OutOfMemory
@@ -103,7 +104,7 @@ class Batcher(Generic[Engine]):
         while lane.waiting:
             requested_at = time.monotonic()
             try:
-                variant = await self._variants.acquire(name)
+                variant = await self._variants.acquire(name, partial(_tell, lane))
             except Exception as error:
                 _fail(lane, error)
                 return
@@ -265,6 +266,13 @@ class Batcher(Generic[Engine]):
         if isinstance(error, AudiographError):
             return error.with_traceback(None)  # it is not logged, and its frames refer to the engine
         return error
+
+
+def _tell(lane: Lane, stage: str) -> None:
+    """Report the stage of a load to all requests that wait for it."""
+    for pending in lane.waiting:
+        if not pending.context.canceled:
+            pending.context.progress(0.0, stage)
 
 
 def _fail(lane: Lane, error: Exception) -> None:

@@ -3,19 +3,21 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from audiograph.errors import Canceled
+from audiograph.errors import Canceled, naming_field
 from audiograph.schemas import Artifact, File
 from deployments.audio import files as audio
 from deployments.audio.recording import AudioStream, Recording
 from deployments.config import LimitsConfig
 from deployments.models.base import Samples, VoiceSample
 from deployments.replica.protocol import Event, Partial, Progress
-from deployments.storage.artifacts import ArtifactStore
+
+if TYPE_CHECKING:  # batches also run without a database, as in benchmarks
+    from deployments.storage.artifacts import ArtifactStore
 
 PROGRESS_SECONDS = 0.25
 """Minimum time between two progress messages of a run."""
@@ -33,7 +35,7 @@ class ReplicaContext:
         *,
         device: str,
         job_id: str,
-        store: ArtifactStore,
+        store: "ArtifactStore",
         limits: LimitsConfig,
         scratch: Path,
         send: Callable[[Event], None],
@@ -46,6 +48,8 @@ class ReplicaContext:
         self._recordings: list[Recording] = []
         self.notes: list[str] = []
         """Sentences on the files that were decoded, for the result."""
+        self.fields: Mapping[str, str] = {}
+        """The request's fields by the ids of the files in them, for errors."""
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._canceled = threading.Event()
@@ -61,20 +65,22 @@ class ReplicaContext:
     ) -> tuple[Samples, int]:
         """Decode a stored file; see `RunContext.audio`."""
         self.check()
-        record = self._record(file_id)
-        with self._store.local(file_id) as path:
+        with self._naming_field(file_id), self._store.local(file_id) as path:
+            record = self._record(file_id)
             return audio.decode(
                 path, sample_rate=sample_rate, mono=mono, limits=self._limits, track=record.track
             )
 
     def offset(self, file_id: str) -> float:
         """Return the beginning of a stored file's sound in seconds; see `RunContext.offset`."""
-        return self._store.get(file_id).offset or 0.0
+        with self._naming_field(file_id):
+            return self._store.get(file_id).offset or 0.0
 
     def voice(self, voice: str, *, sample_rate: int) -> VoiceSample:
         """Load a recorded voice by its artifact's id, which replaced its name; see `RunContext.voice`."""
         samples, rate = self.audio(voice, sample_rate=sample_rate, mono=True)
-        record = self._store.get(voice)
+        with self._naming_field(voice):
+            record = self._store.get(voice)
         known = record.parameters if isinstance(record, Artifact) else {}
         return VoiceSample(known.get("voice", record.name), samples, rate, known.get("transcript"))
 
@@ -82,9 +88,16 @@ class ReplicaContext:
     def stream(self, file_id: str) -> Iterator[AudioStream]:
         """Decode a stored file block by block; see `RunContext.stream`."""
         self.check()
-        record = self._record(file_id)
-        with self._store.local(file_id) as path, audio.stream(path, self._limits, record.track) as source:
+        with ExitStack() as stack:
+            with self._naming_field(file_id):  # errors of the model itself have their own fields
+                path = stack.enter_context(self._store.local(file_id))
+                record = self._record(file_id)
+                source = stack.enter_context(audio.stream(path, self._limits, record.track))
             yield source
+
+    def _naming_field(self, file_id: str) -> AbstractContextManager[None]:
+        """Attribute errors about a file to the field of the request that names it."""
+        return naming_field(self.fields.get(file_id, "file"))
 
     def _record(self, file_id: str) -> File | Artifact:
         """Return the record of a file that is about to be decoded, and keep its notes for the result."""

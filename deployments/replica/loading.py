@@ -4,16 +4,25 @@ import asyncio
 import gc
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic
 
 from audiograph.errors import AudiographError, ModelUnavailable
 from audiograph.schemas import LoadedVariant
-from deployments.models.base import Engine, Family, LoadContext, Loaded
+from deployments.config import WeightsPolicy
+from deployments.models.base import Engine, Family
 from deployments.models.kit.resources import is_out_of_memory
+from deployments.models.loading import Loaded, load_supplied
+from deployments.models.weights.supply import Supply, supply
 from deployments.replica.memory import Memory, requested_bytes
 
 logger = logging.getLogger("audiograph.models")
+
+LOG_SECONDS = 10.0
+"""Time between two lines of the log about a download."""
 
 
 @dataclass(eq=False, slots=True)
@@ -24,6 +33,10 @@ class Variant(Generic[Engine]):
     slots: asyncio.Semaphore
     """Free runs of the engine."""
     loading: "asyncio.Task[None] | None" = None
+    supply: Supply | None = None
+    """Its weights, once they are on this machine."""
+    listeners: list[Callable[[str], None]] = field(default_factory=list)
+    """Called with the stage of the load, for those that wait for it."""
     loaded: Loaded[Engine] | None = None
     bytes: int = 0
     """Memory that loading took, measured; while it does not fit, the memory that it was found to need."""
@@ -52,6 +65,7 @@ class Variant(Generic[Engine]):
         return LoadedVariant(
             variant=self.name,
             weights=self.loaded.weights,
+            origins=list(self.loaded.supply.origins),
             bytes=self.bytes,
             users=self.running,
             idle_seconds=round(seconds, 3),
@@ -65,11 +79,38 @@ class Loader(Generic[Engine]):
     imports, which no unload frees.
     """
 
-    def __init__(self, model: Family[Engine, Any], name: str, context: LoadContext, memory: Memory) -> None:
+    def __init__(
+        self,
+        model: Family[Engine, Any],
+        name: str,
+        memory: Memory,
+        policy: WeightsPolicy,
+        work_dir: Path,
+    ) -> None:
         self._model = model
         self._name = name
-        self._context = context
         self._memory = memory
+        self._policy = policy
+        self._work_dir = work_dir
+
+    def fetch(self, variant: Variant[Engine], stage: Callable[[str], None]) -> None:
+        """Bring a variant's weights to this machine, as the policy says; tell the stage meanwhile.
+
+        Raises:
+            AudiographError: the weights are missing, or ModelUnavailable for any unexpected error.
+        """
+        logged_at = time.monotonic()
+
+        def report(done: int, total: int | None) -> None:
+            nonlocal logged_at
+            stage(fetching_stage(done, total))
+            if time.monotonic() - logged_at > LOG_SECONDS:
+                logged_at = time.monotonic()
+                logger.info("%s %s: %s", self._name, variant.name, fetching_stage(done, total))
+
+        with self._as_unavailable(variant.name):
+            published = self._model.published(variant.name)
+            variant.supply = supply(published, self._policy, self._work_dir, report)
 
     def load(self, variant: Variant[Engine]) -> bool:
         """Load a variant and measure its bytes; return False, with an estimate, if the device is full.
@@ -79,7 +120,7 @@ class Loader(Generic[Engine]):
         """
         before = self._memory.settle()
         try:
-            variant.loaded = self._load_engine(variant.name)
+            variant.loaded = self._load_engine(variant)
         except (Exception, SystemExit) as error:
             if not is_out_of_memory(error):
                 raise
@@ -108,11 +149,20 @@ class Loader(Generic[Engine]):
         assert variant.loaded is not None
         self._model.check_engine(variant.loaded.engine)
 
-    def _load_engine(self, name: str) -> Loaded[Engine]:
+    def _load_engine(self, variant: Variant[Engine]) -> Loaded[Engine]:
+        assert variant.supply is not None
+        with self._as_unavailable(variant.name):
+            return load_supplied(
+                self._model, variant.name, self._memory.device, variant.supply, self._work_dir
+            )
+
+    @contextmanager
+    def _as_unavailable(self, name: str) -> Iterator[None]:
+        """Turn an unexpected error into ModelUnavailable, and log it."""
         if missing := self._model.missing():
             raise ModelUnavailable(f"model {self._name!r} cannot run here: {missing}")
         try:
-            return self._model.load(name, self._context)
+            yield
         except AudiographError:
             raise
         except (Exception, SystemExit) as error:
@@ -122,3 +172,9 @@ class Loader(Generic[Engine]):
             raise ModelUnavailable(
                 f"{self._name} {name} could not be loaded: {type(error).__name__}: {error}"
             ) from error
+
+
+def fetching_stage(done: int, total: int | None) -> str:
+    """Return the stage of a job that waits for weights: the bytes that were fetched, of all."""
+    of_all = f" of {total / 1e6:.0f}" if total else ""
+    return f"fetching weights: {done / 1e6:.0f}{of_all} MB"

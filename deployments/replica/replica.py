@@ -13,12 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from audiograph._patterns import reason
+from audiograph._wording import shown
 from audiograph.errors import AudiographError, InternalError, InvalidRequest, ModelUnavailable, NotServed
-from audiograph.schemas import Replica, ReplicaChange, Request
+from audiograph.schemas import Replica, ReplicaChange, Request, file_references
 from audiograph.schemas import Result as ModelResult
 from deployments.config import AppConfig
 from deployments.logs import configure_logging
-from deployments.models.base import LoadContext
 from deployments.models.kit.resources import is_out_of_memory
 from deployments.models.registry import configured_model
 from deployments.replica.batching import Batcher
@@ -84,7 +85,8 @@ class ModelReplica:
         self._variants = Variants(
             self._model,
             name=name,
-            context=LoadContext(self._memory.device, entry.weights or config.weights, config.work_dir),
+            policy=entry.weights or config.weights,
+            work_dir=config.work_dir,
             threads=threads,
             memory=self._memory,
             budget=self._budget,
@@ -212,6 +214,7 @@ class ModelReplica:
 
     async def _answer(self, call: Call, context: ReplicaContext) -> Result:
         request, variant, task = self._checked(call)
+        context.fields = file_references(request)
         if not self._variants.has(variant):
             context.progress(0.0, "loading")
         completed = await self._batcher.submit(variant, task, request, context)
@@ -269,7 +272,7 @@ class ModelReplica:
         except ValidationError as error:
             fault = error.errors()[0]
             place = ".".join(map(str, fault["loc"][1:]))  # the first part is the task
-            raise InvalidRequest(f"{place}: {fault['msg']}", field=place) from error
+            raise InvalidRequest(f"{place}: {reason(fault)}", field=place) from error
         variant = request.variant or self._entry.default_variant or self._model.default_variant
         self._check_variant(variant)
         task = task_of(request)
@@ -281,7 +284,7 @@ class ModelReplica:
         if variant not in self._model.variants:
             known = ", ".join(self._model.variants)
             raise NotServed(
-                f"model {self._name!r} has no variant {variant!r}; variants: {known}", field="variant"
+                f"model {self._name!r} has no variant {shown(variant)}; variants: {known}", field="variant"
             )
 
     def _wire_error(self, error: Exception, call: Call) -> AudiographError:

@@ -9,11 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Generic
 
 from audiograph.errors import OutOfMemory
 from audiograph.schemas import LoadedVariant
-from deployments.models.base import Engine, Family, LoadContext
+from deployments.config import WeightsPolicy
+from deployments.models.base import Engine, Family
 from deployments.replica.loading import Loader, Variant
 from deployments.replica.memory import Memory, out_of_memory
 from deployments.threads import Threads
@@ -30,7 +32,8 @@ class Variants(Generic[Engine]):
     Args:
         model: loads and unloads engines.
         name: the model's name in the configuration, for messages.
-        context: argument of `Family.load`.
+        policy: says whether weights are published or random ones.
+        work_dir: the folder of weights and tiny checkpoints.
         threads: load, unload and check engines.
         memory: measures loads and unloads.
         budget: maximum bytes of all loaded variants; None for no limit.
@@ -44,7 +47,8 @@ class Variants(Generic[Engine]):
         model: Family[Engine, Any],
         *,
         name: str,
-        context: LoadContext,
+        policy: WeightsPolicy,
+        work_dir: Path,
         threads: Threads,
         memory: Memory,
         budget: int | None,
@@ -52,7 +56,7 @@ class Variants(Generic[Engine]):
         room_seconds: float = ROOM_SECONDS,
         changed: Callable[[str, int], None] = lambda name, size: None,
     ) -> None:
-        self._loader = Loader(model, name, context, memory)
+        self._loader = Loader(model, name, memory, policy, work_dir)
         self._name = name
         self._concurrency = model.concurrency
         self._threads = threads
@@ -75,8 +79,14 @@ class Variants(Generic[Engine]):
         """Return whether a variant is in memory."""
         return name in self._variants and self._variants[name].ready
 
-    async def acquire(self, name: str) -> Variant[Engine]:
+    async def acquire(
+        self, name: str, listener: Callable[[str], None] = lambda stage: None
+    ) -> Variant[Engine]:
         """Become a holder of a variant, which is loaded first if it is not; `release` it afterwards.
+
+        Args:
+            name: of the variant.
+            listener: called with the stage of a load that takes long, on this event loop.
 
         Raises:
             AudiographError: it cannot be loaded; the same error for all that wait for that load.
@@ -85,11 +95,14 @@ class Variants(Generic[Engine]):
         variant = self._variants.get(name) or self._start_loading(name)
         assert variant.loading is not None
         self._hold(variant)
+        variant.listeners.append(listener)
         try:
             await asyncio.shield(variant.loading)
         except BaseException:
             self.release(variant)
             raise
+        finally:
+            variant.listeners.remove(listener)
         return variant
 
     def release(self, variant: Variant[Engine]) -> None:
@@ -174,6 +187,7 @@ class Variants(Generic[Engine]):
     async def _load(self, variant: Variant[Engine]) -> None:
         give_up_at: float | None = None
         try:
+            await self._fetch(variant)
             while not await self._load_if_it_fits(variant):
                 give_up_at = give_up_at or asyncio.get_running_loop().time() + self._room_seconds
                 await self._wait_for_room(variant, give_up_at)
@@ -183,6 +197,16 @@ class Variants(Generic[Engine]):
             raise
         self._sizes[variant.name] = variant.bytes
         self._changed(variant.name, variant.bytes)
+
+    async def _fetch(self, variant: Variant[Engine]) -> None:
+        """Bring the weights to this machine. Other variants can be loaded meanwhile."""
+        loop = asyncio.get_running_loop()
+
+        def tell(stage: str) -> None:
+            for listener in list(variant.listeners):
+                loop.call_soon_threadsafe(listener, stage)
+
+        await self._threads.run(self._loader.fetch, variant, tell)
 
     async def _load_if_it_fits(self, variant: Variant[Engine]) -> bool:
         async with self._measuring:

@@ -15,6 +15,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from audiograph._patterns import IMPORT_PATH, URL_PATH, reason
+from audiograph._wording import shortened, shown
 from deployments.config import AppConfig, Settings
 
 Location = Sequence[int | str]
@@ -49,8 +51,8 @@ class Application(Settings):
     """The one application of the file."""
 
     name: str = Field("audiograph", min_length=1)
-    route_prefix: str = Field("/", pattern=r"^/")
-    import_path: str = Field("graphs.app:build", pattern=r"^[\w.]+:\w+$")
+    route_prefix: str = Field("/", pattern=URL_PATH)
+    import_path: str = Field("graphs.app:build", pattern=IMPORT_PATH)
     args: AppConfig
 
 
@@ -132,12 +134,12 @@ def _describe(mistake: ErrorDetails) -> str:
         return f"{_dotted(path)}: unknown key; {_suggestion(path)}"
     if kind == "missing":
         return f"{_dotted(path)}: missing"
-    reason = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{_dotted(path)}: {mistake['input']!r} is refused: {reason}"
+    fault = reason(mistake).removeprefix("Input ")
+    return f"{_dotted(path)}: {shown(mistake['input'])} is refused: {fault}"
 
 
 def _dotted(path: Location) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shortened(part)}" for part in path)
     return "".join(parts).removeprefix(".")
 
 

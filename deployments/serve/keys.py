@@ -5,16 +5,15 @@
 
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from alembic.util import CommandError
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from audiograph.cli import ReportingGroup
+from audiograph.cli import ReportingGroup, print_line, print_table
 from audiograph.errors import ServerError
 from deployments.serve.file import ServeFileError, load_file
 from deployments.storage.api_keys import Keys
@@ -43,17 +42,15 @@ def create(
     name: Annotated[str, typer.Argument(help="Name of the user or program.")], config: Config = DEFAULT_CONFIG
 ) -> None:
     """Create a key and print it. It is printed only once: the server stores only its hash."""
-    typer.echo(_try(lambda: open_keys(config).create(name)))
+    print_line(_try(lambda: open_keys(config).create(name)))
 
 
 @app.command(name="list")
 def list_keys(config: Config = DEFAULT_CONFIG) -> None:
     """List every key: its id, name, and the times of its creation and revocation."""
-    table = Table("id", "name", "created", "revoked")
-    for key in _try(lambda: open_keys(config).list()):
-        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M:%S} UTC" if key.revoked_at else ""
-        table.add_row(key.id, key.name, f"{key.created_at:%Y-%m-%d %H:%M:%S} UTC", revoked)
-    Console(markup=False).print(table)
+    keys = _try(lambda: open_keys(config).list())
+    rows = [(key.id, key.name, _time(key.created_at), _time(key.revoked_at)) for key in keys]
+    print_table(("id", "name", "created", "revoked"), rows)
 
 
 @app.command()
@@ -63,7 +60,11 @@ def revoke(
 ) -> None:
     """Revoke a key permanently. Running servers refuse it within 10 seconds."""
     key = _try(lambda: open_keys(config).revoke(key_id))
-    typer.echo(f"revoked {key.id} ({key.name})")
+    print_line(f"revoked {key.id} ({key.name})")
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def _try(action: Callable[[], Returned]) -> Returned:

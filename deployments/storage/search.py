@@ -7,6 +7,7 @@ from pydantic import FiniteFloat, StringConstraints, TypeAdapter
 from sqlalchemy import Select, exists, select, tuple_
 from sqlalchemy.orm import Session
 
+from audiograph._patterns import ARTIFACT_ID
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Artifact, ArtifactPage
@@ -16,7 +17,7 @@ from deployments.storage.tables import Item, Tag
 
 MAX_LIMIT = 1000
 
-ArtifactId = Annotated[str, StringConstraints(pattern=r"^art_[0-9a-f]{32}$")]
+ArtifactId = Annotated[str, StringConstraints(pattern=ARTIFACT_ID)]
 Position = tuple[FiniteFloat, ArtifactId]
 """End of a page: creation time and id of its last artifact."""
 

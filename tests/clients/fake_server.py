@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
 NOW = "2026-01-01T00:00:00Z"
 FILE_ID = "file_" + "1" * 32
@@ -30,6 +30,7 @@ RESULTS: dict[str, dict[str, Any]] = {
         "duration": 1.0,
     },
     "speak": {"voice": "en", "duration": 1.0, "sample_rate": 16000, "channels": 1},
+    "dialogue": {"turns": [], "duration": 1.0, "sample_rate": 16000, "channels": 1},
     "separate": {"stems": {"vocals": "vocals.wav", "bass": "bass.wav"}, "duration": 1.0},
     "generate_music": {"duration": 2.5, "sample_rate": 32000, "channels": 1, "seed": 7},
 }
@@ -142,6 +143,14 @@ class FakeServer:
         return [{"id": "0", "type": "started", **shared}, *middle, last]
 
 
+def uploaded_name(body: bytes) -> str:
+    """Return the name of the file in a form: its exact one (RFC 8187), or the plain one."""
+    if exact := re.search(rb"filename\*=UTF-8''(\S+)", body):
+        return unquote_to_bytes(exact[1]).decode(errors="replace")
+    plain = re.search(rb'name="file"; filename="([^"]*)"', body)
+    return plain[1].decode(errors="replace") if plain else ""
+
+
 def stored(identity: str, name: str, content: bytes, sha256: str | None = None) -> dict[str, Any]:
     """Return the record of a file or artifact."""
     digest = sha256 or hashlib.sha256(content).hexdigest()
@@ -232,9 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
     # Handlers of the routes
 
     def upload(self, seen: Seen) -> None:
-        name = re.search(rb'name="file"; filename="([^"]*)"', seen.body)
         content = seen.body.partition(b'name="file"')[2].partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
-        self._json(201, stored(FILE_ID, name[1].decode(errors="replace") if name else "", content))
+        self._json(201, stored(FILE_ID, uploaded_name(seen.body), content))
 
     def delete(self, _: Seen, __: str) -> None:
         self._reply(Reply(204))

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,30 @@ def test_random_weights_are_warned_about_beside_the_result(cli: Cli, server: Fak
     assert 'weights: "random"' in cli("transcribe", talk, "--json").stderr
 
 
+@pytest.mark.parametrize("setting", [{"TERM": "xterm"}, {"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_result_stays_on_a_terminal(server: FakeServer, talk: str, setting: dict[str, str]) -> None:
+    shown = _on_terminal([*_program(server), "key", talk], setting)
+    before, result, after = shown.partition(b"F# minor")
+    assert result
+    assert b"\x1b" not in after  # nothing erases it
+    assert (b"\x1b" in before) is (setting["TERM"] == "xterm")
+    assert (b"\x1b[33m" in before) is (setting == {"TERM": "xterm"})
+
+
+def _on_terminal(command: list[str], setting: dict[str, str]) -> bytes:
+    """Return everything that a command writes to its terminal."""
+    reader, terminal = os.openpty()
+    running = subprocess.Popen(command, stdout=terminal, stderr=terminal, env=_environment() | setting)
+    os.close(terminal)
+    written = b""
+    with suppress(OSError):  # the terminal is closed
+        while part := os.read(reader, 65536):
+            written += part
+    os.close(reader)
+    assert running.wait() == 0, written
+    return written
+
+
 def test_a_warning_is_yellow_on_a_terminal(
     cli: Cli, server: FakeServer, talk: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +332,33 @@ def test_a_closed_pipe_ends_in_one_line(server: FakeServer, words: tuple[str, ..
     assert done.stderr.startswith("error: stdout was closed")
 
 
+@pytest.mark.parametrize("words", [("jobs", "list"), ("jobs", "list", "--json"), ("speak", "a"), ("--help",)])
+def test_a_full_disk_ends_in_one_line(server: FakeServer, tmp_path: Path, words: tuple[str, ...]) -> None:
+    server.job_artifacts = [server.add_artifact("speech.wav", b"sound")]
+    done = _with_output(server, "stdout", words, tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*No space left on device\n", done.stderr.decode()), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(("files", "delete", FILE_ID), 0), (("voices", "remove", "x"), 2), (("speak",), 2)]
+)
+def test_a_message_that_is_lost_leaves_the_exit_status(
+    server: FakeServer, tmp_path: Path, words: tuple[str, ...], status: int
+) -> None:
+    assert _with_output(server, "stderr", words, tmp_path).returncode == status
+
+
+def _with_output(
+    server: FakeServer, stream: str, words: tuple[str, ...], folder: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with one of its streams on a disk that is full."""
+    with Path("/dev/full").open("wb") as full:
+        streams: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {stream: full}
+        command = [*_program(server), *words]
+        return subprocess.run(command, **streams, check=False, cwd=folder, env=_environment())
+
+
 def test_stdin_that_is_closed_or_no_text_is_refused(server: FakeServer) -> None:
     for redirect in ("<&-", "< <(printf '\\xff')"):
         shell = f"{' '.join(_program(server))} speak - {redirect}"
@@ -330,6 +383,115 @@ def test_a_message_of_the_server_is_one_line_without_control_characters(server: 
     server.replies.append(Reply(500, body, {"Content-Type": "application/json"}))
     result = CliRunner().invoke(app, ["--url", server.url, "jobs", "list"])
     assert (result.exit_code, result.stderr) == (1, "error: a b \\x1b[31mred\n")
+
+
+def test_names_of_the_server_cannot_steer_a_terminal(cli: Cli, server: FakeServer) -> None:
+    hostile = "a\x1b[31m\rb\u202ec\x9b2J [red]:smile:"
+    server.voices = [{**VOICE, "name": hostile}]
+    listed = cli("voices", "list").stdout
+    assert "a\\x1b[31m b\\u202ec\\x9b2J [red]:smile:" in listed
+    document = cli("voices", "list", "--json").stdout
+    assert not {*"\x1b\r\u202e\x9b"} & {*document}
+    assert json.loads(document)[0]["name"] == hostile
+
+
+def test_a_message_has_no_emoji_and_no_markup(server: FakeServer) -> None:
+    body = json.dumps({"error": {"code": "internal_error", "message": "x:smile:y [red]z[/red]"}}).encode()
+    server.replies.append(Reply(500, body, {"Content-Type": "application/json"}))
+    result = CliRunner().invoke(app, ["--url", server.url, "jobs", "list"])
+    assert result.stderr == "error: x:smile:y [red]z[/red]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("speak", "a", "--variant="), "--variant: String should have at least 1 character"),
+        (("speak", "a", "--voice", "a\nb"), "--voice: should have no control characters"),
+        (("separate", FILE_ID, "--stems", "a,,b"), "--stems: String should have at least 1 character"),
+        (("artifacts", "list", "--parent", "a/b"), "--parent: should have only letters from A to Z"),
+        (("dialogue", "-", "--voice", "Ann"), "--voice is 'Ann': write SPEAKER=VOICE"),
+        (("speak", "a", "-o", "a.xyz"), "--output ends with '.xyz': choose a --format"),
+        (("speak", "a", "--format", "x" * 5000), f"--format: '{'x' * 78}… is not one of 'wav', 'mp3'"),
+    ],
+)
+def test_an_option_is_named_as_it_was_given(
+    cli: Cli, server: FakeServer, words: tuple[str, ...], error: str
+) -> None:
+    result = cli(*words, stdin="Ann: Hello.")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {error}")
+    assert server.seen == []
+
+
+def test_an_error_of_the_server_names_the_option(cli: Cli, server: FakeServer) -> None:
+    refusal = {"code": "invalid_request", "message": "there is no such one", "field": "voice"}
+    server.replies.append(
+        Reply(422, json.dumps({"error": refusal}).encode(), {"Content-Type": "application/json"})
+    )
+    assert cli("speak", "a", "--voice", "x").stderr == "error: --voice: there is no such one\n"
+
+
+@pytest.mark.parametrize("words", [("dialogue", "-"), ("dialogue", "script.txt"), ("speak", "-")])
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_script_in_another_encoding_is_told_so(
+    server: FakeServer, tmp_path: Path, words: tuple[str, ...], locale: str
+) -> None:
+    script = "Ann: H\u00e9llo.".encode("utf-16")
+    (tmp_path / "script.txt").write_bytes(script)
+    environment = _environment() | {"LC_ALL": locale}
+    done = subprocess.run(
+        [*_program(server), *words],
+        input=script,
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode, b"is not text in UTF-8" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_speaker(cli: Cli, server: FakeServer, tmp_path: Path) -> None:
+    script = "\ufeffAnn: Hello."
+    (tmp_path / "script.txt").write_text(script, encoding="utf-8")
+    for words, stdin in ((str(tmp_path / "script.txt"), None), ("-", script)):
+        assert cli("dialogue", words, "--detach", stdin=stdin).exit_code == 0
+        assert _submitted(server)["turns"][0]["voice"] == "Ann"
+
+
+@pytest.mark.parametrize("folder", ["new/", "my.songs"])
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("speak", "a"), "speech.wav"),
+        (("dialogue", "-"), "dialogue.wav"),
+        (("music", "a"), "music.wav"),
+        (("speak", "a", "--format", "mp3"), "speech.mp3"),
+    ],
+)
+def test_a_recording_is_saved_in_a_folder(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...], name: str, folder: str
+) -> None:
+    (tmp_path / "my.songs").mkdir()
+    server = cli.server
+    server.job_artifacts = [server.add_artifact("any.wav", b"sound")]
+    result = cli(*words, "-o", f"{tmp_path}/{folder}", stdin="Ann: Hello.")
+    assert result.stdout == f"{tmp_path / folder / name}\n", result.stderr
+    assert (tmp_path / folder / name).read_bytes() == b"sound"
+
+
+def test_an_artifact_is_downloaded_into_a_new_folder(
+    cli: Cli, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    identity = server.add_artifact("a.wav", b"sound")
+    assert cli("artifacts", "download", identity, "-o", "new/").stdout == "new/a.wav\n"
+
+
+def test_everything_is_printed_by_one_module() -> None:
+    folder = Path(audiograph.__path__[0]) / "cli"
+    printing = re.compile(r"\becho\(|\bprint\(")
+    found = [path.name for path in folder.glob("*.py") if printing.search(path.read_text())]
+    assert sorted(found) == ["_session.py", "_terminal.py"]
 
 
 def _program(server: FakeServer) -> list[str]:

@@ -23,10 +23,17 @@ def test_a_line_says_who_speaks(script: str) -> None:
         parse_turns(script, {})
 
 
-@pytest.mark.parametrize("line", [f"Ann: {'x' * 20_001}", "A\tnn: Hello."])
-def test_a_line_that_cannot_be_a_turn_is_named(line: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^line 2 of the script"):
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (f"Ann: {'x' * 20_001}", "the text in line 2 of the script: String should have at most 20000"),
+        ("A\tnn: Hello.", "the voice in line 2 of the script: should have no control characters"),
+    ],
+)
+def test_a_line_that_cannot_be_a_turn_is_named(line: str, fault: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{fault}") as refused:
         parse_turns(f"Ann: Hello.\n{line}", {})
+    assert refused.value.field == "script"
 
 
 def test_speakers_are_given_voices() -> None:

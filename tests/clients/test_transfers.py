@@ -47,11 +47,29 @@ def test_paths_bytes_files_and_iterators_are_uploaded(
         sources: dict[str, Any] = {"path": path, "str": str(path), "file": file}
         for source in sources.values():
             assert client.files.upload(source).name == "talk.mp3"
-    for source in (b"sound", io.BytesIO(b"sound"), iter([b"so", b"und"]), _Unseekable(b"sound")):
+    whole = (b"sound", bytearray(b"sound"), memoryview(b"sound"))
+    parts = (iter([b"so", b"und"]), iter([bytearray(b"so"), memoryview(b"und")]))
+    contents: tuple[Any, ...] = (*whole, *parts, io.BytesIO(b"sound"), _Unseekable(b"sound"))
+    for source in contents:
         assert client.files.upload(source, name="a.wav").name == "a.wav"
     assert client.files.upload(b"sound").name == "audio"
     hashes = {hashlib.sha256(b"sound").hexdigest()}
     assert {_sent(seen.body) for seen in server.seen} == hashes
+
+
+@pytest.mark.parametrize("content", [[1, 2], (0.5,), {"a": 1}, [b"so", None], [["x"]]])
+async def test_parts_that_are_no_bytes_are_refused(
+    client: Audiograph, async_client: AsyncAudiograph, content: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"must yield bytes|it yields text"):
+        client.files.upload(content)
+
+    async def stream() -> AsyncIterator[Any]:
+        for part in content:
+            yield part
+
+    with pytest.raises(TypeError, match=r"must yield bytes|it yields text"):
+        await async_client.files.upload(stream())
 
 
 def _sent(body: bytes) -> str:
@@ -108,7 +126,9 @@ class _little_memory:  # noqa: N801
         assert peak < 16 * MIB
 
 
-@pytest.mark.parametrize("make", [lambda: b"sound", lambda: io.BytesIO(b"sound")])
+@pytest.mark.parametrize(
+    "make", [lambda: b"sound", lambda: io.BytesIO(b"sound"), lambda: bytearray(b"sound")]
+)
 def test_what_can_be_read_again_is_sent_again(
     client: Audiograph, server: FakeServer, pauses: list[float], make: Callable[[], Any]
 ) -> None:

@@ -18,7 +18,9 @@ RANGE = {"min_replicas": 1, "max_replicas": 3}
 
 def deployment(tmp_path: Path, **entry: Any) -> Deployment:
     """The deployment of a model ``toy``."""
-    config = AppConfig.model_validate({"models": {"toy": {"class": TOY, **entry}}, "work_dir": tmp_path})
+    config = AppConfig.model_validate(
+        {"models": {"toy": {"class": TOY, **entry}}, "weights": "tiny", "work_dir": tmp_path}
+    )
     ingress = build(config)._bound_deployment
     found: Deployment = ingress.init_args[1]["toy"]._bound_deployment
     return found

@@ -95,8 +95,8 @@ def test_demucs_gives_stems_of_the_songs_rate_and_length(client: Audiograph) -> 
 @pytest.mark.parametrize(
     ("fields", "field", "fault"),
     [
-        ({"stems": ["vocals"]}, "stems", "harmonic, percussive"),
-        ({"model": "demucs", "stems": ["guitar"]}, "stems", "drums, bass, other, vocals"),
+        ({"stems": ["vocals"]}, "stems.0", "harmonic, percussive"),
+        ({"model": "demucs", "stems": ["guitar"]}, "stems.0", "drums, bass, other, vocals"),
         ({"model": "demucs", "segment": 20}, "segment", "7.8 s"),
         ({"model": "demucs", "stems": ["bass"], "two_stems": "bass"}, "two_stems", "exclude"),
     ],

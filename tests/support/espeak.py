@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from audiograph.schemas import SpeakRequest
-from deployments.models.base import LoadContext, Output
+from deployments.models.base import Output
 from deployments.models.espeak.model import EspeakOptions, EspeakSpeech
 from deployments.models.kit.espeak import library as espeak_library
 from deployments.models.kit.espeak import process as espeak_process
 from deployments.models.kit.espeak.process import EspeakProcesses
+from deployments.models.loading import load
 from tests.deployments.models.fakes import FakeContext
 from tests.support.speech import FOX
 
@@ -18,8 +19,8 @@ from tests.support.speech import FOX
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> EspeakProcesses:
     pytest.importorskip("espeakng_loader")
-    context = LoadContext("cpu", "pretrained", tmp_path_factory.mktemp("work"))
-    loaded = EspeakSpeech(EspeakOptions()).load("espeak-ng", context)
+    work_dir = tmp_path_factory.mktemp("work")
+    loaded = load(EspeakSpeech(EspeakOptions()), "espeak-ng", "cpu", "pretrained", work_dir)
     assert loaded.weights == "none"
     return loaded.engine
 

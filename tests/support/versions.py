@@ -3,7 +3,7 @@
 import numpy as np
 
 from audiograph.schemas import SpeakRequest
-from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.base import LoadContext, Model, Output, RunContext
 from deployments.models.kit.dialogue import SpokenPart, speech_output
 from deployments.models.kit.speech_model import SpeechModel
 
@@ -16,12 +16,11 @@ class Versions(SpeechModel[str, SpeakRequest], Model[str, SpeakRequest]):
     tasks = ("speak",)
     variants = ("any",)
     default_variant = "any"
-    needs_weights = False
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[str]:
+    def load(self, variant: str, context: LoadContext) -> str:
         import transformers
 
-        return Loaded(transformers.__version__)
+        return str(transformers.__version__)
 
     def run(self, engine: str, request: SpeakRequest, context: RunContext) -> Output:
         silence = SpokenPart("silence", request.text, np.zeros(RATE, np.float32))

@@ -7,5 +7,6 @@ Results go to stdout; progress, messages and warnings go to stderr, an error in 
 
 from audiograph.cli._app import app, main
 from audiograph.cli._group import ReportingGroup
+from audiograph.cli._terminal import print_line, print_table
 
-__all__ = ["ReportingGroup", "app", "main"]
+__all__ = ["ReportingGroup", "app", "main", "print_line", "print_table"]

@@ -10,6 +10,7 @@ from audiograph._version import __version__
 from audiograph.cli import _artifacts, _files, _jobs, _models, _server, _tasks, _voices
 from audiograph.cli._group import RootGroup
 from audiograph.cli._session import Session
+from audiograph.cli._terminal import print_line
 
 app = typer.Typer(
     cls=RootGroup,
@@ -29,7 +30,7 @@ app.command("health")(_server.health)
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"audiograph {__version__}")
+        print_line(f"audiograph {__version__}")
         raise typer.Exit
 
 

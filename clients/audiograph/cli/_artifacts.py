@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,8 @@ import typer
 from audiograph import Artifact
 from audiograph.cli._outputs import check_output
 from audiograph.cli._params import Limit
-from audiograph.cli._session import print_path, print_table, session_of
+from audiograph.cli._session import session_of
+from audiograph.cli._terminal import print_path, print_table
 
 app = typer.Typer(help="List and download the artifacts of jobs.", no_args_is_help=True)
 
@@ -44,7 +44,9 @@ def list_artifacts(
 def download(
     context: typer.Context,
     artifact: Annotated[str, typer.Argument(metavar="ID")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File or folder to write to.")] = Path(),
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PATH", help="File or folder to write to.")
+    ] = ".",
 ) -> None:
     """Save an artifact and verify its SHA-256."""
     session = session_of(context)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from audiograph.cli._session import session_of
+from audiograph.cli._terminal import print_line
 from audiograph.cli._waiting import opened
 from audiograph.errors import InvalidRequest
 
@@ -33,7 +34,7 @@ def upload_file(
                 f"track is {track}: {content} is stored, of one track; upload the file again",
                 field="track",
             )
-    session.show(file, lambda: typer.echo(file.id))
+    session.show(file, lambda: print_line(file.id))
 
 
 @app.command()

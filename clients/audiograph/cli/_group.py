@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ from audiograph._checks import fault
 from audiograph._wording import shortened
 from audiograph.cli import _extensions
 from audiograph.cli._session import INTERRUPTED, Session
+from audiograph.cli._terminal import lost_stdout
 from audiograph.errors import (
     AudiographError,
     Canceled,
@@ -40,6 +40,9 @@ EXIT_STATUSES: tuple[tuple[type[AudiographError], int], ...] = (
 
 MAX_MESSAGE = 320
 """Characters of a usage error, whose argument may be long."""
+_QUOTED = re.compile(r"""(['"])(?:(?!\1).)+\1""", re.DOTALL)
+"""A value within a usage error."""
+
 SHARED_FLAGS = frozenset({"--json"})
 SHARED_OPTIONS = frozenset({"--url", "--api-key"})
 
@@ -95,8 +98,7 @@ def _reporting(session: Callable[[], Session]) -> Iterator[None]:
     except AudiographError as error:
         _fail(session(), error, error)
     except BrokenPipeError as error:
-        _discard_stdout()
-        _fail(session(), ClientError("stdout was closed before everything was printed"), error)
+        _fail(session(), lost_stdout(error), error)
     except OSError as error:
         _fail(session(), ClientError(str(error)), error)
     except UnicodeEncodeError as error:
@@ -114,7 +116,7 @@ def _fail(session: Session, reported: AudiographError, cause: BaseException) -> 
 
 def _usage(error: Any) -> InvalidRequest:
     """Return a usage error in the form of all others: the argument, the reason, the given value, the cure."""
-    message = error.format_message().rstrip(".")
+    message = _QUOTED.sub(lambda found: shortened(found[0]), error.format_message().rstrip("."))
     field = None
     parameter = getattr(error, "param", None)
     if parameter is not None:
@@ -123,11 +125,6 @@ def _usage(error: Any) -> InvalidRequest:
             message = f"{' / '.join(parameter.opts)}: {fault(error.__cause__).rstrip('.')}"
     where = f" (see `{error.ctx.command_path} --help`)" if error.ctx is not None else ""
     return InvalidRequest(shortened(message, MAX_MESSAGE) + where, field=field)
-
-
-def _discard_stdout() -> None:
-    """Replace stdout, so that the interpreter does not fail to flush it at its end."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
 
 
 def exit_status(error: AudiographError) -> int:

@@ -8,7 +8,8 @@ import typer
 
 from audiograph import Job, JobEvent
 from audiograph.cli._params import JobId, Limit, Timeout
-from audiograph.cli._session import print_table, session_of
+from audiograph.cli._session import session_of
+from audiograph.cli._terminal import print_line, print_table
 from audiograph.cli._waiting import wait
 from audiograph.schemas import JobStatus, TaskName
 
@@ -59,7 +60,7 @@ def cancel(context: typer.Context, job: JobId) -> None:
     session = session_of(context)
     with session.client() as client:
         canceled = client.jobs.cancel(job)
-    session.show(canceled, lambda: typer.echo(f"{canceled.id} {canceled.status}"))
+    session.show(canceled, lambda: print_line(f"{canceled.id} {canceled.status}"))
 
 
 @app.command()
@@ -75,7 +76,7 @@ def events(
             session.show(list(client.jobs.events(job, after=after)), lambda: None)
             return
         for event in client.jobs.events(job, after=after):
-            typer.echo(_line(event))
+            print_line(_line(event))
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -88,9 +89,9 @@ def _print_job(job: Job) -> None:
     print_table(COLUMNS, [_row(job)])
     if job.error is not None:
         where = f" in {job.error.stage}" if job.error.stage else ""
-        typer.echo(f"{job.error.code}{where}: {job.error.message}")
+        print_line(f"{job.error.code}{where}: {job.error.message}")
     for artifact in job.artifacts:
-        typer.echo(f"{artifact.id}  {artifact.name}  {artifact.bytes} bytes")
+        print_line(f"{artifact.id}  {artifact.name}  {artifact.bytes} bytes")
 
 
 def _line(event: JobEvent) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from audiograph.cli._session import Session, print_table, session_of
+from audiograph.cli._session import Session, session_of
+from audiograph.cli._terminal import print_line, print_table
 from audiograph.schemas import LoadReport, ModelInfo
 
 app = typer.Typer(help="List, load and unload models.", no_args_is_help=True)
@@ -56,10 +57,10 @@ def unload(
 
 def _show(session: Session, report: LoadReport, verb: str) -> None:
     def show() -> None:
-        typer.echo(f"{report.model} {verb} {report.bytes} bytes on {len(report.replicas)} replicas")
+        print_line(f"{report.model} {verb} {report.bytes} bytes on {len(report.replicas)} replicas")
         for change in report.replicas:
             variants = ", ".join(change.variants) if change.changed else "unchanged"
-            typer.echo(
+            print_line(
                 f"  {change.replica}: {variants}, {change.bytes} bytes {change.message or ''}".rstrip()
             )
 

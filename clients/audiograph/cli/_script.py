@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from audiograph._checks import invalid
+from audiograph._checks import fault
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Turn
@@ -43,7 +43,8 @@ def _turn(number: int, voice: str, text: str) -> Turn:
     try:
         return Turn(voice=voice, text=text)
     except ValidationError as error:
-        raise invalid(error, f"line {number} of the script") from error
+        message = f"the {error.errors()[0]['loc'][0]} in line {number} of the script: {fault(error)}"
+        raise InvalidRequest(message, field="script") from error
 
 
 def parse_voices(options: Sequence[str]) -> dict[str, str]:

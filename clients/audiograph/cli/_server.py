@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from audiograph.cli._session import session_of
+from audiograph.cli._terminal import print_line
 from audiograph.schemas import Dependency
 
 
@@ -16,9 +17,9 @@ def health(context: typer.Context) -> None:
 
     def show() -> None:
         state = "ready" if readiness.ready else "not ready"
-        typer.echo(f"{client.base_url}: Audiograph {alive.version} is alive and {state}")
+        print_line(f"{client.base_url}: Audiograph {alive.version} is alive and {state}")
         for dependency in readiness.dependencies:
-            typer.echo(f"  {_line(dependency)}")
+            print_line(f"  {_line(dependency)}")
 
     session.show({"health": alive, "readiness": readiness}, show)
     if not readiness.ready:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 
 from audiograph import Audiograph
-from audiograph.errors import AudiographError, JobCanceled, JobFailed
+from audiograph.cli._terminal import console, one_line, print_json
+from audiograph.errors import AudiographError, JobCanceled, JobFailed, names_field, rename_field
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
-PIPED_WIDTH = 200
-"""Columns of a table whose width no terminal limits."""
 
 
 @dataclass
@@ -31,23 +26,27 @@ class Session:
     url: str | None = None
     api_key: str | None = None
     as_json: bool = False
-    messages: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
+    command: Any = None
+    """The command that runs, of Click."""
+    messages: Console = field(default_factory=lambda: console(stderr=True))
 
     def client(self) -> Audiograph:
         """Create a client of the chosen server."""
         return Audiograph(self.url, api_key=self.api_key)
 
-    def show(self, document: Any, print_text: Callable[[], None]) -> None:
+    def show(self, document: Any, show_text: Callable[[], None]) -> None:
         """Print a result: the document with --json, else the text."""
         if self.as_json:
-            text = json.dumps(jsonable(document), indent=2, ensure_ascii=False)
-            typer.echo(text.encode(errors="surrogateescape"))  # a path may be no Unicode
+            print_json(jsonable(document))
         else:
-            print_text()
+            show_text()
 
     def say(self, message: str, style: str | None = None) -> None:
-        """Print a message on stderr, in one line."""
-        self.messages.print(one_line(message), style=style, markup=False)
+        """Print a message on stderr, in one line; where stderr is lost, the exit status alone tells."""
+        with suppress(OSError):
+            with self.messages.capture() as captured:  # Rich itself would exit if stderr is closed
+                self.messages.print(one_line(message), style=style)
+            typer.echo(captured.get(), nl=False, err=True, color=True)  # Rich has decided on colors
 
     def warn_if_random(self, weights: str | None, subject: str) -> None:
         """Warn if random weights were used, so that the output is not mistaken for a real result."""
@@ -61,41 +60,34 @@ class Session:
     def report(self, error: AudiographError) -> None:
         """Print an error on stderr and, with --json, as the document."""
         later = "" if error.retry_after is None else f". Try again in {error.retry_after:.0f} s."
-        self.say(f"error: {error}{later}", "red")
+        self.say(f"error: {self._message(error)}{later}", "red")
         if self.as_json:
             ended = error.job if isinstance(error, (JobFailed, JobCanceled)) else None
             self.show(ended or {"error": error.to_wire()}, lambda: None)
 
+    def _message(self, error: AudiographError) -> str:
+        """Return an error's message, which names the option by which the caller gave the field."""
+        option = self._option((error.field or "").partition(".")[0])
+        if option is None:
+            return error.message
+        message = rename_field(error.message, error.field or "", option)
+        return message if names_field(message, option) else f"{option}: {message}"
 
-def one_line(text: str) -> str:
-    """Return a text with blanks for line breaks, and escapes for characters that could steer a terminal."""
-    words = " ".join(line.strip() for line in text.splitlines())
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in words)
+    def _option(self, field: str) -> str | None:
+        """Return the option for a field, such as ``--parent`` for ``parent_id``; None if it has none."""
+        known = {name for parameter in self.command.params for name in parameter.opts} if self.command else ()
+        words = field.replace("_", "-")
+        return next(
+            (name for name in (f"--{words}", f"--{words.removesuffix('-id')}") if name in known), None
+        )
 
 
 def session_of(context: typer.Context) -> Session:
-    """Return the session that the root command created."""
+    """Return the session that the root command created, and tell it of the command that runs."""
     session = context.find_object(Session)
     assert session is not None
+    session.command = context.command
     return session
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(markup=False, highlight=False)
-    if not sys.stdout.isatty():
-        console.width = PIPED_WIDTH
-    with console.capture() as captured:
-        console.print(table)
-    typer.echo(captured.get(), nl=False)  # raises BrokenPipeError where Rich would exit without a word
-
-
-def print_path(path: Path) -> None:
-    """Print a path on stdout, byte for byte: it may be no Unicode."""
-    typer.echo(os.fsencode(path))
 
 
 def jsonable(document: Any) -> Any:

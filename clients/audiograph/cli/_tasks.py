@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, TypeVar, cast, get_args
+from typing import Annotated, BinaryIO, Literal, TypeVar
 
 import typer
 
 from audiograph import Artifact, Audiograph, Job
-from audiograph._wording import shown
-from audiograph.cli._outputs import check_output
+from audiograph.cli._inputs import read_script, read_text
+from audiograph.cli._outputs import check_output, output_file
 from audiograph.cli._params import (
     Detach,
     Folder,
@@ -24,9 +23,10 @@ from audiograph.cli._params import (
     without_unset,
 )
 from audiograph.cli._script import parse_turns, parse_voices
-from audiograph.cli._session import Session, jsonable, print_path, session_of
+from audiograph.cli._session import Session, jsonable, session_of
+from audiograph.cli._terminal import print_line, print_path, print_text
 from audiograph.cli._waiting import opened, wait
-from audiograph.errors import InvalidRequest, NotFound, UnexpectedResponse
+from audiograph.errors import NotFound, UnexpectedResponse
 from audiograph.schemas import AudioFormat, PitchResult, TranscribeResult
 
 TextFormat = Literal["txt", "srt", "vtt", "json"]
@@ -65,10 +65,11 @@ def transcribe(
     """Transcribe speech; print the text, or save it as txt, srt, vtt and json with --output."""
     session = session_of(context)
     _check_folder(output, detach=detach)
-    with session.client() as client, opened(session, file) as recording:
-        fields = without_unset(language=language, translate=translate, word_timestamps=word_timestamps)
-        fields |= without_unset(prompt=prompt, temperature=temperature, model=model, variant=variant)
-        job = client.transcribe(recording, wait=False, **fields)
+    with session.client() as client:
+        with opened(session, file) as recording:
+            fields = without_unset(language=language, translate=translate, word_timestamps=word_timestamps)
+            fields |= without_unset(prompt=prompt, temperature=temperature, model=model, variant=variant)
+            job = client.transcribe(recording, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save(client, done, output, f".{text_format}" if text_format else "")
@@ -78,9 +79,9 @@ def transcribe(
                 _print_paths(paths)
             elif text_format is not None:
                 artifact = _artifacts_with_suffix(done, f".{text_format}")[0]
-                typer.echo(client.artifacts.download(artifact).decode("utf-8"), nl=False)
+                print_text(client.artifacts.download(artifact).decode("utf-8"))
             else:
-                typer.echo(_result(done, TranscribeResult).text.strip())
+                print_text(_result(done, TranscribeResult).text.strip() + "\n")
 
         _finish_job(session, client, job, save, show, detach=detach, timeout=timeout)
 
@@ -98,14 +99,15 @@ def key(
     """Detect the musical key of a recording; --output saves a plot of its chroma."""
     session = session_of(context)
     _check_folder(output, detach=detach)
-    with session.client() as client, opened(session, file) as recording:
-        fields = without_unset(model=model, variant=variant)
-        job = client.analyze_pitch(recording, wait=False, **fields)
+    with session.client() as client:
+        with opened(session, file) as recording:
+            fields = without_unset(model=model, variant=variant)
+            job = client.analyze_pitch(recording, wait=False, **fields)
 
         def show(done: Job, paths: Paths) -> None:
             found = _result(done, PitchResult)
             pitches = ", ".join(found.dominant_pitches) or "none"
-            typer.echo(f"{found.detected_key}  (confidence {found.confidence:.2f}; strongest: {pitches})")
+            print_line(f"{found.detected_key}  (confidence {found.confidence:.2f}; strongest: {pitches})")
             _print_paths(paths)
 
         _finish_job(
@@ -149,14 +151,15 @@ def separate(
     """Separate a recording into stems, and save one file for each."""
     session = session_of(context)
     folder = output or Path(f"{Path(file).stem}-stems")
-    with session.client() as client, opened(session, file) as recording:
-        _check_folder(folder, detach=detach)  # named for the file, which is there
-        names = None if stems is None else [name.strip() for name in stems.split(",")]
-        fields = without_unset(
-            stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment
-        )
-        fields |= without_unset(format=audio_format, model=model, variant=variant)
-        job = client.separate(recording, wait=False, **fields)
+    with session.client() as client:
+        with opened(session, file) as recording:
+            _check_folder(folder, detach=detach)  # named for the file, which is there
+            names = None if stems is None else [name.strip() for name in stems.split(",")]
+            fields = without_unset(
+                stems=names, two_stems=two_stems, shifts=shifts, overlap=overlap, segment=segment
+            )
+            fields |= without_unset(format=audio_format, model=model, variant=variant)
+            job = client.separate(recording, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save(client, done, folder)
@@ -176,10 +179,8 @@ def speak(
         typer.Option("--format", help="Audio format; by default the ending of --output, or wav."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="Output file; by default speech.wav, or as --format."
-        ),
+        str | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Output file or folder; speech.wav if absent."),
     ] = None,
     model: Model = None,
     variant: Variant = None,
@@ -188,13 +189,12 @@ def speak(
 ) -> None:
     """Speak a text, and save the recording; with --word-timestamps, subtitles as well."""
     session = session_of(context)
-    audio_format = audio_format or _format_of(output)
-    target = output or Path(f"speech.{audio_format}")
+    target, audio_format = output_file(output, "speech", audio_format)
     _check_file(target, detach=detach)
     with session.client() as client:
         fields = without_unset(voice=voice, speed=speed, model=model, variant=variant)
         fields |= without_unset(word_timestamps=word_timestamps)
-        job = client.speak(_read_text(text, "text"), format=audio_format, wait=False, **fields)
+        job = client.speak(read_text(text, "text"), format=audio_format, wait=False, **fields)
 
         def save(done: Job) -> Paths:
             return _save_with_texts(client, done, target)
@@ -219,10 +219,8 @@ def dialogue(
         typer.Option("--format", help="Audio format; by default the ending of --output, or wav."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="Output file; by default dialogue.wav, or as --format."
-        ),
+        str | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Output file or folder; dialogue.wav if absent."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed; the same seed gives the same speech.")
@@ -235,10 +233,9 @@ def dialogue(
 ) -> None:
     """Speak a dialogue with several voices; save the recording and its subtitles."""
     session = session_of(context)
-    audio_format = audio_format or _format_of(output)
-    target = output or Path(f"dialogue.{audio_format}")
+    target, audio_format = output_file(output, "dialogue", audio_format)
     _check_file(target, detach=detach)
-    turns = parse_turns(_read_script(script), parse_voices(voice or []))
+    turns = parse_turns(read_script(script), parse_voices(voice or []))
     with session.client() as client:
         fields = without_unset(seed=seed, word_timestamps=word_timestamps, model=model, variant=variant)
         job = client.dialogue(turns, format=audio_format, wait=False, **fields)
@@ -270,10 +267,8 @@ def music(
         typer.Option("--format", help="Audio format; by default the ending of --output, or wav."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="Output file; by default music.wav, or as --format."
-        ),
+        str | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Output file or folder; music.wav if absent."),
     ] = None,
     model: Model = None,
     variant: Variant = None,
@@ -282,14 +277,18 @@ def music(
 ) -> None:
     """Generate music from a text, and save the recording."""
     session = session_of(context)
-    audio_format = audio_format or _format_of(output)
-    target = output or Path(f"music.{audio_format}")
+    target, audio_format = output_file(output, "music", audio_format)
     _check_file(target, detach=detach)
-    with session.client() as client, _optional(session, file) as recording:
-        fields = without_unset(duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale)
-        fields |= without_unset(temperature=temperature, model=model, variant=variant)
-        fields |= without_unset(file=recording)
-        job = client.generate_music(_read_text(prompt, "prompt"), format=audio_format, wait=False, **fields)
+    with session.client() as client:
+        with _optional(session, file) as recording:
+            fields = without_unset(
+                duration=duration, seed=seed, bpm=bpm, key=key, guidance_scale=guidance_scale
+            )
+            fields |= without_unset(temperature=temperature, model=model, variant=variant)
+            fields |= without_unset(file=recording)
+            job = client.generate_music(
+                read_text(prompt, "prompt"), format=audio_format, wait=False, **fields
+            )
 
         def save(done: Job) -> Paths:
             return [client.artifacts.download(_first_artifact(done), target)]
@@ -316,18 +315,18 @@ def _finish_job(
     client: Audiograph,
     job: Job,
     save: Callable[[Job], Paths],
-    print_text: Callable[[Job, Paths], None],
+    show_text: Callable[[Job, Paths], None],
     *,
     detach: bool,
     timeout: float | None,
 ) -> None:
     if detach:
-        session.show(job, lambda: typer.echo(job.id))
+        session.show(job, lambda: print_line(job.id))
         return
     done = wait(session, client, job, timeout=timeout)
     paths = save(done)
     document = {**jsonable(done), "saved": [str(path) for path in paths]}
-    session.show(document, lambda: print_text(done, paths))
+    session.show(document, lambda: show_text(done, paths))
 
 
 def _save(client: Audiograph, job: Job, folder: Path | None, suffix: str = "") -> Paths:
@@ -363,42 +362,6 @@ def _result(job: Job, record: type[ResultT]) -> ResultT:
     if not isinstance(job.result, record):
         raise UnexpectedResponse(f"job {job.id} succeeded without a {record.__name__}")
     return job.result
-
-
-def _format_of(output: Path | None) -> AudioFormat:
-    ending = output.suffix[1:].lower() if output else ""
-    if output is None or not ending:
-        return "wav"
-    if ending not in get_args(AudioFormat):
-        choices = ", ".join(get_args(AudioFormat))
-        message = f"output ends with {shown(output.suffix)}: choose a --format of {choices}"
-        raise InvalidRequest(message, field="format")
-    return cast(AudioFormat, ending)
-
-
-def _read_script(path: str) -> str:
-    if path == "-":
-        return _read_stdin("script")
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequest(
-            f"script is {shown(path)}: it cannot be read ({reason})", field="script"
-        ) from error
-
-
-def _read_text(argument: str, field: str) -> str:
-    return _read_stdin(field) if argument == "-" else argument
-
-
-def _read_stdin(field: str) -> str:
-    if sys.stdin is None:
-        raise InvalidRequest(f"{field} is '-', and stdin is closed", field=field)
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{field} is '-', and stdin is not text: {error}", field=field) from error
 
 
 def _show_paths(_: Job, paths: Paths) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from audiograph._checks import ModelName, checked
-from audiograph.cli._session import print_table, session_of
+from audiograph.cli._session import session_of
+from audiograph.cli._terminal import print_line, print_table
 from audiograph.cli._waiting import opened
 from audiograph.schemas import VoiceInfo
 
@@ -43,7 +44,7 @@ def add(
     session = session_of(context)
     with session.client() as client, opened(session, file) as recording:
         voice = client.voices.create(name, recording, transcript=transcript)
-    session.show(voice, lambda: typer.echo(voice.id))
+    session.show(voice, lambda: print_line(voice.id))
 
 
 @app.command()

@@ -21,6 +21,7 @@ from audiograph import Audiograph, AudiographError, Job, JobEvent
 from audiograph._sources import stored_id
 from audiograph._wording import shown
 from audiograph.cli._session import INTERRUPTED, Session
+from audiograph.cli._terminal import one_line
 from audiograph.errors import InvalidRequest
 
 
@@ -41,7 +42,7 @@ def opened(session: Session, path_or_id: str) -> Iterator[BinaryIO | str]:
 def _open(bar: Progress, given: str) -> AbstractContextManager[BinaryIO]:
     path = Path(given)
     try:
-        return bar.open(given, "rb", description=f"uploading {path.name}")
+        return bar.open(given, "rb", description=one_line(f"uploading {path.name}"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"file is {shown(given)}: {reason}; name a recording, or the id of a stored one"
@@ -71,7 +72,8 @@ class _Watcher:
     def on_event(self, event: JobEvent) -> None:
         stage = event.message if event.type == "retrying" else event.stage
         eta = f" ({event.eta_seconds:.0f} s left)" if event.eta_seconds is not None else ""
-        self._bar.update(self._task, completed=event.progress, description=f"{stage or event.type}{eta}")
+        description = one_line(f"{stage or event.type}{eta}")
+        self._bar.update(self._task, completed=event.progress, description=description)
 
 
 def _cancel_if_owned(session: Session, client: Audiograph, job: Job, *, owned: bool) -> None:

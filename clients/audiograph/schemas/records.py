@@ -231,13 +231,35 @@ class VoiceList(Record):
     """The voices."""
 
 
-class LoadedVariant(Record):
-    """A variant in the memory of a replica."""
+class WeightsOrigin(Record):
+    """One file or repository of published weights."""
+
+    name: str
+    """Its name, such as `whisper/base.pt` or `facebook/musicgen-small`."""
+    source: str | None = None
+    """`hub`, `package index`, or `cache` if it was there before; null if it is not on this machine."""
+    detail: str | None = None
+    """The address, the packages or the path."""
+    digest: str | None = None
+    """The publisher's `sha256:…`, which was compared, or the `revision:…` of a repository."""
+    licence: str
+    """The licence of the weights."""
+
+
+class VariantWeights(Record):
+    """The weights of a variant: those that are loaded, or those that would be."""
 
     variant: str
     """Name of the variant."""
     weights: Weights
-    """Kind of its weights."""
+    """Kind of the weights."""
+    origins: list[WeightsOrigin] = Field(default_factory=list)
+    """The published files and repositories that it consists of."""
+
+
+class LoadedVariant(VariantWeights):
+    """A variant in the memory of a replica."""
+
     bytes: int
     """Device memory that loading it took, measured."""
     users: int
@@ -282,6 +304,8 @@ class ModelInfo(Record):
     """Variant of requests that name none."""
     weights: Weights
     """Kind of the loaded weights, or of those that would be loaded."""
+    variant_weights: list[VariantWeights] = Field(default_factory=list)
+    """The weights of each variant, and where they came from."""
     available: bool = True
     """Whether everything that it needs is installed."""
     message: str | None = None

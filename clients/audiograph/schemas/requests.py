@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from audiograph._patterns import IDENTIFIER, PRINTABLE, VOICE_NAME
+
 TaskName = Literal[
     "transcribe", "separate", "generate_music", "speak", "dialogue", "analyze_pitch", "describe", "pipeline"
 ]
 AudioFormat = Literal["wav", "mp3", "flac", "opus", "aac"]
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=IDENTIFIER)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Parameters = dict[Annotated[str, StringConstraints(max_length=64)], Any]
 
@@ -224,7 +226,7 @@ class CreateVoiceRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w][\w .-]*$")]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=VOICE_NAME)]
     """Id of the voice: letters, digits, blanks, dots, dashes and underscores."""
     file: FileRef
     transcript: str | None = Field(None, min_length=1, max_length=4096)

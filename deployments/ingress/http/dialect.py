@@ -20,3 +20,6 @@ class Dialect:
     error_format: ErrorFormat = native_error
     exposed_headers: Sequence[str] = ()
     """Response headers that a page of another origin may read."""
+    origins: Sequence[str] = ()
+    """Origins whose pages may use the routes below its path, beside those of the configuration; or ``*``.
+    Without API keys, such pages can do all that these routes can."""

@@ -27,6 +27,7 @@ from audiograph.errors import (
     TimeLimitExceeded,
     WeightsMissing,
 )
+from deployments.ingress.http.paths import of_path
 from deployments.ingress.http.streams import close
 from deployments.ingress.http.validation import explain
 from deployments.logs import request_id
@@ -106,8 +107,7 @@ def unexpected_error() -> InternalError:
 
 def _format_of(scope: Scope) -> ErrorFormat:
     formats: Mapping[str, ErrorFormat] = scope["app"].state.error_formats
-    path = f"{scope['path']}/"
-    return next((format_ for start, format_ in formats.items() if path.startswith(f"{start}/")), native_error)
+    return of_path(scope, formats, native_error)
 
 
 def _failure(error: Exception, scope: Scope) -> Failure:

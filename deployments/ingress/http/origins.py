@@ -7,6 +7,7 @@ files. So such requests are refused by what a browser says of their sender, whic
 ``Referer``. Other clients send none of the three.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -18,6 +19,7 @@ from audiograph.errors import Forbidden
 from deployments.config import AppConfig, origin_of
 from deployments.ingress.http.errors import respond
 from deployments.ingress.http.hosts import host_name, is_local
+from deployments.ingress.http.paths import of_path
 from deployments.ingress.http.request_log import add_log_fields
 
 _LOOPBACK = r"https?://(localhost|[\w.-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
@@ -59,6 +61,32 @@ class OwnOrigins(CORSMiddleware):
             return None
         cure = "serve the page over HTTP" if sender == "null" else f"add {shown(sender)} to http.cors_origins"
         return _refused("Origin" if origin else "Referer", sender, cure)
+
+
+class OriginsByPath:
+    """ASGI middleware: CORS with further origins for the routes below some paths.
+
+    Args:
+        app: the application inside.
+        cors: makes the CORS middleware of an application, for ``allow_origins``.
+        origins: allowed everywhere.
+        further: origins by path.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cors: Callable[..., ASGIApp],
+        origins: Sequence[str],
+        further: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._default = cors(app, allow_origins=origins)
+        self._by_path = {path: cors(app, allow_origins=[*origins, *own]) for path, own in further.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        await of_path(scope, self._by_path, self._default)(scope, receive, send)
 
 
 def _is_harmless(scope: Scope, headers: Headers) -> bool:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from audiograph._patterns import SHORT_IDENTIFIER
 from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest, MalformedRequest
 from deployments.ingress.backend import BackendDep
@@ -21,9 +22,6 @@ from deployments.ingress.http.request_log import add_log_fields
 from deployments.ingress.http.validation import unknown
 
 MAX_JSON_BYTES = 2 * 1024**2
-ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
-"""Characters of ids: safe in databases and paths."""
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 _JSON_TYPE = re.compile(r"application/(json|[^/\s]*\+json)")
 
@@ -33,7 +31,7 @@ async def _links(connection: HTTPConnection, backend: BackendDep) -> Links:
 
 
 LinksDep = Annotated[Links, Depends(_links)]
-JobId = Annotated[str, Path(pattern=ID_PATTERN)]
+JobId = Annotated[str, Path(pattern=SHORT_IDENTIFIER)]
 
 
 class StrictRouter(APIRouter):

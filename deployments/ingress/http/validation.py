@@ -7,6 +7,7 @@ from typing import Any, get_args
 from fastapi.exceptions import ValidationException
 from pydantic import BaseModel
 
+from audiograph._patterns import reason
 from audiograph._wording import shortened, shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import Request, TaskName
@@ -51,7 +52,8 @@ def _message(finding: dict[str, Any], body: Any) -> str:
         return f"field 'task' is missing; it must be one of: {', '.join(TASKS)}"
     if kind == "missing":
         return f"field {field!r} is missing" if field else "the body is missing; send a JSON object"
-    fault = finding["msg"][:1].lower() + finding["msg"][1:]
+    fault = reason(finding)
+    fault = fault[:1].lower() + fault[1:]
     return f"{f'field {field!r}' if field else 'the body'}: {fault}, not {shown(value)}"
 
 

@@ -5,20 +5,21 @@ from typing import Annotated
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from audiograph._patterns import PRINTABLE, SHORT_IDENTIFIER
 from audiograph.errors import NotFound, naming_field
 from audiograph.schemas import Artifact, ArtifactPage
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import ID_PATTERN, PRINTABLE, LinksDep, StrictRouter
+from deployments.ingress.http.route import LinksDep, StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.content import send_content
 from deployments.ingress.native.errors import errors
 
 router = StrictRouter(prefix="/v1/artifacts", tags=["artifacts"])
 
-ArtifactId = Annotated[str, Path(pattern=ID_PATTERN, examples=[examples.ARTIFACT["id"]])]
+ArtifactId = Annotated[str, Path(pattern=SHORT_IDENTIFIER, examples=[examples.ARTIFACT["id"]])]
 Word = Annotated[str | None, Query(min_length=1, max_length=128, pattern=PRINTABLE)]
-Id = Annotated[str | None, Query(pattern=ID_PATTERN)]
+Id = Annotated[str | None, Query(pattern=SHORT_IDENTIFIER)]
 
 
 @router.get(

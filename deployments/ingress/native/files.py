@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from fastapi import Path, Request, Response
 from fastapi.responses import StreamingResponse
 
+from audiograph._patterns import SHORT_IDENTIFIER
 from audiograph.errors import NotFound, naming_field
 from audiograph.schemas import Artifact, File
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
-from deployments.ingress.http.route import ID_PATTERN, LinksDep, StrictRouter
+from deployments.ingress.http.route import LinksDep, StrictRouter
 from deployments.ingress.native import examples
 from deployments.ingress.native.content import send_content
 from deployments.ingress.native.errors import errors
@@ -17,7 +18,7 @@ from deployments.ingress.native.uploads import receive_upload
 
 router = StrictRouter(prefix="/v1/files", tags=["files"])
 
-FileId = Annotated[str, Path(pattern=ID_PATTERN, examples=[examples.FILE["id"]])]
+FileId = Annotated[str, Path(pattern=SHORT_IDENTIFIER, examples=[examples.FILE["id"]])]
 
 _FORM: dict[str, Any] = {
     "type": "object",

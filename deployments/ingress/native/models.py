@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Path
 
-from audiograph.schemas import LoadReport, LoadRequest, ModelInfo, ModelList, Replica, Weights
+from audiograph.schemas import LoadReport, LoadRequest, ModelInfo, ModelList, Replica, VariantWeights, Weights
 from deployments.ingress.backend import Backend, BackendDep
 from deployments.ingress.http.responses import responses
 from deployments.ingress.http.route import StrictRouter
@@ -62,13 +62,16 @@ async def describe(backend: Backend, name: str) -> ModelInfo:
     card = backend.registry.card(name)
     replicas = await backend.models.status(name)
     voices = await asyncio.to_thread(backend.registry.voices, name)
+    loaded = _loaded(replicas)
+    weights = await asyncio.to_thread(_weights, backend, name, loaded)
     return ModelInfo(
         id=name,
         created=_STARTED,
         tasks=list(card.tasks),
         variants=list(card.variants),
         default_variant=card.default_variant,
-        weights=_loaded_weights(replicas) or await asyncio.to_thread(backend.registry.weights, name),
+        weights=_summary(weights, card.default_variant, loaded),
+        variant_weights=weights,
         available=card.missing is None,
         message=card.missing,
         voices=voices,
@@ -76,9 +79,27 @@ async def describe(backend: Backend, name: str) -> ModelInfo:
     )
 
 
-def _loaded_weights(replicas: Sequence[Replica]) -> Weights | None:
-    """Return the kind of the loaded weights, ``random`` first; None if nothing is loaded."""
-    loaded = [variant.weights for replica in replicas for variant in replica.loaded]
-    if not loaded:
-        return None
-    return "random" if "random" in loaded else loaded[0]
+def _loaded(replicas: Sequence[Replica]) -> dict[str, VariantWeights]:
+    """Return the loaded weights by variant; random ones if replicas differ."""
+    loaded: dict[str, VariantWeights] = {}
+    for variant in (variant for replica in replicas for variant in replica.loaded):
+        if variant.variant not in loaded or variant.weights == "random":
+            loaded[variant.variant] = VariantWeights.model_validate(variant, from_attributes=True)
+    return loaded
+
+
+def _weights(backend: Backend, name: str, loaded: Mapping[str, VariantWeights]) -> list[VariantWeights]:
+    """List the weights of all variants: those that are loaded, and estimates of the others. Blocking."""
+    registry = backend.registry
+    return [
+        loaded.get(variant) or registry.weights(name, variant) for variant in registry.card(name).variants
+    ]
+
+
+def _summary(
+    weights: Sequence[VariantWeights], default: str, loaded: Mapping[str, VariantWeights]
+) -> Weights:
+    """Return the kind of the loaded weights, ``random`` first; if there are none, the default variant's."""
+    kinds = [variant.weights for variant in loaded.values()]
+    kinds = kinds or [variant.weights for variant in weights if variant.variant == default]
+    return "random" if "random" in kinds else kinds[0]

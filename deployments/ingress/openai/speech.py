@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
-from audiograph.errors import TimeLimitExceeded
+from audiograph.errors import InvalidRequest, TimeLimitExceeded
 from audiograph.schemas import Name, SpeakRequest
 from deployments.audio.encoder import CODECS
 from deployments.ingress.backend import Backend, BackendDep
@@ -33,6 +34,7 @@ from deployments.ingress.openai.names import model_named, voice_named
 from deployments.ingress.openai.streaming import SpeechChunk, SpeechChunks, stream_speech, usage
 from deployments.jobs.binding import Binding, bind_voices
 from deployments.models.sentences import split_text
+from deployments.models.voices import transcript_missing
 
 router = StrictRouter(prefix="/v1/audio", tags=["openai"])
 
@@ -129,8 +131,10 @@ async def _spoken(backend: Backend, body: CreateSpeechRequest) -> SpeechChunks:
     texts = split_text(request.text, grouped=sampled)
     try:
         async with aclosing(stream_speech(backend.direct, request, texts, body.response_format)) as chunks:
+            notes = binding.notes
             async for chunk in chunks:
-                yield chunk
+                yield replace(chunk, notes=[*notes, *chunk.notes])
+                notes = ()
     finally:
         await asyncio.to_thread(backend.voices.discard, binding.created)
 
@@ -143,10 +147,18 @@ def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakReque
         InvalidRequest: the model has no such voice, or refuses the text.
         ModelUnavailable: a package that the model needs is not installed.
     """
-    card = backend.registry.select("speak", model_named(backend, body.model), None)
+    registry, model = backend.registry, model_named(backend, body.model)
+    card = registry.select("speak", model, None, [body.voice], [body.input])
     voice = voice_named(backend, card, body.voice)
     request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
-    return bind_voices(backend.registry.resolve(request), backend.registry, backend.voices)
+    try:
+        binding = bind_voices(registry.resolve(request), registry, backend.voices)
+    except InvalidRequest as error:
+        if "parameter" in error.details:  # this route takes none
+            raise transcript_missing(card.name, body.voice, "voice") from None
+        raise
+    named = request.model_copy(update={"model": model})
+    return replace(binding, notes=[*registry.notes_on_default(named, binding.request), *binding.notes])
 
 
 def _digest(request: Request, body: CreateSpeechRequest) -> str:

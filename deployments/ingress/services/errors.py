@@ -1,9 +1,11 @@
 """Errors of ``/services``: ``{"detail": "…"}``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from audiograph.errors import names_field
 from deployments.ingress.http.errors import Failure
 from deployments.ingress.http.responses import error_response
 from deployments.ingress.services.examples import JOB_ID
@@ -22,7 +24,13 @@ def services_error(failure: Failure) -> tuple[int, dict[str, Any]]:
     """Return the status and body of an error: every message in one text, and 400 for an invalid request."""
     errors = failure.error.get("details", {}).get("errors") or [failure.error]
     status = 400 if failure.status == 422 else failure.status
-    return status, {"detail": "; ".join(error["message"] for error in errors)}
+    return status, {"detail": "; ".join(map(_sentence, errors))}
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """Return an error's message, which here is all that can name its field."""
+    field, message = error.get("field"), error["message"]
+    return message if not field or names_field(message, field) else f"{field}: {message}"
 
 
 _DOCUMENTED: dict[int | str, tuple[str, str]] = {

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request as HttpRequest
 
+from audiograph._patterns import reason
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest, RequestError
 from audiograph.schemas import Artifact, DialogueRequest, Job, SpeakRequest, Turn
@@ -151,6 +152,6 @@ def _checked(kind: TypeAdapter[Checked], value: Any, field: str) -> Checked:
     try:
         return kind.validate_python(value)
     except ValidationError as error:
-        fault = error.errors()[0]["msg"]
+        fault = reason(error.errors()[0])
         message = f"field {field!r}: {fault[:1].lower()}{fault[1:]}, not {shown(value)}"
         raise InvalidRequest(message, field=field) from None

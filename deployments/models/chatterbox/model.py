@@ -1,17 +1,16 @@
 """Speech and dialogue with Resemble AI's Chatterbox (2025): English, in the voice of any recording."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import TaskName
-from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.base import LoadContext, Model, Output, RunContext
 from deployments.models.chatterbox.engine import ChatterboxEngine, load_engine
 from deployments.models.chatterbox.parameters import ChatterboxParameters
 from deployments.models.chatterbox.tiny import build_checkpoint
 from deployments.models.kit.dialogue import progress_slices, spoken_output, spoken_parts
-from deployments.models.kit.hugging_face import pretrained_folder
 from deployments.models.kit.seeding import seeded
 from deployments.models.kit.speaking import (
     STAGE,
@@ -23,10 +22,13 @@ from deployments.models.kit.speaking import (
 )
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
 from deployments.models.kit.texts import texts_of
-from deployments.models.kit.weights import load_by_policy
+from deployments.models.weights.published import Published, PublishedRepository
 
-WEIGHTS_REPOSITORY = "ResembleAI/chatterbox"
-WEIGHTS_FILES = ("ve.safetensors", "t3_cfg.safetensors", "s3gen.safetensors", "tokenizer.json", "conds.pt")
+WEIGHTS = PublishedRepository(
+    "ResembleAI/chatterbox",
+    "MIT",
+    ("ve.safetensors", "t3_cfg.safetensors", "s3gen.safetensors", "tokenizer.json", "conds.pt"),
+)
 """The repository has other models too. The last file is a pickle, of which only tensors are loaded."""
 
 MAX_CHARACTERS = 1000
@@ -43,7 +45,7 @@ class Chatterbox(SpeechModel[ChatterboxEngine, SpeechRequest], Model[ChatterboxE
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("english",)
     default_variant = "english"
-    checkpoint = WEIGHTS_REPOSITORY
+    checkpoint = WEIGHTS.name
     clones_voices = True
 
     @classmethod
@@ -67,22 +69,15 @@ class Chatterbox(SpeechModel[ChatterboxEngine, SpeechRequest], Model[ChatterboxE
         for field, text in texts_of(request).items():
             _check_length(text, field)
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[ChatterboxEngine]:
-        """Load the published checkpoint, or a tiny random one, as the policy says.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the checkpoint."""
+        return (WEIGHTS,)
 
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
-        """
-
-        def pretrained() -> ChatterboxEngine:
-            folder = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir, files=WEIGHTS_FILES)
-            return load_engine(folder, context.device)
-
-        def tiny() -> ChatterboxEngine:
-            folder = build_checkpoint(context.work_dir / "tiny")
-            return load_engine(folder, context.device, tiny=True)
-
-        return load_by_policy(context, pretrained, tiny)
+    def load(self, variant: str, context: LoadContext) -> ChatterboxEngine:
+        """Load the published checkpoint, or a tiny random one."""
+        if context.weights:
+            return load_engine(context.weights[0], context.device)
+        return load_engine(build_checkpoint(context.work_dir / "tiny"), context.device, tiny=True)
 
     def run(self, engine: ChatterboxEngine, request: SpeechRequest, context: RunContext) -> Output:
         """Speak a text, or one turn after the other.

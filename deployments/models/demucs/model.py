@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -10,13 +11,13 @@ from pydantic import Field
 
 from audiograph.errors import InvalidRequest, ModelUnavailable
 from audiograph.schemas import SeparateRequest, TaskName
-from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext
+from deployments.models.base import LoadContext, Model, Options, Output, RunContext
 from deployments.models.demucs.passes import Settings
 from deployments.models.demucs.separator import separate
 from deployments.models.demucs.tiny import build_repository
-from deployments.models.demucs.weights import pretrained_repository
+from deployments.models.demucs.weights import checkpoints, repository
 from deployments.models.kit.separation import StemWriter, check_stems, decode_mixture, requested_stems
-from deployments.models.kit.weights import load_by_policy
+from deployments.models.weights.published import Published
 
 if TYPE_CHECKING:
     from demucs.apply import BagOfModels
@@ -93,19 +94,21 @@ class Demucs(Model["BagOfModels", SeparateRequest]):
                 field="overlap",
             )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded["BagOfModels"]:
-        """Load the published checkpoints, or tiny random ones, according to the policy.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the checkpoints of a variant's bag."""
+        return () if self.missing() else checkpoints(variant)
+
+    def load(self, variant: str, context: LoadContext) -> "BagOfModels":
+        """Load the published checkpoints, or tiny random ones.
 
         Raises:
             ModelUnavailable: the variant needs a package that is not installed.
-            WeightsMissing: the policy is ``pretrained``, and the checkpoints cannot be found or fetched.
         """
         _check_quantized(variant)
-        return load_by_policy(
-            context,
-            lambda: _load(variant, pretrained_repository(variant, context.work_dir), context.device),
-            lambda: _load(variant, build_repository(variant, context.work_dir / "tiny"), context.device),
-        )
+        if context.weights:
+            with repository(variant, context.weights) as folder:
+                return _load(variant, folder, context.device)
+        return _load(variant, build_repository(variant, context.work_dir / "tiny"), context.device)
 
     def run(self, engine: "BagOfModels", request: SeparateRequest, context: RunContext) -> Output:
         """Separate a file of any length, chunk by chunk, from disk to disk.
@@ -137,11 +140,11 @@ class Demucs(Model["BagOfModels", SeparateRequest]):
             raise RuntimeError("some weights are not finite")
 
 
-def _load(variant: str, repository: Path, device: str) -> "BagOfModels":
+def _load(variant: str, folder: Path, device: str) -> "BagOfModels":
     """Load a bag and keep it on its device; `demucs.apply.apply_model` moves the models for every file."""
     from demucs.pretrained import get_model
 
-    return get_model(variant, repository).to(device).eval()
+    return get_model(variant, folder).to(device).eval()
 
 
 def _batches(device: str) -> int:

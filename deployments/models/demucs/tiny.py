@@ -50,11 +50,10 @@ def build_repository(variant: str, folder: Path) -> Path:
 
 
 def _write_repository(variant: str, folder: Path) -> None:
-    from demucs.pretrained import REMOTE_ROOT
-    from deployments.models.demucs.weights import signatures
+    from deployments.models.demucs.weights import bag_file, signatures
 
     folder.mkdir()
-    shutil.copyfile(REMOTE_ROOT / f"{variant}.yaml", folder / f"{variant}.yaml")
+    shutil.copyfile(bag_file(variant), folder / f"{variant}.yaml")
     for index, signature in enumerate(signatures(variant)):
         content = _serialize(_build_model(variant, index))
         digest = hashlib.sha256(content).hexdigest()[:8]

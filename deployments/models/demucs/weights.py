@@ -1,78 +1,88 @@
-"""Published Demucs checkpoints: taken from the cache of demucs or downloaded, and always verified."""
+"""The published Demucs checkpoints, by the lists that the package demucs carries.
 
+The lists are read without importing the package, which would load torch.
+"""
+
+import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from deployments.models.kit.weights import DownloadFailed, fetch, missing_weights, sha256
+from deployments.models.weights.published import PublishedFile
+
+SERVER = "https://dl.fbaipublicfiles.com/demucs"
+"""``demucs.pretrained.ROOT_URL``."""
 
 
-def pretrained_repository(variant: str, work_dir: Path) -> Path:
-    """Return a folder with a variant's published checkpoints, for ``demucs.pretrained.get_model``.
+def checkpoints(variant: str) -> list[PublishedFile]:
+    """List the published checkpoints of a variant's bag.
 
-    The folder is ``work_dir/demucs``. Missing checkpoints are copied from the cache of `torch.hub`, where
-    demucs itself keeps its downloads, or are downloaded. Checkpoints are pickles and can run any code when
-    they are loaded: only files with the published digest get into the folder, to which no one else may write.
-
-    Raises:
-        WeightsMissing: a checkpoint is not on this machine and cannot be downloaded.
+    A name ends with the first digits of the file's digest: ``SIGNATURE-SHA256[:8].th``. Files may lie in the
+    cache of `torch.hub`, where demucs itself keeps its downloads.
     """
-    from demucs.pretrained import REMOTE_ROOT
-
-    folder = work_dir / "demucs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for url in _checkpoint_urls(variant):
-        _ensure_checkpoint(variant, url, folder, work_dir)
-    _copy_whole(REMOTE_ROOT / f"{variant}.yaml", folder / f"{variant}.yaml")
-    return folder
+    files = _published_files()
+    return [_checkpoint(files[signature]) for signature in signatures(variant)]
 
 
 def signatures(variant: str) -> list[str]:
     """List the models of a variant's bag by the signatures that `demucs.repo` names their files with."""
     import yaml
 
-    from demucs.pretrained import REMOTE_ROOT
-
-    bag = yaml.safe_load((REMOTE_ROOT / f"{variant}.yaml").read_text())
+    bag = yaml.safe_load(bag_file(variant).read_text())
     return [str(signature) for signature in bag["models"]]
 
 
-def _checkpoint_urls(variant: str) -> list[str]:
-    from demucs.pretrained import REMOTE_ROOT, _parse_remote_files
-
-    published = _parse_remote_files(REMOTE_ROOT / "files.txt")
-    return [published[signature] for signature in signatures(variant)]
+def bag_file(variant: str) -> Path:
+    """Return the file that describes a variant's bag."""
+    return _lists() / f"{variant}.yaml"
 
 
-def _ensure_checkpoint(variant: str, url: str, folder: Path, work_dir: Path) -> None:
-    name = url.rpartition("/")[2]
-    target, cached = folder / name, _torch_hub_cache() / name
-    if _is_intact(target):
-        return
-    if _is_intact(cached):
-        _copy_whole(cached, target)
-        return
-    try:
-        fetch(url, target, _is_intact, work_dir)
-    except DownloadFailed as reason:
-        raise missing_weights("demucs", variant, url, [target, cached], reason) from reason
+@contextmanager
+def repository(variant: str, paths: Sequence[Path]) -> Iterator[Path]:
+    """Gather the checkpoints of a variant in a folder for ``demucs.pretrained.get_model``.
+
+    Checkpoints are pickles and can run any code when they are loaded: only files with the published digest
+    get into the folder.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(bag_file(variant), Path(folder) / f"{variant}.yaml")
+        for path in paths:
+            (Path(folder) / path.name).symlink_to(path)
+        yield Path(folder)
+
+
+def _checkpoint(path: str) -> PublishedFile:
+    name = path.rpartition("/")[2]
+    digest = Path(name).stem.rpartition("-")[2]
+    return PublishedFile(f"demucs/{name}", f"{SERVER}/{path}", digest, "MIT", caches=(_torch_hub_cache(),))
+
+
+@cache
+def _published_files() -> dict[str, str]:
+    """Return the path of each published file on the server, by its signature."""
+    paths: dict[str, str] = {}
+    root = ""
+    for line in (_lists() / "files.txt").read_text().splitlines():
+        if line.startswith("root:"):
+            root = line.removeprefix("root:").strip()
+        elif line.endswith(".th"):
+            paths[line.partition("-")[0]] = root + line
+    return paths
+
+
+def _lists() -> Path:
+    """Return the folder ``demucs.pretrained.REMOTE_ROOT``."""
+    package = importlib.util.find_spec("demucs")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "remote"
 
 
 def _torch_hub_cache() -> Path:
     """Return the folder where `torch.hub` keeps downloads."""
-    cache = os.getenv("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.getenv("TORCH_HOME") or Path(cache) / "torch") / "hub" / "checkpoints"
-
-
-def _is_intact(path: Path) -> bool:
-    """Report whether a file exists with the digest that its name ends with: ``SIGNATURE-SHA256[:8].th``."""
-    return path.is_file() and sha256(path).startswith(path.stem.rpartition("-")[2])
-
-
-def _copy_whole(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        part = Path(scratch) / target.name
-        shutil.copyfile(source, part)
-        part.replace(target)
+    folder = os.getenv("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.getenv("TORCH_HOME") or Path(folder) / "torch") / "hub" / "checkpoints"

@@ -1,6 +1,6 @@
 """Dialogues of two speakers in one recording, by Nari Labs' Dia 1.6B (2025) in transformers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,6 @@ from audiograph.errors import InvalidRequest, naming_field
 from audiograph.schemas import DialogueRequest, TaskName, Turn
 from deployments.models.base import (
     LoadContext,
-    Loaded,
     Model,
     Output,
     RunContext,
@@ -30,15 +29,14 @@ from deployments.models.dia.script import (
 )
 from deployments.models.dia.tiny import CODEC, build_checkpoint
 from deployments.models.kit.dialogue import recorded_dialogue_output
-from deployments.models.kit.hugging_face import pretrained_folder
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import STAGE
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.kit.texts import turn_field
-from deployments.models.kit.weights import load_by_policy
+from deployments.models.weights.published import Published, PublishedRepository
 
-WEIGHTS_REPOSITORY = "nari-labs/Dia-1.6B-0626"
-CODEC_REPOSITORY = "descript/dac_44khz"
+WEIGHTS = PublishedRepository("nari-labs/Dia-1.6B-0626", "Apache-2.0")
+CODEC_WEIGHTS = PublishedRepository("descript/dac_44khz", "MIT")
 
 MAX_STEPS = 3072
 """Decoder positions, steps of 1/86 s, which the recordings of the voices and the dialogue share."""
@@ -75,7 +73,7 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
     }
     variants = ("1.6b-0626",)
     default_variant = "1.6b-0626"
-    checkpoint = WEIGHTS_REPOSITORY
+    checkpoint = WEIGHTS.name
     clones_voices = True
     needs_transcripts = True
 
@@ -105,23 +103,18 @@ class Dia(SpeechModel[DiaEngine, DialogueRequest], Model[DiaEngine, DialogueRequ
         prompt = [known[voice] for voice in named_voices(request.turns)]
         check_length(script([*enumerate(prompt), *lines_of(request.turns)]))
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[DiaEngine]:
-        """Load the published checkpoint and its codec, or a tiny random one, as the policy says.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the checkpoint and its codec."""
+        return WEIGHTS, CODEC_WEIGHTS
 
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
-        """
-
-        def pretrained() -> DiaEngine:
-            weights = pretrained_folder(WEIGHTS_REPOSITORY, context.work_dir)
-            codec = pretrained_folder(CODEC_REPOSITORY, context.work_dir)
-            return DiaEngine.from_folders(weights, codec, context.device)
-
-        def tiny() -> DiaEngine:
-            folder = build_checkpoint(context.work_dir / "tiny")
-            return DiaEngine.from_folders(folder, folder / CODEC, context.device)
-
-        return load_by_policy(context, pretrained, tiny)
+    def load(self, variant: str, context: LoadContext) -> DiaEngine:
+        """Load the published checkpoint and its codec, or a tiny random one."""
+        if context.weights:
+            weights, codec = context.weights
+        else:
+            weights = build_checkpoint(context.work_dir / "tiny")
+            codec = weights / CODEC
+        return DiaEngine.from_folders(weights, codec, context.device)
 
     def run(self, engine: DiaEngine, request: DialogueRequest, context: RunContext) -> Output:
         """Speak all turns in one recording, which continues the recordings of the voices.

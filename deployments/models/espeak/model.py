@@ -2,23 +2,31 @@
 
 import importlib.util
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from audiograph._wording import shown
+from audiograph._words import visible
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Turn, Voice
-from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext, Samples
+from deployments.models.base import LoadContext, Model, Options, Output, RunContext, Samples
 from deployments.models.kit.dialogue import ProgressSlice, SpokenPart, progress_slices, spoken_output
 from deployments.models.kit.espeak.process import Chunk, EspeakProcesses, installed_espeak
 from deployments.models.kit.languages import find_language, is_language_tag
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
-from deployments.models.kit.texts import naming_turn, too_long, unspeakable, without_control_characters
+from deployments.models.kit.texts import (
+    naming_turn,
+    texts_of,
+    too_long,
+    unspeakable,
+    without_control_characters,
+)
 
 MIN_WORDS_PER_MINUTE = 80
 MAX_WORDS_PER_MINUTE = 450
@@ -55,7 +63,7 @@ class EspeakOptions(Options):
     @classmethod
     def _exists(cls, voice: str) -> str:
         if EspeakSpeech.missing() is None and voice not in installed_espeak().voices:
-            raise ValueError(f"no voice {voice!r}; known: {', '.join(installed_espeak().voices)}")
+            raise ValueError(f"no voice {shown(voice)}; known: {', '.join(installed_espeak().voices)}")
         return voice
 
 
@@ -65,7 +73,7 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
     tasks: ClassVar[tuple[TaskName, ...]] = ("speak", "dialogue")
     variants = ("espeak-ng",)
     default_variant = "espeak-ng"
-    needs_weights = False
+    deterministic = True
     options_class = EspeakOptions
     concurrency = 2  # each run is a separate process
 
@@ -114,25 +122,27 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         The library knows many symbols and emoji by name, more in some languages than in others.
         """
         return any(
-            unicodedata.category(character)[0] in "LMNS" or character in _SPOKEN_SIGNS for character in text
+            unicodedata.category(character)[0] in "LMNS" or character in _SPOKEN_SIGNS
+            for character in visible(text)
         )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[EspeakProcesses]:
+    def load(self, variant: str, context: LoadContext) -> EspeakProcesses:
         """Look up the installed library, which takes about 10 ms.
 
         Raises:
             ModelUnavailable: the library is not installed or does not start.
         """
-        return Loaded(installed_espeak())
+        return installed_espeak()
 
     def run(self, engine: EspeakProcesses, request: SpeechRequest, context: RunContext) -> Output:
         """Speak a text or the turns of a dialogue; equal requests produce equal samples.
 
-        A cancel takes effect within 0.2 s.
+        A turn about which its voice is silent becomes a pause, with a note: no one can tell before that a
+        voice does not name a sign. A cancel takes effect within 0.2 s.
 
         Raises:
-            InvalidRequest: the text produces no sound, or more than the option ``max_seconds``, or it crashes
-                the library.
+            InvalidRequest: nothing in the request produces a sound, or the text takes more than the option
+                ``max_seconds``, or it crashes the library.
         """
         turns = turns_of(request)
         parameters = _parameters(request.parameters, self._words_per_minute(request))
@@ -143,7 +153,10 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
             with naming_turn(request, index):
                 parts.append(self._speak(engine, turn, parameters, remaining, progress))
             remaining -= len(parts[-1].samples) / engine.sample_rate
-        return spoken_output(request, parts, engine.sample_rate, _notes(turns, request.seed))
+        notes = _notes(turns, request.seed)
+        if parameters["volume"] > 0:
+            notes += _notes_on_silence(request, parts)
+        return spoken_output(request, parts, engine.sample_rate, notes)
 
     def _words_per_minute(self, request: SpeechRequest) -> int:
         speed = request.speed if isinstance(request, SpeakRequest) else 1.0
@@ -163,8 +176,6 @@ class EspeakSpeech(SpeechModel[EspeakProcesses, SpeechRequest], Model[EspeakProc
         )
         with closing(speech):
             samples = _collect(speech, engine.sample_rate, max_seconds, progress)
-        if parameters["volume"] > 0 and not samples.any():
-            raise unspeakable(turn.text, "text")
         return SpokenPart(voice, turn.text, samples)
 
     def check_engine(self, engine: EspeakProcesses) -> None:
@@ -192,7 +203,7 @@ def _collect(
 
 def _checked_voice(engine: EspeakProcesses, voice: str) -> str:
     if voice not in engine.voices:
-        raise InvalidRequest(f"no voice {voice!r}; known: {', '.join(engine.voices)}", field="voice")
+        raise InvalidRequest(f"no voice {shown(voice)}; known: {', '.join(engine.voices)}", field="voice")
     return voice
 
 
@@ -208,3 +219,14 @@ def _notes(turns: Iterable[Turn], seed: int | None) -> list[str]:
     if seed is not None:
         notes.append("seed has no effect: the same request is always spoken the same way")
     return notes
+
+
+def _notes_on_silence(request: SpeechRequest, parts: Sequence[SpokenPart]) -> Iterator[str]:
+    """Note the turns of which nothing is heard; refuse a request without any sound."""
+    silent = [index for index, part in enumerate(parts) if not part.samples.any()]
+    if len(silent) == len(parts):
+        field, text = next(iter(texts_of(request).items()))
+        raise unspeakable(text, field)
+    for index in silent:
+        part = parts[index]
+        yield f"turn {index + 1} is a pause: voice {part.voice} has no words for {shown(part.text)}"

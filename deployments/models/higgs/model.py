@@ -6,14 +6,13 @@ from typing import ClassVar
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import DialogueRequest, TaskName, Turn
-from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.base import LoadContext, Model, Output, RunContext
 from deployments.models.higgs.engine import HiggsEngine, Reference, load_engine
 from deployments.models.higgs.parameters import HiggsParameters
 from deployments.models.higgs.speakers import HiggsSpeaker, resolve_speakers
 from deployments.models.higgs.text import has_control_marks, normalized, plain
 from deployments.models.higgs.tiny import build_checkpoint
 from deployments.models.kit.dialogue import spoken_output, spoken_parts
-from deployments.models.kit.hugging_face import pretrained_folder
 from deployments.models.kit.seeding import seeded
 from deployments.models.kit.speaking import (
     MIN_VOICE_SECONDS,
@@ -26,14 +25,13 @@ from deployments.models.kit.speaking import (
 )
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
 from deployments.models.kit.texts import texts_of
-from deployments.models.kit.weights import load_by_policy
 from deployments.models.voices import require_transcripts
+from deployments.models.weights.published import Published, PublishedRepository
 
-MODEL_REPOSITORY = "eustlb/higgs-v2"
-CODEC_REPOSITORY = "eustlb/higgs-audio-v2-tokenizer"
+LICENCE = "LicenseRef-Boson-Higgs-Audio-2-Community"
+WEIGHTS = PublishedRepository("eustlb/higgs-v2", LICENCE)
+CODEC_WEIGHTS = PublishedRepository("eustlb/higgs-audio-v2-tokenizer", LICENCE)
 """The authors' checkpoints in the format of transformers."""
-
-TRANSCRIPT_CURE = "set parameters.transcription (for a dialogue, parameters.audio_transcriptions)"
 
 
 class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRequest]):
@@ -80,25 +78,21 @@ class Higgs(SpeechModel[HiggsEngine, SpeechRequest], Model[HiggsEngine, SpeechRe
         """
         given = _transcripts(request, HiggsParameters.checked(request.parameters, "higgs"))
         known = {voice: plain(given.get(voice) or stored or "") for voice, stored in transcripts.items()}
-        require_transcripts(request, known, or_else=TRANSCRIPT_CURE)
+        parameter = "audio_transcriptions" if isinstance(request, DialogueRequest) else "transcription"
+        require_transcripts(request, known, parameter=parameter)
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[HiggsEngine]:
-        """Load the published checkpoints, or tiny random ones, as the policy says.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the checkpoint and its codec."""
+        return WEIGHTS, CODEC_WEIGHTS
 
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
-        """
-
-        def pretrained() -> HiggsEngine:
-            model = pretrained_folder(MODEL_REPOSITORY, context.work_dir)
-            codec = pretrained_folder(CODEC_REPOSITORY, context.work_dir)
-            return load_engine(model, codec, context.device)
-
-        def tiny() -> HiggsEngine:
+    def load(self, variant: str, context: LoadContext) -> HiggsEngine:
+        """Load the published checkpoints, or tiny random ones."""
+        if context.weights:
+            model, codec = context.weights
+        else:
             folder = build_checkpoint(context.work_dir / "tiny")
-            return load_engine(folder / "model", folder / "codec", context.device)
-
-        return load_by_policy(context, pretrained, tiny)
+            model, codec = folder / "model", folder / "codec"
+        return load_engine(model, codec, context.device)
 
     def run(self, engine: HiggsEngine, request: SpeechRequest, context: RunContext) -> Output:
         """Speak a text, or the turns of a dialogue one after the other.

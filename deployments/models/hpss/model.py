@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audiograph.errors import InvalidAudio
 from audiograph.schemas import SeparateRequest, TaskName
-from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext, Samples
+from deployments.models.base import LoadContext, Model, Output, RunContext, Samples
 from deployments.models.hpss.spectral import Spectra, filter_spectra
 from deployments.models.kit.separation import (
     Mixture,
@@ -102,7 +102,6 @@ class Hpss(Model[Method, SeparateRequest]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("separate",)
     variants = tuple(METHODS)
     default_variant = "harmonic_percussive"
-    needs_weights = False
 
     def check_request(self, request: SeparateRequest, variant: str) -> None:
         """Refuse unknown stems.
@@ -112,9 +111,9 @@ class Hpss(Model[Method, SeparateRequest]):
         """
         check_stems(request, METHODS[variant].stems)
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[Method]:
+    def load(self, variant: str, context: LoadContext) -> Method:
         """Return the method: there is nothing to load."""
-        return Loaded(METHODS[variant])
+        return METHODS[variant]
 
     def run(self, engine: Method, request: SeparateRequest, context: RunContext) -> Output:
         """Separate a file of any length, a few seconds at a time, from disk to disk.

@@ -6,15 +6,17 @@ from collections.abc import Collection, Iterator
 _EQUAL = """
 af,afr am,amh ar,ara,arb as,asm az,aze,azj ba,bak be,bel bg,bul bn,ben bo,bod,tib br,bre bs,bos ca,cat
 cs,ces,cze cy,cym,wel da,dan de,deu,ger el,ell,gre en,eng es,spa et,est,ekk eu,eus,baq fa,fas,per,pes fi,fin
-fo,fao fr,fra,fre ga,gle gl,glg gu,guj ha,hau he,heb,iw hi,hin hr,hrv ht,hat hu,hun hy,hye,arm id,ind,in
+fo,fao fr,fra,fre ga,gle gl,glg gu,guj ha,hau he,heb,iw hi,hin hr,hrv,scr ht,hat hu,hun hy,hye,arm id,ind,in
 is,isl,ice it,ita ja,jpn jv,jav,jw ka,kat,geo kk,kaz km,khm kn,kan ko,kor la,lat lb,ltz ln,lin lo,lao lt,lit
-lv,lav,lvs mg,mlg mi,mri,mao mk,mkd,mac ml,mal mn,mon,khk mr,mar ms,msa,may,zsm mt,mlt my,mya,bur ne,nep,npi
-nl,nld,dut nn,nno no,nb,nor,nob oc,oci pa,pan pl,pol ps,pus pt,por ro,ron,rum,mo ru,rus sa,san sd,snd si,sin
-sk,slk,slo sl,slv sn,sna so,som sq,sqi,alb sr,srp su,sun sv,swe sw,swa,swh ta,tam te,tel tg,tgk th,tha tk,tuk
-tl,fil,tgl tr,tur tt,tat uk,ukr ur,urd uz,uzb vi,vie yi,yid,ji yo,yor zh,cmn,zho,chi
+lv,lav,lvs mg,mlg,plt mi,mri,mao mk,mkd,mac ml,mal mn,mon,khk mr,mar ms,msa,may,zsm mt,mlt my,mya,bur
+ne,nep,npi nl,nld,dut nn,nno no,nb,nor,nob oc,oci pa,pan pl,pol ps,pus,pbu pt,por ro,ron,rum,mo ru,rus sa,san
+sd,snd si,sin sk,slk,slo sl,slv sn,sna so,som sq,sqi,alb,als sr,srp,scc,sh,hbs su,sun sv,swe sw,swa,swh ta,tam
+te,tel tg,tgk th,tha tk,tuk tl,fil,tgl tr,tur tt,tat uk,ukr ur,urd uz,uzb,uzn vi,vie yi,yid,ji,ydd yo,yor
+zh,cmn,zho,chi
 """
 """Codes of one language: ISO 639-1 to 639-3, withdrawn codes (``iw``, ``jw``), and the main language of a
-macrolanguage (``nb`` of ``no``, ``cmn`` of ``zh``)."""
+macrolanguage (``nb`` of ``no``, ``cmn`` of ``zh``). Serbo-Croatian
+(``sh``) counts as Serbian, as in Unicode's CLDR."""
 
 EXTENDED_LETTERS = 3
 """Letters of an extended language, which tells one language of a group from the others."""

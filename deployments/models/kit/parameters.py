@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from audiograph._patterns import reason
 from audiograph._wording import brief, shortened, shown
 from audiograph.errors import InvalidRequest
 
@@ -30,11 +31,11 @@ class Parameters(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            fault = error.errors(include_url=False, include_context=False)[0]
+            fault = error.errors(include_url=False)[0]
         field = ".".join(["parameters", *(shortened(str(part)) for part in fault["loc"])])
         if fault["type"] == "extra_forbidden":
             known = ", ".join(cls.model_fields)
             raise InvalidRequest(f"{field} is unknown; {model} takes {known}", field=field)
-        constraint, value = fault["msg"].removeprefix("Input "), fault["input"]
+        constraint, value = reason(fault).removeprefix("Input "), fault["input"]
         message = f"{field} {constraint}, not {shown(value)}"
         raise InvalidRequest(message, field=field, details={"value": brief(value)})

@@ -73,7 +73,7 @@ def check_stems(request: SeparateRequest, known: Sequence[str]) -> None:
             "stems and two_stems exclude each other: name several stems, or one to separate from the rest",
             field="two_stems",
         )
-    requested = [("stems", stem) for stem in request.stems or ()]
+    requested = [(f"stems.{index}", stem) for index, stem in enumerate(request.stems or ())]
     if request.two_stems is not None:
         requested.append(("two_stems", request.two_stems))
     for field, stem in requested:

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from audiograph._words import has_words
 from audiograph.schemas import DialogueRequest, SpeakRequest, SpeakResult, Voice
 from deployments.audio.tempo import time_stretch
 from deployments.models.base import AudioOutput, Engine, Family, FileOutput, Output, RequestT
 from deployments.models.kit.subtitles import speech_files
-from deployments.models.kit.texts import has_words, texts_of, unspeakable
+from deployments.models.kit.texts import texts_of, unspeakable
 from deployments.models.kit.word_times import moved_segment
 from deployments.models.voices import replace_voices, require_transcripts
 
@@ -32,7 +33,7 @@ class SpeechModel(Family[Engine, RequestT]):
     needs_transcripts: ClassVar[bool] = False
     """True for models that can only clone a voice whose transcript is known."""
     deterministic: ClassVar[bool] = False
-    """True for models with weights that speak a text in the same way in every run."""
+    """True for models that speak equal requests in the same way, whatever their seed."""
     times_words: ClassVar[bool] = False
     """True for models that honor ``word_timestamps``."""
 

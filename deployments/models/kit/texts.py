@@ -18,11 +18,6 @@ def texts_of(request: Request) -> dict[str, str]:
     return {}
 
 
-def has_words(text: str) -> bool:
-    """Return whether a text has a letter or a digit."""
-    return any(character.isalnum() for character in text)
-
-
 def unspeakable(text: str, field: str) -> InvalidRequest:
     """Build the error for a text without anything to speak."""
     return InvalidRequest(

@@ -2,28 +2,30 @@
 
 import importlib.util
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from audiograph._wording import shown
+from audiograph._words import has_words
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Voice, voices_named
-from deployments.models.base import LoadContext, Loaded, Model, Options, Output, RunContext
+from deployments.models.base import LoadContext, Model, Options, Output, RunContext
 from deployments.models.kit.dialogue import spoken_output
 from deployments.models.kit.languages import find_language, is_language_tag
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
 from deployments.models.kit.texts import texts_of, without_control_characters
-from deployments.models.kit.weights import load_by_policy
 from deployments.models.kokoro.engine import SAMPLE_RATE, Engine, Line
 from deployments.models.kokoro.speaker import Manner, Speaker
 from deployments.models.kokoro.tiny import tiny_graph, tiny_voices
 from deployments.models.kokoro.voices import BY_LANGUAGE, VOICES, is_own, mixture
-from deployments.models.kokoro.weights import graph_path, voices_path
+from deployments.models.kokoro.weights import GRAPH
+from deployments.models.kokoro.weights import VOICES as STYLES
+from deployments.models.weights.published import Published
 
 MIN_SPEED, MAX_SPEED = 0.5, 1.25
 """Range of speeds at which the model says every word clearly."""
@@ -96,38 +98,38 @@ class Kokoro(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest]):
         language = find_language(name, BY_LANGUAGE) if is_language_tag(name) else None
         return BY_LANGUAGE[language] if language else None
 
+    def can_speak(self, text: str) -> bool:
+        """Return whether a text has words in a script that the model reads."""
+        return super().can_speak(text) and _is_readable(text)
+
     def check_request(self, request: SpeechRequest, variant: str) -> None:
         """Refuse unknown parameters, voices that cannot be used, and text without anything to speak.
 
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
-        super().check_request(request, variant)
         for field, text in texts_of(request).items():
             _check_script(text, field)
+        super().check_request(request, variant)
         KokoroParameters.checked(request.parameters, "kokoro")
         for field, voice in voices_named(request).items():
             if is_own(voice):
                 mixture(voice, field)
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[Engine]:
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the graph and the voices."""
+        return GRAPH, STYLES
+
+    def load(self, variant: str, context: LoadContext) -> Engine:
         """Load the graph and the voices in half a second; without weights, a tone stands in for speech.
 
         On a GPU the graph runs there if the installed onnxruntime has CUDA, and else on the processors.
-
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
         """
-
-        def pretrained() -> Engine:
-            graph, voices = graph_path(context), voices_path(context)
-            with np.load(voices) as styles:
-                return Engine(graph.read_bytes(), dict(styles), context.device)
-
-        def tiny() -> Engine:
+        if context.weights is None:
             return Engine(tiny_graph(), tiny_voices(), context.device)
-
-        return load_by_policy(context, pretrained, tiny)
+        graph, voices = context.weights
+        with np.load(voices) as styles:
+            return Engine(graph.read_bytes(), dict(styles), context.device)
 
     def unload(self, engine: Engine) -> None:
         """End the threads."""
@@ -162,11 +164,15 @@ class Kokoro(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest]):
 
 def _check_script(text: str, field: str) -> None:
     """Refuse a text whose letters are all of another script: they would be named one by one."""
-    if not any(one.isnumeric() or "LATIN" in unicodedata.name(one, "") for one in text):
+    if has_words(text) and not _is_readable(text):
         languages = "English, Spanish, French, Italian and Portuguese"
         raise InvalidRequest(
             f"{field} is in no language that kokoro speaks: {shown(text)}; it speaks {languages}", field=field
         )
+
+
+def _is_readable(text: str) -> bool:
+    return any(one.isnumeric() or "LATIN" in unicodedata.name(one, "") for one in text)
 
 
 def _notes(request: SpeechRequest) -> list[str]:

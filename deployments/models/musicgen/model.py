@@ -1,5 +1,6 @@
 """Music from text, and from a melody or a beginning, with Meta's MusicGen (Copet et al. 2023)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -7,12 +8,11 @@ from pydantic import Field
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import GenerateMusicRequest, TaskName
-from deployments.models.base import ContinuousModel, Intake, LoadContext, Loaded, Options
-from deployments.models.kit.hugging_face import pretrained_folder
-from deployments.models.kit.weights import load_by_policy
+from deployments.models.base import ContinuousModel, Intake, LoadContext, Options
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.scheduler import Scheduler
 from deployments.models.musicgen.tiny import build_checkpoint
+from deployments.models.weights.published import Published, PublishedRepository
 
 
 class MusicGenOptions(Options):
@@ -59,24 +59,19 @@ class MusicGen(ContinuousModel[MusicEngine, GenerateMusicRequest]):
                 field="duration",
             )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[MusicEngine]:
-        """Load the published checkpoint, or a tiny random one, as the policy says.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the checkpoint of a variant."""
+        return (PublishedRepository(f"facebook/musicgen-{variant}", "CC-BY-NC-4.0"),)
 
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor fetched.
-        """
-
-        def pretrained() -> MusicEngine:
-            folder = pretrained_folder(f"facebook/musicgen-{variant}", context.work_dir)
-            return _engine(folder, variant, context.device)
-
-        def tiny() -> MusicEngine:
+    def load(self, variant: str, context: LoadContext) -> MusicEngine:
+        """Load the published checkpoint, or a tiny random one."""
+        if context.weights:
+            (folder,) = context.weights
+        else:
             folder = build_checkpoint(
                 context.work_dir / "tiny", melody="melody" in variant, stereo="stereo" in variant
             )
-            return _engine(folder, variant, context.device)
-
-        return load_by_policy(context, pretrained, tiny)
+        return _engine(folder, variant, context.device)
 
     def run_continuous(self, engine: MusicEngine, intake: Intake[GenerateMusicRequest]) -> None:
         """Generate the music of all requests, one column of tokens of each in a step."""

@@ -16,7 +16,6 @@ from audiograph.schemas import AnalyzePitchRequest, KeyCandidate, PitchResult, T
 from deployments.models.base import (
     FileOutput,
     LoadContext,
-    Loaded,
     Model,
     Output,
     RunContext,
@@ -96,13 +95,12 @@ class PitchAnalysis(Model[Method, AnalyzePitchRequest]):
     tasks: ClassVar[tuple[TaskName, ...]] = ("analyze_pitch",)
     variants = tuple(METHODS)
     default_variant = "enhanced_chroma"
-    needs_weights = False
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[Method]:
+    def load(self, variant: str, context: LoadContext) -> Method:
         """Return the method; for ``librosa_chroma``, compile librosa's functions first, which is slow."""
         if variant == "librosa_chroma":
             _compile_librosa(context.work_dir / "numba")
-        return Loaded(METHODS[variant])
+        return METHODS[variant]
 
     def run(self, engine: Method, request: AnalyzePitchRequest, context: RunContext) -> Output:
         """Analyze the whole recording, a minute at a time.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from deployments.models.whisper.timing import RawSegment, add_words, split_segments
 from deployments.models.whisper.token_rules import MAX_TOKENS, Decoded
 from deployments.models.whisper.transcription import Transcription
+from deployments.models.whisper.vad import has_speech
 from deployments.models.whisper.windows import FRAMES_PER_SECOND, Window
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ LOGPROB_THRESHOLD = -1.0
 """A text below it is improbable, and is decoded again at the next temperature."""
 NO_SPEECH_THRESHOLD = 0.6
 """An improbable text above it is dropped: its window is silent. All are defaults of `whisper.transcribe`."""
+
+
+DOUBTFUL_SPEECH = 0.2
+"""Above it, the network suspects that a window is silent, and the speech detector is asked as well. Its own
+thresholds do not suffice: in noise and in music it hears words with great confidence."""
 
 
 class Hypothesis:
@@ -54,6 +60,17 @@ class Hypothesis:
         self.decoded = Decoded(
             temperature, _generator(self.window, self._tries, device) if temperature else None
         )
+
+    def is_without_speech(self) -> bool:
+        """Return whether a text that has just begun should have no words, before any is decoded.
+
+        Raises:
+            Canceled: the job was canceled.
+        """
+        if self._tries > 1 or self.decoded.no_speech_prob <= DOUBTFUL_SPEECH:
+            return False
+        samples = self.window.samples_of(self.transcription.samples)
+        return not has_speech(samples, self.transcription.report)
 
     def needs_fallback(self) -> bool:
         """Measure a complete text's compression, and return whether to decode it at the next temperature.

@@ -1,6 +1,7 @@
 """Languages of Whisper: a copy of `whisper.tokenizer`'s tables, because importing that imports torch."""
 
 import difflib
+import re
 from collections.abc import Mapping
 
 from deployments.models.kit.languages import find_language
@@ -125,6 +126,90 @@ ALIASES: Mapping[str, str] = {
 }
 """Codes by other English names, as in `whisper.tokenizer.TO_LANGUAGE_CODE`."""
 
+OWN_NAMES: Mapping[str, str] = {
+    "中文": "zh",
+    "汉语": "zh",
+    "漢語": "zh",
+    "普通话": "zh",
+    "普通話": "zh",
+    "国语": "zh",
+    "國語": "zh",
+    "简体中文": "zh",
+    "繁體中文": "zh",
+    "deutsch": "de",
+    "español": "es",
+    "castellano": "es",
+    "русский": "ru",
+    "한국어": "ko",
+    "français": "fr",
+    "日本語": "ja",
+    "português": "pt",
+    "türkçe": "tr",
+    "polski": "pl",
+    "català": "ca",
+    "nederlands": "nl",
+    "vlaams": "nl",
+    "العربية": "ar",
+    "svenska": "sv",
+    "italiano": "it",
+    "हिन्दी": "hi",
+    "suomi": "fi",
+    "עברית": "he",
+    "українська": "uk",
+    "ελληνικά": "el",
+    "čeština": "cs",
+    "română": "ro",
+    "dansk": "da",
+    "magyar": "hu",
+    "norsk": "no",
+    "bokmål": "no",
+    "hrvatski": "hr",
+    "srpski": "sr",
+    "српски": "sr",
+    "bosanski": "bs",
+    "български": "bg",
+    "lietuvių": "lt",
+    "latviešu": "lv",
+    "eesti": "et",
+    "slovenčina": "sk",
+    "slovenščina": "sl",
+    "македонски": "mk",
+    "shqip": "sq",
+    "cymraeg": "cy",
+    "euskara": "eu",
+    "galego": "gl",
+    "íslenska": "is",
+    "ไทย": "th",
+    "فارسی": "fa",
+    "farsi": "fa",
+    "தமிழ்": "ta",
+    "తెలుగు": "te",
+    "বাংলা": "bn",
+    "اردو": "ur",
+    "беларуская": "be",
+    "ქართული": "ka",
+    "հայերեն": "hy",
+    "қазақша": "kk",
+    "kiswahili": "sw",
+    "filipino": "tl",
+    "粵語": "yue",
+    "粤语": "yue",
+    "廣東話": "yue",
+    "广东话": "yue",
+    "malti": "mt",
+    "lëtzebuergesch": "lb",
+    "brezhoneg": "br",
+    "bahasa indonesia": "id",
+    "bahasa melayu": "ms",
+    "tiếng việt": "vi",
+    "serbo-croatian": "sr",
+    "espanol": "es",
+    "francais": "fr",
+    "portugues": "pt",
+    "turkce": "tr",
+}
+"""Codes by other names that people write, most in the language itself, for suggestions."""
+
 
 DETECTED = frozenset({"", "auto"})
 """Values of ``language`` that ask for detection, as other servers of Whisper take them."""
@@ -145,8 +230,18 @@ def language_code(language: str) -> str | None:
 
 
 def closest_language(language: str) -> str | None:
-    """Return the known name or code that is spelled most like a language; None if none is similar."""
-    return next(iter(difflib.get_close_matches(language.strip().lower(), [*_CODES, *LANGUAGES], n=1)), None)
+    """Return the known name or code that a language most likely means; None if none is similar.
+
+    Args:
+        language: a name in the language itself (``Deutsch`` is ``de``), a name with more words than Whisper
+            knows (``Chinese (Simplified)`` is ``chinese``), or a misspelt one.
+    """
+    name = language.strip().lower()
+    for word in (name, *re.findall(r"\w+", name)):
+        if found := OWN_NAMES.get(word) or (word in _CODES and word):
+            return found
+    close = next(iter(difflib.get_close_matches(name, [*_CODES, *OWN_NAMES, *LANGUAGES], n=1)), None)
+    return OWN_NAMES.get(close or "", close)
 
 
 _CODES = {name: code for code, name in LANGUAGES.items()} | dict(ALIASES)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -9,12 +11,12 @@ from pydantic import Field
 from audiograph._wording import shown
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import TaskName, TranscribeRequest
-from deployments.models.base import ContinuousModel, Intake, LoadContext, Loaded, Options
-from deployments.models.kit.weights import load_by_policy
+from deployments.models.base import ContinuousModel, Intake, LoadContext, Options
+from deployments.models.weights.published import Published
 from deployments.models.whisper.languages import LANGUAGES, closest_language, is_detected, language_code
 from deployments.models.whisper.scheduler import Scheduler
 from deployments.models.whisper.tiny import build_checkpoint
-from deployments.models.whisper.weights import pretrained_checkpoint
+from deployments.models.whisper.weights import checkpoint
 
 if TYPE_CHECKING:
     from whisper import Whisper as Network
@@ -75,15 +77,15 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
                 field="prompt",
             )
 
-    def load(self, variant: str, context: LoadContext) -> Loaded["Network"]:
-        """Load the published checkpoint, or a tiny random one, as the policy says.
+    def published(self, variant: str) -> Sequence[Published]:
+        """List the checkpoint of a variant."""
+        return (checkpoint(variant),)
 
-        Raises:
-            WeightsMissing: the policy is ``pretrained``, and the weights can neither be found nor downloaded.
-        """
-        return load_by_policy(
-            context, lambda: _load_pretrained(variant, context), lambda: _load_tiny(variant, context)
-        )
+    def load(self, variant: str, context: LoadContext) -> "Network":
+        """Load the published checkpoint, or a tiny random one."""
+        if context.weights:
+            return _load_pretrained(variant, context.weights[0], context.device)
+        return _load_tiny(variant, context)
 
     def run_continuous(self, engine: "Network", intake: Intake[TranscribeRequest]) -> None:
         """Transcribe the windows of all requests together.
@@ -111,11 +113,10 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
                 raise RuntimeError("the decoder's logits are not finite")
 
 
-def _load_pretrained(variant: str, context: LoadContext) -> "Network":
+def _load_pretrained(variant: str, path: Path, device: str) -> "Network":
     import whisper
 
-    path = pretrained_checkpoint(variant, context.work_dir)
-    model = whisper.load_model(str(path), device=context.device)
+    model = whisper.load_model(str(path), device=device)
     # `whisper.load_model` sets them only for the name of a variant, not for a path. Word times are wrong
     # without them.
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])

@@ -11,6 +11,7 @@ from deployments.models.base import Intake, Ticket
 from deployments.models.kit.continuous import ContinuousScheduler
 from deployments.models.whisper.decoder import Decoder
 from deployments.models.whisper.hypothesis import Hypothesis
+from deployments.models.whisper.timing import RawSegment
 from deployments.models.whisper.token_rules import TokenRules
 from deployments.models.whisper.transcription import Transcription
 from deployments.models.whisper.windows import window_spectrogram
@@ -158,6 +159,18 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
         if any(hypothesis.transcription.language is None for hypothesis in new):
             self._detect_languages(new, rows)
         self._begin(new, rows)
+        for hypothesis in new:
+            self._accept_if_silent(hypothesis)
+
+    def _accept_if_silent(self, hypothesis: Hypothesis) -> None:
+        """End a window without speech before words are made up for it."""
+        transcription = hypothesis.transcription
+        if transcription not in self.admitted:  # another of its windows has finished it
+            return
+        with self.isolated(transcription):
+            if hypothesis.is_without_speech():
+                self._leave(hypothesis)
+                self._accept(hypothesis, [], hypothesis.window.end)
 
     def _detect_languages(self, hypotheses: list[Hypothesis], rows: range) -> None:
         """Detect unknown languages; the first window of each transcription precedes its others."""
@@ -204,10 +217,12 @@ class Scheduler(ContinuousScheduler[TranscribeRequest, Transcription]):
             return
         segments, end_frame = hypothesis.segments(self._model)
         self._leave(hypothesis)
-        transcription = hypothesis.transcription
-        with self.isolated(transcription):
-            transcription.accept(hypothesis.window, segments, end_frame)
-            self._finish_if_done(transcription)
+        with self.isolated(hypothesis.transcription):
+            self._accept(hypothesis, segments, end_frame)
+
+    def _accept(self, hypothesis: Hypothesis, segments: list[RawSegment], end_frame: int) -> None:
+        hypothesis.transcription.accept(hypothesis.window, segments, end_frame)
+        self._finish_if_done(hypothesis.transcription)
 
     def _finish_if_done(self, transcription: Transcription) -> None:
         if transcription.is_done:

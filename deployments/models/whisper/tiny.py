@@ -124,7 +124,7 @@ def _randomize(model: "Network") -> None:
     """Draw every matrix from its own generator, because other threads may draw from torch's global one."""
     import torch
 
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator(model.device).manual_seed(SEED)
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1:
             torch.nn.init.xavier_normal_(parameter, generator=generator)

@@ -11,7 +11,7 @@ from deployments.models.base import Output, RunContext, Samples, Ticket
 from deployments.models.kit.subtitles import transcript_files
 from deployments.models.whisper.languages import is_detected, language_code
 from deployments.models.whisper.timing import RawSegment
-from deployments.models.whisper.vad import SAMPLE_RATE
+from deployments.models.whisper.vad import SAMPLE_RATE, has_speech
 from deployments.models.whisper.windows import Window, split_into_windows
 
 if TYPE_CHECKING:
@@ -76,11 +76,18 @@ class Transcription:
         if self.request.vad:
             self._context.progress(0.0, "detecting speech")
         windows = split_into_windows(self._samples, vad=self.request.vad, check=self._context.check)
-        self.queue.extend(windows)
+        self.queue.extend(self._begun_with_speech(windows) if self.language is None else windows)
         self._unsent_starts = [window.start for window in windows]
         self._frames = sum(window.frames for window in windows)
         self.is_open = True
         self.report()
+
+    def _begun_with_speech(self, windows: list[Window]) -> list[Window]:
+        """Put the first window with speech first: the language is detected there, not in an overture."""
+        for index, window in enumerate(windows[:-1]):
+            if has_speech(window.samples_of(self.samples), self._context.check):
+                return [window, *windows[:index], *windows[index + 1 :]]
+        return windows
 
     @property
     def samples(self) -> Samples:

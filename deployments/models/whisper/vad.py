@@ -32,6 +32,10 @@ BINS = 129
 """Frequencies of the network's short-time Fourier transform."""
 BLOCK_CHUNKS = 2048
 """Chunks that are computed at a time: about a minute."""
+MIN_SPEECH = 0.3
+"""A chunk with a lower probability holds no speech."""
+MIN_SPEECH_CHUNKS = 3
+"""Chunks of speech in audio with speech: about 0.1 s. Single chunks of music may be mistaken for speech."""
 PADDING_MS = 400
 """Milliseconds kept on both sides of speech: soft beginnings are detected late."""
 
@@ -84,6 +88,12 @@ class SpeechDetector:
         from torch.nn import functional
 
         return functional.conv1d(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], **options)
+
+
+def has_speech(samples: Samples, check: Callable[[], None]) -> bool:
+    """Return whether speech may be anywhere in float32 ``[frames]`` at 16 kHz; `check` may raise."""
+    probabilities = speech_detector().probabilities(samples, check)
+    return int((probabilities >= MIN_SPEECH).sum()) >= min(MIN_SPEECH_CHUNKS, len(probabilities))
 
 
 @cache

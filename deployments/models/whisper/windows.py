@@ -50,6 +50,10 @@ class Window:
         """Start in seconds."""
         return self.start / FRAMES_PER_SECOND
 
+    def samples_of(self, recording: Samples) -> Samples:
+        """Return the window's part of a recording, float32 ``[frames]`` at 16 kHz."""
+        return recording[self.start * HOP_LENGTH : self.end * HOP_LENGTH]
+
     def rest(self, frame: int) -> "Window":
         """Return the part of the window from a frame of the recording on."""
         return Window(frame, self.end, last_speech_end=frame)

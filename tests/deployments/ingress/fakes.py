@@ -27,9 +27,10 @@ from audiograph.schemas import (
 )
 from deployments.ingress.direct import Speech
 from deployments.jobs.binding import bind_voices
-from deployments.models.base import LoadContext, Loaded, Model, Output
+from deployments.models.base import LoadContext, Model, Output
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.models.registry import Registry
+from deployments.models.weights.published import Published, PublishedRepository
 from deployments.replica.protocol import serialize, task_of
 from deployments.storage.artifacts import ArtifactStore
 from deployments.storage.voices import VoiceStore
@@ -39,14 +40,19 @@ from tests.support.sounds import tone
 class NoEngine(Model[None, Any]):
     """A model that is never run here."""
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[None]:
+    def load(self, variant: str, context: LoadContext) -> None:
         raise AssertionError("the ingress loads no models")
 
     def run(self, engine: None, request: Any, context: Any) -> Output:
         raise AssertionError("the ingress runs no models")
 
 
-class Listener(NoEngine):
+class Weighty(NoEngine):
+    def published(self, variant: str) -> Sequence[Published]:
+        return (PublishedRepository(f"weighty/{variant}", "MIT"),)
+
+
+class Listener(Weighty):
     tasks = ("transcribe",)
     variants = ("tiny", "base")
     default_variant = "tiny"
@@ -56,7 +62,7 @@ class Speaker(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
-    needs_weights = False
+    deterministic = True
 
     @classmethod
     def voices(cls) -> list[Voice]:
@@ -67,9 +73,12 @@ class Cloner(SpeechModel[None, Any], NoEngine):
     tasks = ("speak", "dialogue")
     variants = ("default",)
     default_variant = "default"
-    needs_weights = False
     clones_voices = True
     needs_transcripts = True
+
+
+class Both(Speaker):
+    clones_voices = True
 
 
 class Drawer(SpeechModel[None, Any], NoEngine):
@@ -82,7 +91,7 @@ class Steady(Drawer):
     deterministic = True
 
 
-class Absent(NoEngine):
+class Absent(Weighty):
     tasks = ("describe",)
     variants = ("default",)
     default_variant = "default"

@@ -18,7 +18,7 @@ from audiograph.schemas import Request, SpeakRequest
 from deployments.config import AppConfig
 from deployments.jobs.graph import Models, Outcome
 from deployments.jobs.runner import Runner
-from deployments.models.base import LoadContext, Loaded, Model, Output, RunContext
+from deployments.models.base import LoadContext, Model, Output, RunContext
 from deployments.models.kit.speech_model import SpeechModel
 from deployments.replica.protocol import Call, Message, Result
 from deployments.storage.artifacts import ArtifactStore, Provenance
@@ -31,10 +31,9 @@ class Echo(SpeechModel[None, SpeakRequest], Model[None, SpeakRequest]):
     tasks = ("speak",)
     variants = ("plain",)
     default_variant = "plain"
-    needs_weights = False
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[None]:
-        return Loaded(None)
+    def load(self, variant: str, context: LoadContext) -> None:
+        return
 
     def run(self, engine: None, request: SpeakRequest, context: RunContext) -> Output:
         raise AssertionError("the runner's tests go through EchoHandle")

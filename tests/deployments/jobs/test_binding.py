@@ -135,7 +135,7 @@ def test_a_recording_that_can_be_no_voice_leaves_none_of_the_others(house: House
 
 
 def test_higgs_may_be_told_what_a_voice_says(house: House) -> None:
-    with pytest.raises(InvalidRequest, match=r"parameters\.transcription") as refused:
+    with pytest.raises(InvalidRequest, match=r"set parameters\.transcription$") as refused:
         house.speak("mute.wav", "higgs")
     assert refused.value.field == "voice"
     assert house.speak("mute.wav", "higgs", parameters={"transcription": SAID}).notes == []

@@ -20,8 +20,8 @@ from audiograph.schemas import (
     Weights,
 )
 from deployments.config import AppConfig, WeightsPolicy
-from deployments.models import registry as registry_module
-from deployments.models.registry import HUB, Registry
+from deployments.models.registry import Registry
+from deployments.models.weights import supply
 from tests.support.environments import Environments
 
 TOYS = "tests.deployments.replica.toy_models"
@@ -92,7 +92,7 @@ def test_a_card_has_the_facts_that_are_known_without_loading() -> None:
     card = registry_of(entry(default_variant="medium", weights="tiny"), weights="auto").card("toy")
     assert (card.tasks, card.variants) == (("speak",), ("small", "medium", "large"))
     assert (card.default_variant, card.weights_policy) == ("medium", "tiny")
-    assert (card.needs_weights, card.missing) == (True, None)
+    assert (card.deterministic, card.missing) == (False, None)
     assert registry_of(weights="auto").card("toy").weights_policy == "auto"
 
 
@@ -140,6 +140,43 @@ def test_the_first_model_of_a_task_is_its_default_unless_one_is_configured() -> 
     assert registry_of(two, defaults={"speak": "two"}).resolve(SpeakRequest(text="hi")).model == "two"
     assert registry_of(two).resolve(DialogueRequest(turns=[Turn(text="hi")])).model == "two"
     assert registry_of(two).resolve(SpeakRequest(text="hi", model="two", variant="large")).variant == "large"
+
+
+def test_a_model_without_its_weights_is_no_default_and_the_result_says_so(tmp_path: Path) -> None:
+    two = {"one": {"class": f"{TOYS}:Toy", "weights": "tiny"}, "two": {"class": f"{TOYS}:Weightless"}}
+    registry = registry_of(two, work_dir=tmp_path)
+    request = SpeakRequest(text="hi")
+    resolved = registry.resolve(request)
+    assert resolved.model == "two"
+    (note,) = registry.notes_on_default(request, resolved)
+    assert note.startswith("two stands in for one: its weights are not on this machine")
+    named = SpeakRequest(text="hi", model="one")
+    assert registry.resolve(named).model == "one"
+    assert registry.notes_on_default(named, registry.resolve(named)) == []
+    configured = registry_of(two, defaults={"speak": "one"})
+    assert configured.resolve(request).model == "one"
+    assert configured.notes_on_default(request, configured.resolve(request)) == []
+
+
+def test_a_voice_that_only_another_model_has_selects_that_model() -> None:
+    two = {"one": {"class": f"{TOYS}:Toy"}, "two": {"class": f"{TOYS}:Weightless"}}
+    registry = registry_of(two)
+    for voice, model in (("anna", "one"), ("zoe", "two"), ("nobody", "one")):
+        request = SpeakRequest(text="hi", voice=voice)
+        assert registry.resolve(request).model == model
+        assert registry.notes_on_default(request, registry.resolve(request)) == []
+
+
+def test_a_text_that_the_default_cannot_speak_goes_to_the_next_model() -> None:
+    two = {"one": {"class": f"{TOYS}:Latin"}, "two": {"class": f"{TOYS}:Weightless"}}
+    registry = registry_of(two)
+    request = SpeakRequest(text="Привет")
+    assert registry.resolve(SpeakRequest(text="hi")).model == "one"
+    assert registry.resolve(request).model == "two"
+    assert registry.notes_on_default(request, registry.resolve(request)) == [
+        "two stands in for one, which cannot speak this text."
+    ]
+    assert registry.resolve(SpeakRequest(text="Привет", model="one")).model == "one"
 
 
 def test_a_variant_that_only_another_model_has_selects_that_model() -> None:
@@ -264,17 +301,17 @@ def test_the_weights_of_a_model_follow_its_policy(
         calls.append((url, work_dir))
         return reachable
 
-    monkeypatch.setattr(registry_module, "hub_reachable", hub_reachable)
+    monkeypatch.setattr(supply, "hub_reachable", hub_reachable)
     registry = registry_of(entry(weights=policy), work_dir=tmp_path)
-    assert registry.weights("toy") == weights
-    assert calls == ([(HUB, tmp_path)] if policy == "auto" else [])
+    assert registry.weights("toy", "small").weights == weights
+    assert calls == ([(supply.HUB, tmp_path)] if policy == "auto" else [])
     with pytest.raises(NotFound):
-        registry.weights("whisper")
+        registry.weights("whisper", "base")
 
 
 def test_a_model_without_weights_has_none() -> None:
     registry = registry_of({"hpss": {"class": "deployments.models.hpss:Hpss", "weights": "auto"}})
-    assert registry.weights("hpss") == "none"
+    assert registry.weights("hpss", "hpss").weights == "none"
 
 
 def test_the_registry_imports_nothing_heavy() -> None:

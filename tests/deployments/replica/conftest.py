@@ -24,6 +24,7 @@ def config_of(tmp_path: Path) -> Callable[..., AppConfig]:
     def config(toy: str = "Toy", **entry: Any) -> AppConfig:
         return AppConfig.model_validate(
             {
+                "weights": "tiny",
                 "models": {"toy": {"class": f"{TOYS}:{toy}", "batch_wait_seconds": 5, **entry}},
                 "storage": {
                     "database_url": f"sqlite:///{tmp_path}/state.db",

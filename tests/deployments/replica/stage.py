@@ -8,7 +8,7 @@ import pytest
 
 from audiograph.schemas import DialogueRequest, Request, SpeakRequest, Turn
 from deployments.config import LimitsConfig
-from deployments.models.base import Family, LoadContext
+from deployments.models.base import Family
 from deployments.replica.batching import Batcher
 from deployments.replica.context import ReplicaContext
 from deployments.replica.lanes import Completed
@@ -30,7 +30,8 @@ class Stage:
         self.variants = Variants(
             model,
             name="toy",
-            context=LoadContext("cpu", "tiny", tmp_path),
+            policy="tiny",
+            work_dir=tmp_path,
             threads=threads,
             memory=ToyMemory(),
             budget=None,

@@ -318,6 +318,33 @@ async def test_a_run_can_decode_stored_audio(replica_of: ReplicaOf) -> None:
     assert (samples.shape, rate) == ((16000,), 16000)
 
 
+def decoded(context: RunContext, item_id: str) -> None:
+    context.audio(item_id)
+
+
+def streamed(context: RunContext, item_id: str) -> None:
+    with context.stream(item_id):
+        pass
+
+
+def offset(context: RunContext, item_id: str) -> None:
+    context.offset(item_id)
+
+
+def cloned(context: RunContext, item_id: str) -> None:
+    context.voice(item_id, sample_rate=16_000)
+
+
+@pytest.mark.parametrize("read", [decoded, streamed, offset, cloned])
+async def test_a_file_that_is_gone_is_named_by_the_field_of_the_request(
+    replica_of: ReplicaOf, read: Callable[[RunContext, str], None]
+) -> None:
+    replica, gone = replica_of(), "file_" + "0" * 32
+    replica.model.work = lambda request, context: read(context, request.voice)
+    error = await error_of(replica, voice=gone)
+    assert (error["code"], error["field"]) == (NotFound.code, "voice")
+
+
 async def test_outcomes_and_times_are_counted(replica_of: ReplicaOf, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[tuple[str, str, str]] = []
     ran: list[tuple[str, str, object, float]] = []

@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from audiograph.errors import ModelUnavailable, OutOfMemory, WeightsMissing
-from deployments.models.base import LoadContext, Loaded
+from deployments.models.base import LoadContext
+from deployments.models.weights.published import Published, Report
+from deployments.models.weights.supply import Supply
+from deployments.replica import loading
 from deployments.replica.loading import Variant
 from deployments.replica.memory import Memory, ResidentMemory
 from deployments.replica.variants import Variants
@@ -41,7 +45,8 @@ def variants_of(
     return Variants(
         model,
         name="toy",
-        context=LoadContext("cpu", "tiny", tmp_path),
+        policy="tiny",
+        work_dir=tmp_path,
         threads=Threads("test", 8),
         memory=memory or ToyMemory(),
         budget=budget,
@@ -184,7 +189,7 @@ async def test_a_variant_beyond_the_whole_budget_is_refused_at_once(tmp_path: Pa
 
 async def test_a_full_device_makes_idle_variants_leave_and_tries_again(tmp_path: Path) -> None:
     class Full(Toy):
-        def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+        def load(self, variant: str, context: LoadContext) -> ToyEngine:
             if ToyMemory().used() + self.sizes[variant] > 450:
                 self.loads.append("full")
                 raise OutOfMemoryError("CUDA out of memory. Tried to allocate 400 bytes.")
@@ -298,3 +303,37 @@ async def test_real_memory_is_measured_as_it_comes_and_goes(tmp_path: Path) -> N
     freed = (await variants.unload("small"))["small"]
     assert 60 * MIB < taken < 80 * MIB
     assert 60 * MIB < freed < 80 * MIB
+
+
+async def test_those_that_wait_for_a_variant_hear_how_much_of_it_was_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(published: object, policy: object, work_dir: object, report: Report) -> Supply:
+        report(5_000_000, None)
+        report(63_000_000, 133_000_000)
+        return Supply("random", None)
+
+    monkeypatch.setattr(loading, "supply", fetch)
+    stages: list[str] = []
+    await variants_of(Toy(), tmp_path).acquire("small", stages.append)
+    assert stages == ["fetching weights: 5 MB", "fetching weights: 63 of 133 MB"]
+
+
+async def test_a_variant_is_loaded_while_another_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = threading.Event()
+
+    def fetch(published: Sequence[Published], *_: object) -> Supply:
+        if published == Toy().published("large"):
+            fetched.wait(30)
+        return Supply("random", None)
+
+    monkeypatch.setattr(loading, "supply", fetch)
+    variants = variants_of(Toy(), tmp_path)
+    large = asyncio.create_task(variants.acquire("large"))
+    await asyncio.sleep(0.05)
+    await variants.acquire("small")
+    assert names(variants) == ["small"]
+    fetched.set()
+    await large

@@ -17,7 +17,6 @@ from deployments.models.base import (
     FileOutput,
     Intake,
     LoadContext,
-    Loaded,
     Model,
     Options,
     Output,
@@ -25,6 +24,7 @@ from deployments.models.base import (
     Ticket,
 )
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
+from deployments.models.weights.published import Published, PublishedRepository
 
 ENGINES: "WeakSet[ToyEngine]" = WeakSet()
 """Engines that are still referred to."""
@@ -106,13 +106,16 @@ class ToyFamily(SpeechModel[ToyEngine, SpeechRequest]):
         if text(request) == variant:
             raise InvalidRequest("text must not be the variant", field="text")
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+    def published(self, variant: str) -> Sequence[Published]:
+        return (PublishedRepository(f"toys/{variant}", "MIT"),)
+
+    def load(self, variant: str, context: LoadContext) -> ToyEngine:
         self.loads.append(variant)
         self.loading.set()
         self.load_gate.wait(30)
         if self.load_error:
             raise self.load_error
-        return Loaded(ToyEngine(variant, self.sizes[variant]), "random")
+        return ToyEngine(variant, self.sizes[variant])
 
     def unload(self, engine: ToyEngine) -> None:
         self.unloads.append(engine.variant)
@@ -269,10 +272,10 @@ class Weighty(Toy):
 
     sizes: ClassVar[dict[str, int]] = {"small": 64 * 2**20, "medium": 8 * 2**20, "large": 8 * 2**20}
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+    def load(self, variant: str, context: LoadContext) -> ToyEngine:
         loaded = super().load(variant, context)
-        loaded.engine.samples = np.ones(loaded.engine.size, np.uint8)  # type: ignore[attr-defined]
-        loaded.engine.itself = loaded.engine  # type: ignore[attr-defined]
+        loaded.samples = np.ones(loaded.size, np.uint8)  # type: ignore[attr-defined]
+        loaded.itself = loaded  # type: ignore[attr-defined]
         return loaded
 
 
@@ -286,6 +289,24 @@ class Unready(Toy):
     @classmethod
     def voices(cls) -> list[Voice]:
         raise ImportError("no toys")
+
+
+class Weightless(Toy):
+    """Needs no weights, and has a voice more."""
+
+    def published(self, variant: str) -> Sequence[Published]:
+        return ()
+
+    @classmethod
+    def voices(cls) -> list[Voice]:
+        return [*super().voices(), Voice(id="zoe", name="Zoe")]
+
+
+class Latin(Toy):
+    """Speaks ASCII alone."""
+
+    def can_speak(self, text: str) -> bool:
+        return text.isascii()
 
 
 class Reader(Toy):
@@ -302,14 +323,14 @@ class Idle(SpeechModel[ToyEngine, SpeakRequest], Model[ToyEngine, SpeakRequest])
     variants = ("small",)
     default_variant = "small"
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
-        return Loaded(ToyEngine(variant, 0))
+    def load(self, variant: str, context: LoadContext) -> ToyEngine:
+        return ToyEngine(variant, 0)
 
 
 class Taskless(Model[ToyEngine, SpeakRequest]):
     """Does not define its tasks and variants."""
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
+    def load(self, variant: str, context: LoadContext) -> ToyEngine:
         raise NotImplementedError
 
     def run(self, engine: ToyEngine, request: SpeakRequest, context: RunContext) -> Output:
@@ -351,8 +372,8 @@ class Voiceless(Model[ToyEngine, SpeakRequest]):
     variants = ("small",)
     default_variant = "small"
 
-    def load(self, variant: str, context: LoadContext) -> Loaded[ToyEngine]:
-        return Loaded(ToyEngine(variant, 0))
+    def load(self, variant: str, context: LoadContext) -> ToyEngine:
+        return ToyEngine(variant, 0)
 
     def run(self, engine: ToyEngine, request: SpeakRequest, context: RunContext) -> Output:
         return output(request)

@@ -75,6 +75,13 @@ def test_a_refused_value_is_shown_with_what_would_be_right() -> None:
     ]
 
 
+@pytest.mark.parametrize("section", ["weights: {}", "models: {{}}, http: {{cors_origins: [{}]}}", "{}: 1"])
+def test_a_long_value_or_key_is_shortened(section: str) -> None:
+    (line,) = mistakes(f"applications: [{{args: {{models: {{}}, {section.format('x' * 500)}}}}}]")[:1]
+    assert "xxx…" in line
+    assert len(line) < 400
+
+
 @pytest.mark.parametrize("text", ["", "- a list", "a: [unclosed"])
 def test_what_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(ServeFileError, match=r"x\.yaml: (must be a mapping|not YAML)"):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from deployments.models.base import LoadContext
 from deployments.models.chatterbox.engine import ChatterboxEngine
 from deployments.models.chatterbox.model import Chatterbox
+from deployments.models.loading import load
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,4 +27,4 @@ def model() -> Chatterbox:
 
 @pytest.fixture(scope="session")
 def engine(model: Chatterbox, work_dir: Path) -> ChatterboxEngine:
-    return model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    return load(model, "english", "cpu", "tiny", work_dir).engine

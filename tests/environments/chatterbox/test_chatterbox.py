@@ -20,12 +20,13 @@ from audiograph.errors import Canceled, InvalidAudio, NotFound, WeightsMissing
 from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, Turn
 from deployments.audio.fades import PAUSE_SECONDS
 from deployments.config import WeightsPolicy
-from deployments.models.base import LoadContext, Output, Samples, VoiceSample
+from deployments.models.base import Output, Samples, VoiceSample
 from deployments.models.chatterbox import model as chatterbox_module
 from deployments.models.chatterbox.engine import ChatterboxEngine
-from deployments.models.chatterbox.model import WEIGHTS_FILES, Chatterbox
+from deployments.models.chatterbox.model import WEIGHTS, Chatterbox
 from deployments.models.chatterbox.tiny import build_checkpoint
-from deployments.models.kit import hugging_face
+from deployments.models.loading import load
+from deployments.models.weights import hugging_face
 from tests.deployments.models.fakes import FakeContext
 from tests.support.speech import result_of, samples_of, speech_of
 
@@ -227,7 +228,7 @@ def test_a_watermark_that_is_unavailable_is_not_silently_off(
 ) -> None:
     assert "watermark" not in notes(speak())
     monkeypatch.setattr(perth, "PerthImplicitWatermarker", None)  # as without pkg_resources
-    engine = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    engine = load(model, "english", "cpu", "tiny", work_dir).engine
     request = SpeakRequest(text=TEXT, seed=4, parameters=SHORT)
     output = model.run(engine, request, FakeContext())
     assert "NO watermark" in notes(output)
@@ -351,14 +352,14 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pretrained_means_pretrained(model: Chatterbox, no_hub: None, work_dir: Path) -> None:
     with pytest.raises(WeightsMissing, match="ResembleAI/chatterbox"):
-        model.load("english", LoadContext("cpu", "pretrained", work_dir))
+        load(model, "english", "cpu", "pretrained", work_dir)
 
 
 @pytest.mark.parametrize("policy", ["auto", "tiny"])
 def test_random_weights_stand_in_and_say_so(
     model: Chatterbox, no_hub: None, work_dir: Path, policy: WeightsPolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert model.load("english", LoadContext("cpu", policy, work_dir)).weights == "random"
+    assert load(model, "english", "cpu", policy, work_dir).weights == "random"
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
@@ -379,14 +380,14 @@ def test_the_published_checkpoint_is_loaded_from_what_is_fetched_of_it(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.setattr(chatterbox_module, "load_engine", lambda path, device: loaded.append(path))
-    assert model.load("english", LoadContext("cpu", "pretrained", work_dir)).weights == "pretrained"
+    assert load(model, "english", "cpu", "pretrained", work_dir).weights == "pretrained"
     assert (fetched, loaded) == (["ResembleAI/chatterbox"], [folder])
-    assert {path.name for path in tiny.iterdir()} == set(WEIGHTS_FILES)
+    assert {path.name for path in tiny.iterdir()} == set(WEIGHTS.files)
 
 
 def test_a_broken_engine_is_noticed(model: Chatterbox, engine: ChatterboxEngine, work_dir: Path) -> None:
     model.check_engine(engine)
-    broken = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    broken = load(model, "english", "cpu", "tiny", work_dir).engine
     with torch.no_grad():
         broken.tts.t3.tfmr.norm.weight.fill_(torch.nan)
     with pytest.raises(RuntimeError, match="not finite"):
@@ -394,7 +395,7 @@ def test_a_broken_engine_is_noticed(model: Chatterbox, engine: ChatterboxEngine,
 
 
 def test_an_engine_that_cloned_a_voice_can_be_unloaded(model: Chatterbox, work_dir: Path) -> None:
-    engine = model.load("english", LoadContext("cpu", "tiny", work_dir)).engine
+    engine = load(model, "english", "cpu", "tiny", work_dir).engine
     model.run(engine, SpeakRequest(text=TEXT, voice="a", parameters=SHORT), two_voices())
     parts = [weakref.ref(part) for part in (engine.tts.t3, engine.tts.s3gen, engine.tts.ve)]
     model.unload(engine)

@@ -34,7 +34,6 @@ NATIVE: list[tuple[str, Any, str]] = [
     ("POST /v1/voices", {"name": "anna", "file": ABSENT}, "file"),
     ("POST /v1/voices", {"name": "anna", "file": "UPLOADED"}, "file"),  # it is silent
     ("POST /v1/voices", {"name": ABSENT, "file": "UPLOADED"}, "name"),
-    ("POST /v1/voices", {"name": "en-us", "file": "UPLOADED"}, "name"),
     ("POST /v1/jobs", {"task": "transcribe", "file": ABSENT}, "file"),
     ("POST /v1/jobs", {**TRANSCRIBE, "parent_id": ABSENT}, "parent_id"),
     ("POST /v1/jobs", {**SPEAK, "parent_id": "art_" + "0" * 32}, "parent_id"),

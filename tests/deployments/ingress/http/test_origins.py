@@ -4,13 +4,16 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from deployments.config import HttpConfig, origin_of
+from deployments.ingress import app as ingress
+from deployments.ingress.backend import Backend
+from deployments.ingress.http.dialect import Dialect
 from tests.deployments.ingress.conftest import Served, wav
 
 EVIL = "https://evil.example"
@@ -215,3 +218,28 @@ def test_an_origin_is_written_as_browsers_write_it(url: str, origin: str | None)
 def test_a_setting_that_could_never_match_is_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         HttpConfig.model_validate(settings)
+
+
+@pytest.mark.parametrize("sections", [{}, {"auth": {"required": True}, "http": {"cors_origins": []}}])
+async def test_a_dialect_may_be_open_to_pages_of_further_origins(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = APIRouter(prefix="/open")
+    router.add_api_route("/door", lambda: "in", methods=["POST"])
+    dialect = Dialect(routers=[router], tags=[], path="/open", origins=["https://friend.example"])
+    monkeypatch.setattr(ingress, "DIALECTS", (*ingress.DIALECTS, dialect))
+    transport = httpx.ASGITransport(ingress.create_app(backend))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        allowed = {
+            (path, origin): await may_read(client, path, origin)
+            for path in ("/open/door", "/openness", "/v1/jobs", "/v1/audio/speech")
+            for origin in ("https://friend.example", EVIL)
+        }
+    assert [place for place, may in allowed.items() if may] == [("/open/door", "https://friend.example")]
+
+
+async def may_read(client: httpx.AsyncClient, path: str, origin: str) -> bool:
+    """Ask as a browser does before a page's request."""
+    asked = {"origin": origin, "access-control-request-method": "POST"}
+    answer = await client.options(path, headers=asked)
+    return bool(answer.headers.get("access-control-allow-origin") == origin)

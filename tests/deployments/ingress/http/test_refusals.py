@@ -8,9 +8,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from audiograph._patterns import WORDS
 from deployments.ingress.app import create_app
 from deployments.ingress.backend import Backend
 from deployments.ingress.http.json_body import MAX_DEPTH
+from deployments.serve.file import ServeFile
 from tests.deployments.ingress.conftest import app_config, make_backend
 
 
@@ -46,7 +48,7 @@ D = {"task": "dialogue", "turns": [{"text": "a"}]}
         ({"task": "describe", "file": ID}, 503, "model", "install the package"),
         ({"task": "transcribe"}, 422, "file", "missing"),
         (T, 404, "file", ID),
-        (T | {"file": "../../etc/passwd"}, 422, "file", "pattern"),
+        (T | {"file": "../../etc/passwd"}, 422, "file", "should have only letters from A to Z, digits and"),
         (T | {"file": 7}, 422, "file", "not 7"),
         (T | {"file": "x" * 65}, 422, "file", "64"),
         (T | {"langauge": "en"}, 422, "langauge", "did you mean 'language'?"),
@@ -66,7 +68,7 @@ D = {"task": "dialogue", "turns": [{"text": "a"}]}
         (T | {"tags": [""]}, 422, "tags.0", "at least 1"),
         (T | {"tags": ["x"] * 40}, 422, "tags", "32"),
         (T | {"creator": "x" * 129}, 422, "creator", "128"),
-        (T | {"parent_id": "a b"}, 422, "parent_id", "pattern"),
+        (T | {"parent_id": "a b"}, 422, "parent_id", "should have only letters from A to Z, digits and"),
         (S | {"text": ""}, 422, "text", "at least 1"),
         (S | {"text": "x" * 20_001}, 422, "text", "20000"),
         (S | {"speed": 9}, 422, "speed", "4"),
@@ -172,6 +174,21 @@ async def test_every_route_with_a_body_is_strict(refusing: httpx.AsyncClient) ->
         url = path.format(model="speaker", voice_id="anna")
         answer = await refusing.post(url, json=nested(300))
         assert (answer.status_code, "nested too deeply" in answer.text) == (400, True), path
+
+
+async def test_every_pattern_of_a_route_and_of_the_configuration_has_words(
+    refusing: httpx.AsyncClient,
+) -> None:
+    found = patterns((await refusing.get("/openapi.json")).json()) | patterns(ServeFile.model_json_schema())
+    assert len(found) > 5
+    assert found <= {*WORDS}
+
+
+def patterns(schema: Any) -> set[str]:
+    if isinstance(schema, dict):
+        own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+        return own.union(*map(patterns, schema.values()))
+    return set().union(*map(patterns, schema)) if isinstance(schema, list) else set()
 
 
 def takes_json(operation: dict[str, Any]) -> bool:

@@ -81,7 +81,7 @@ async def test_models_are_listed_in_the_shape_of_openai(client: httpx.AsyncClien
 async def test_random_weights_are_announced_before_they_are_loaded(
     client: httpx.AsyncClient, monkeypatch: Any, reachable: bool, weights: str
 ) -> None:
-    monkeypatch.setattr("deployments.models.registry.hub_reachable", lambda *_: reachable)
+    monkeypatch.setattr("deployments.models.weights.supply.hub_reachable", lambda *_: reachable)
     assert (await client.get("/v1/models/listener")).json()["weights"] == weights
 
 

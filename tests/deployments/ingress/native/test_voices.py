@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from deployments.ingress.backend import Backend
+from tests.deployments.ingress.conftest import HERE
 from tests.support.hostile import PATH_TRICKS
 from tests.support.sounds import speech_like, wav_bytes
 
@@ -121,3 +122,33 @@ async def test_no_voice_leads_out_of_the_folder(client: httpx.AsyncClient, trick
     assert answer.status_code in (400, 422)  # 400: characters that JSON may not contain
     answer = await client.get(f"/v1/voices/{quote(trick, safe='')}")
     assert answer.status_code in (404, 422) or "data" in answer.json()  # "." is the list itself
+
+
+async def create(client: httpx.AsyncClient, name: str, file: str) -> httpx.Response:
+    return await client.post("/v1/voices", json={"name": name, "file": file, "transcript": SAID})
+
+
+async def test_a_recorded_voice_may_be_called_as_the_voice_of_a_model_that_clones_none(
+    client: httpx.AsyncClient, recording: str, queue: Any
+) -> None:
+    voice = (await create(client, "en-us", recording)).json()
+    assert voice["models"] == ["cloner"]
+    job = (await submit(client, voice="en-us")).json()
+    assert queue.requests[job["id"]].voice == voice["artifact"]["id"]
+
+
+@pytest.mark.parametrize("sections", [{"models": {"both": {"class": f"{HERE}:Both"}}}])
+async def test_a_name_that_no_request_could_use_is_refused(client: httpx.AsyncClient, recording: str) -> None:
+    answer = await create(client, "en-us", recording)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (409, "name")
+    assert "(both) has a voice of its own" in answer.json()["error"]["message"]
+    assert (await create(client, "anna", recording)).json()["models"] == ["both"]
+
+
+@pytest.mark.parametrize(
+    "sections", [{"models": {name: {"class": f"{HERE}:{name.title()}"} for name in ("both", "cloner")}}]
+)
+async def test_a_voice_lists_no_model_with_a_voice_of_its_own_by_that_name(
+    client: httpx.AsyncClient, recording: str
+) -> None:
+    assert (await create(client, "en-us", recording)).json()["models"] == ["cloner"]

@@ -56,6 +56,20 @@ def wait_until(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
+HIGGS = {"models": {"higgs": {"class": "deployments.models.higgs:Higgs"}}, "defaults": {"speak": "higgs"}}
+
+
+@pytest.mark.parametrize("sections", [HIGGS])
+async def test_a_missing_transcript_has_a_cure_that_this_route_takes(client: httpx.AsyncClient) -> None:
+    recording = wav_bytes(speech_like(seconds=2.0), sample_rate=16_000)
+    file = (await client.post("/v1/files", files={"file": ("mute.wav", recording)})).json()["id"]
+    await client.post("/v1/voices", json={"name": "mute", "file": file})
+    error = (await speak(client, voice="mute")).json()["error"]
+    assert error["param"] == "voice"
+    assert "'mute'" in error["message"]
+    assert error["message"].endswith("store the voice with its transcript (POST /v1/voices)")
+
+
 # Responses
 
 

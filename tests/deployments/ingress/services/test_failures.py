@@ -14,6 +14,7 @@ from tests.deployments.ingress.conftest import Served
 from tests.deployments.ingress.services.conftest import (
     TURNS,
     Runner,
+    converse,
     say,
     until,
     written,
@@ -65,6 +66,17 @@ async def test_a_bad_body_is_refused_by_its_field(client: httpx.AsyncClient, bod
         answer = await client.post("/services/mock/v1/text-to-dialogue", json=wrong)
         assert answer.status_code == 400
         assert field in answer.json()["detail"]
+
+
+async def test_a_refused_voice_is_named_in_its_turn(client: httpx.AsyncClient, uploaded: str) -> None:
+    answer = await converse(client, inputs=[TURNS[0], {"text": "Only me.", "voice_id": uploaded}])
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("inputs.1.voice_id: the recording is silent")
+
+
+async def test_turns_that_are_too_few_are_called_inputs(client: httpx.AsyncClient) -> None:
+    answer = await converse(client, model="dia", inputs=TURNS[:1])
+    assert answer.json()["detail"].startswith("inputs: dia needs at least two turns")
 
 
 async def test_what_is_no_json_is_refused(client: httpx.AsyncClient) -> None:

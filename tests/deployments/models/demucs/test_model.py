@@ -24,9 +24,10 @@ from audiograph.errors import Canceled, InvalidAudio, InvalidRequest, ModelUnava
 from audiograph.schemas import SeparateRequest
 from deployments.audio import files as audio
 from deployments.audio.recording import Recording
-from deployments.models.base import LoadContext, Output, Samples
+from deployments.models.base import Output, Samples
 from deployments.models.demucs.model import FOUR_STEMS, SIX_STEMS, Demucs, DemucsOptions
 from deployments.models.demucs.tiny import HYBRID_TRANSFORMER, SOURCES
+from deployments.models.loading import load
 from tests.support.separation import FILE, RATE, audio_of, noise, result_of, song_context, stems_of
 
 MODEL = Demucs(DemucsOptions())
@@ -41,7 +42,7 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(work_dir: Path) -> BagOfModels:
-    return MODEL.load("htdemucs", LoadContext("cpu", "tiny", work_dir)).engine
+    return load(MODEL, "htdemucs", "cpu", "tiny", work_dir).engine
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +213,8 @@ def test_progress_and_cancel_at_every_chunk(quick: BagOfModels) -> None:
 @pytest.mark.parametrize(
     ("fields", "variant", "field", "says"),
     [
-        ({"stems": ["vocals", "voice"]}, "htdemucs", "stems", "drums, bass, other, vocals"),
-        ({"stems": ["guitar"]}, "mdx", "stems", "drums, bass, other, vocals"),
+        ({"stems": ["vocals", "voice"]}, "htdemucs", "stems.1", "drums, bass, other, vocals"),
+        ({"stems": ["guitar"]}, "mdx", "stems.0", "drums, bass, other, vocals"),
         ({"two_stems": "kazoo"}, "htdemucs_6s", "two_stems", "guitar, piano"),
         ({"stems": ["bass"], "two_stems": "bass"}, "htdemucs", "two_stems", "exclude each other"),
         ({"segment": 7.81}, "htdemucs_ft", "segment", "7.8 s that it was trained on"),
@@ -256,7 +257,7 @@ def test_quantized_variants_say_what_they_need(variant: str, how: str, work_dir:
         if how == "asked":
             MODEL.check_request(SeparateRequest(file=FILE), variant)
         else:
-            MODEL.load(variant, LoadContext("cpu", "tiny", work_dir))
+            load(MODEL, variant, "cpu", "tiny", work_dir)
     assert refusal.value.field == "variant"
     assert repr(variant.removesuffix("_q")) in refusal.value.message
 
@@ -266,7 +267,7 @@ def test_quantized_variants_say_what_they_need(variant: str, how: str, work_dir:
 
 @pytest.mark.parametrize("variant", ["htdemucs_6s", "mdx"])
 def test_tiny_checkpoints_are_random_ones(variant: str, work_dir: Path) -> None:
-    loaded = MODEL.load(variant, LoadContext("cpu", "tiny", work_dir))
+    loaded = load(MODEL, variant, "cpu", "tiny", work_dir)
     assert loaded.weights == "random"
     assert not any(module.training for module in loaded.engine.modules())
 

@@ -308,7 +308,6 @@ from pathlib import Path
 import numpy as np
 from demucs.apply import BagOfModels
 from audiograph.schemas import SeparateRequest
-from deployments.models.base import LoadContext
 from deployments.models.demucs.model import Demucs, DemucsOptions
 from deployments.audio import files as audio
 from deployments.audio.recording import AudioStream

@@ -16,11 +16,12 @@ import transformers as hf
 from audiograph.errors import Canceled, InvalidRequest, NotFound, WeightsMissing
 from audiograph.schemas import AudioFormat, DialogueRequest, DialogueResult, Turn
 from deployments.config import WeightsPolicy
-from deployments.models.base import LoadContext, Options, Output, Samples, VoiceSample
+from deployments.models.base import Options, Output, Samples, VoiceSample
 from deployments.models.dia.engine import DiaEngine
 from deployments.models.dia.model import Dia
 from deployments.models.dia.tiny import CODEC, END_TOKEN, build_checkpoint
-from deployments.models.kit import hugging_face
+from deployments.models.loading import load
+from deployments.models.weights import hugging_face
 from tests.deployments.models.fakes import FakeContext
 from tests.support.speech import samples_of
 
@@ -43,7 +44,7 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(work_dir: Path) -> DiaEngine:
-    return MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine
+    return load(MODEL, VARIANT, "cpu", "tiny", work_dir).engine
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_without_a_seed_it_is_another_each_time(engine: DiaEngine) -> None:
 
 
 def test_two_at_once_do_not_draw_from_each_other(engine: DiaEngine, work_dir: Path) -> None:
-    engines = [engine, MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine]
+    engines = [engine, load(MODEL, VARIANT, "cpu", "tiny", work_dir).engine]
     with ThreadPoolExecutor(2) as threads:
         results = list(threads.map(lambda engine: samples_of(run(engine)), engines))
     for result in results:
@@ -359,32 +360,31 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 
 def test_published_weights_come_from_two_repositories(hub: dict[str, Path], work_dir: Path) -> None:
     folder = build_checkpoint(work_dir / "tiny")
-    context = LoadContext("cpu", "pretrained", work_dir)
     hub["nari-labs/Dia-1.6B-0626"] = folder
     with pytest.raises(WeightsMissing, match="descript/dac_44khz"):
-        MODEL.load(VARIANT, context)
+        load(MODEL, VARIANT, "cpu", "pretrained", work_dir)
     hub["descript/dac_44khz"] = folder / CODEC
-    loaded = MODEL.load(VARIANT, context)
+    loaded = load(MODEL, VARIANT, "cpu", "pretrained", work_dir)
     assert loaded.weights == "pretrained"
     assert len(samples_of(run(loaded.engine))) == 24 * FRAME
 
 
 def test_pretrained_means_pretrained(hub: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"nari-labs/Dia-1\.6B-0626"):
-        MODEL.load(VARIANT, LoadContext("cpu", "pretrained", tmp_path))
+        load(MODEL, VARIANT, "cpu", "pretrained", tmp_path)
 
 
 @pytest.mark.parametrize("policy", ["auto", "tiny"])
 def test_random_weights_stand_in_and_say_so(
     hub: dict[str, Path], work_dir: Path, policy: WeightsPolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert MODEL.load(VARIANT, LoadContext("cpu", policy, work_dir)).weights == "random"
+    assert load(MODEL, VARIANT, "cpu", policy, work_dir).weights == "random"
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
 def test_a_broken_engine_is_noticed(engine: DiaEngine, work_dir: Path) -> None:
     MODEL.check_engine(engine)
-    broken = MODEL.load(VARIANT, LoadContext("cpu", "tiny", work_dir)).engine
+    broken = load(MODEL, VARIANT, "cpu", "tiny", work_dir).engine
     with torch.no_grad():
         broken.model.model.decoder.norm.weight.fill_(torch.nan)
     with pytest.raises(RuntimeError, match="not finite"):

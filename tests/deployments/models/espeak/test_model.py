@@ -203,8 +203,19 @@ def test_a_turn_without_words_is_refused_by_its_place() -> None:
 
 
 @pytest.mark.parametrize("text", ["★", "<>", "!"])
-def test_a_turn_that_the_voice_is_silent_about_is_named(engine: EspeakProcesses, text: str) -> None:
-    request = DialogueRequest(turns=[Turn(text="Hallo.", voice="de"), Turn(text=text, voice="de")])
-    with pytest.raises(InvalidRequest, match=r"^turns\.1\.text has nothing that can be spoken") as refusal:
+def test_a_turn_that_the_voice_is_silent_about_is_a_pause_with_a_note(
+    engine: EspeakProcesses, text: str
+) -> None:
+    turns = [Turn(text=words, voice="de") for words in ("Hallo.", text, "Ja.")]
+    output = EspeakSpeech(EspeakOptions()).run(engine, DialogueRequest(turns=turns), FakeContext())
+    result = output.result
+    assert isinstance(result, DialogueResult)
+    assert result.notes == [f"turn 2 is a pause: voice de has no words for {text!r}"]
+    assert len(result.turns) == 3
+
+
+def test_a_dialogue_without_any_sound_is_refused_by_its_first_turn(engine: EspeakProcesses) -> None:
+    request = DialogueRequest(turns=[Turn(text="★", voice="de"), Turn(text="!", voice="de")])
+    with pytest.raises(InvalidRequest, match=r"^turns\.0\.text has nothing that can be spoken") as refusal:
         EspeakSpeech(EspeakOptions()).run(engine, request, FakeContext())
-    assert refusal.value.field == "turns.1.text"
+    assert refusal.value.field == "turns.0.text"

@@ -18,14 +18,15 @@ from audiograph.errors import Canceled, WeightsMissing
 from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult, Turn
 from deployments.audio.fades import PAUSE_SECONDS
 from deployments.config import WeightsPolicy
-from deployments.models.base import LoadContext, Output, Samples, VoiceSample
-from deployments.models.higgs import model as higgs_module
+from deployments.models.base import Output, Samples, VoiceSample
 from deployments.models.higgs.engine import HiggsEngine, Reference
 from deployments.models.higgs.model import Higgs
 from deployments.models.higgs.parameters import HiggsParameters
 from deployments.models.higgs.tiny import STREAM_BOS, STREAM_EOS, build_checkpoint
-from deployments.models.kit import hugging_face
 from deployments.models.kit.speaking import Speech
+from deployments.models.loading import load
+from deployments.models.weights import hugging_face
+from deployments.models.weights.published import CHECKPOINT_FILES
 from tests.deployments.models.fakes import FakeContext
 from tests.support.speech import samples_of
 
@@ -52,7 +53,7 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(work_dir: Path) -> HiggsEngine:
-    return MODEL.load("v2-3B", LoadContext("cpu", "tiny", work_dir)).engine
+    return load(MODEL, "v2-3B", "cpu", "tiny", work_dir).engine
 
 
 def recorded(
@@ -378,14 +379,14 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pretrained_means_pretrained(no_hub: None, work_dir: Path) -> None:
     with pytest.raises(WeightsMissing, match="eustlb/higgs-v2"):
-        MODEL.load("v2-3B", LoadContext("cpu", "pretrained", work_dir))
+        load(MODEL, "v2-3B", "cpu", "pretrained", work_dir)
 
 
 @pytest.mark.parametrize("policy", ["auto", "tiny"])
 def test_random_weights_stand_in_and_say_so(
     no_hub: None, work_dir: Path, policy: WeightsPolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert MODEL.load("v2-3B", LoadContext("cpu", policy, work_dir)).weights == "random"
+    assert load(MODEL, "v2-3B", "cpu", policy, work_dir).weights == "random"
     assert ("RANDOM" in caplog.text) == (policy == "auto")
 
 
@@ -397,8 +398,8 @@ def test_published_checkpoints_are_loaded_from_both_repositories(
     before = speak(engine, voice="a", context=company())
     engine.processor.tokenizer.save_pretrained(folder / "model")
     published = {"eustlb/higgs-v2": folder / "model", "eustlb/higgs-audio-v2-tokenizer": folder / "codec"}
-    monkeypatch.setattr(higgs_module, "pretrained_folder", lambda repository, _: published[repository])
-    loaded = MODEL.load("v2-3B", LoadContext("cpu", "pretrained", work_dir))
+    monkeypatch.setattr(hugging_face, "found_repository", lambda repository: published[repository.name])
+    loaded = load(MODEL, "v2-3B", "cpu", "pretrained", work_dir)
     assert loaded.weights == "pretrained"
     after = speak(loaded.engine, voice="a", context=company())
     np.testing.assert_array_equal(samples_of(after), samples_of(before))
@@ -408,11 +409,11 @@ def test_everything_that_is_loaded_is_among_what_is_fetched(work_dir: Path) -> N
     folder = build_checkpoint(work_dir / "tiny")
     files = [path.name for path in folder.rglob("*") if path.is_file()]
     assert "chat_template.jinja" in files
-    assert all(any(fnmatch(name, pattern) for pattern in hugging_face.NEEDED) for name in files)
+    assert all(any(fnmatch(name, pattern) for pattern in CHECKPOINT_FILES) for name in files)
 
 
 def test_what_has_cloned_a_voice_can_be_unloaded(work_dir: Path) -> None:
-    engine = MODEL.load("v2-3B", LoadContext("cpu", "tiny", work_dir)).engine
+    engine = load(MODEL, "v2-3B", "cpu", "tiny", work_dir).engine
     speak(engine, voice="a", context=company())
     codec = weakref.ref(engine.processor.audio_tokenizer)
     MODEL.unload(engine)
@@ -423,7 +424,7 @@ def test_what_has_cloned_a_voice_can_be_unloaded(work_dir: Path) -> None:
 
 def test_a_broken_engine_is_noticed(engine: HiggsEngine, work_dir: Path) -> None:
     MODEL.check_engine(engine)
-    broken = MODEL.load("v2-3B", LoadContext("cpu", "tiny", work_dir)).engine
+    broken = load(MODEL, "v2-3B", "cpu", "tiny", work_dir).engine
     with torch.no_grad():
         broken.model.model.norm.weight.fill_(torch.nan)
     with pytest.raises(RuntimeError, match="not finite"):

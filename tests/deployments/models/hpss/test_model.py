@@ -13,9 +13,10 @@ import scipy.ndimage
 
 from audiograph.errors import Canceled, InvalidAudio, InvalidRequest
 from audiograph.schemas import SeparateRequest
-from deployments.models.base import LoadContext, Options, Output, Samples
+from deployments.models.base import Options, Output, Samples
 from deployments.models.hpss import spectral
 from deployments.models.hpss.model import KERNEL_SIZE, METHODS, Hpss, _median, harmonic
+from deployments.models.loading import load
 from tests.support.separation import FILE, RATE, audio_of, noise, result_of, song_context, stems_of
 from tests.support.sounds import tone
 
@@ -35,7 +36,7 @@ def clicks(seconds: float = 4.0, rate: int = RATE) -> Samples:
 def run(samples: Samples, variant: str = "harmonic_percussive", rate: int = RATE, **fields: Any) -> Output:
     request = SeparateRequest(file=FILE, variant=variant, **fields)
     MODEL.check_request(request, variant)
-    engine = MODEL.load(variant, LoadContext("cpu", "auto", Path())).engine
+    engine = load(MODEL, variant, "cpu", "auto", Path()).engine
     return MODEL.run(engine, request, song_context(samples, rate))
 
 
@@ -144,11 +145,11 @@ def test_notes_tell_what_was_not_followed() -> None:
     ]
 
 
-@pytest.mark.parametrize("stems", [["vocals"], ["harmonic", "center"]])
-def test_unknown_stems_are_refused(stems: list[str]) -> None:
+@pytest.mark.parametrize(("stems", "field"), [(["vocals"], "stems.0"), (["harmonic", "center"], "stems.1")])
+def test_unknown_stems_are_refused(stems: list[str], field: str) -> None:
     with pytest.raises(InvalidRequest, match="harmonic, percussive") as refusal:
         run(noise(0.1), stems=stems)
-    assert refusal.value.field == "stems"
+    assert refusal.value.field == field
 
 
 # Block by block

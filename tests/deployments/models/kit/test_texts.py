@@ -14,7 +14,7 @@ from deployments.models.kit.texts import naming_turn
 from deployments.models.mock import Mock
 
 FAMILIES: list[Any] = [Chatterbox, Dia, EspeakSpeech, Higgs, Mock]
-WORDLESS = ["...", "…", "??", "\u2014", " \n\t", "。", "«»", "\u200b"]
+WORDLESS = ["...", "…", "??", "\u2014", " \n\t", "。", "«»", "\u200b", "\u3164", "\u115f\u1160", "\uffa0"]
 
 
 def dialogue(*texts: str) -> DialogueRequest:

@@ -2,20 +2,16 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from audiograph.errors import WeightsMissing
-from deployments.models.base import LoadContext
 from deployments.models.kokoro.engine import FRAME_SAMPLES, Engine
 from deployments.models.kokoro.model import Kokoro, KokoroOptions
 from deployments.models.kokoro.tiny import tiny_graph, tiny_voices
-
-STATE = Path(__file__).resolve().parents[4] / "state"
-"""The folder of downloads of a server that runs in this checkout."""
+from deployments.models.loading import load
+from tests.support.real_weights import real_engine
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("espeakng_loader")
@@ -30,7 +26,7 @@ def model() -> Kokoro:
 @pytest.fixture(scope="session")
 def engine(model: Kokoro, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The tiny stand-in."""
-    loaded = model.load("82m", LoadContext("cpu", "tiny", tmp_path_factory.mktemp("work")))
+    loaded = load(model, "82m", "cpu", "tiny", tmp_path_factory.mktemp("work"))
     assert loaded.weights == "random"
     yield loaded.engine
     model.unload(loaded.engine)
@@ -39,12 +35,9 @@ def engine(model: Kokoro, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="session")
 def published(model: Kokoro) -> Iterator[Engine]:
     """The published weights."""
-    try:
-        loaded = model.load("82m", LoadContext("cpu", "pretrained", STATE))
-    except WeightsMissing as error:
-        pytest.skip(f"the published weights cannot be had: {error}")
-    yield loaded.engine
-    model.unload(loaded.engine)
+    engine = real_engine(model, "82m")
+    yield engine
+    model.unload(engine)
 
 
 class SlowSession:

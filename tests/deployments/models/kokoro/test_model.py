@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from audiograph.errors import Canceled, InvalidRequest, WeightsMissing
 from audiograph.schemas import DialogueRequest, DialogueResult, SpeakRequest, SpeakResult
-from deployments.models.base import AudioOutput, LoadContext, Output
+from deployments.models.base import AudioOutput, Output
 from deployments.models.kokoro.engine import SAMPLE_RATE, Engine
 from deployments.models.kokoro.model import Kokoro, KokoroOptions
+from deployments.models.loading import load
+from deployments.models.weights import hub, sources
 from tests.deployments.models.fakes import FakeContext
 
 TWO = "Every job is durable. The second sentence follows!"
@@ -199,14 +202,11 @@ def test_a_text_in_another_script_is_refused_at_submission(model: Kokoro, text: 
     assert caught.value.field == "turns.1.text"
 
 
-def test_missing_weights_are_an_error_or_replaced(model: Kokoro, tmp_path: Any) -> None:
+def test_missing_weights_are_an_error_or_replaced(
+    model: Kokoro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "SOURCES", {})
+    monkeypatch.setattr(hub, "hub_reachable", lambda url, work_dir: False)
     with pytest.raises(WeightsMissing, match=r"kokoro-v1\.0\.int8\.onnx"):
-        model.load(VARIANT, LoadContext("cpu", "pretrained", tmp_path))
-    assert model.load(VARIANT, LoadContext("cpu", "auto", tmp_path)).weights == "random"
-
-
-def test_damaged_weights_are_not_used(model: Kokoro, tmp_path: Any) -> None:
-    (tmp_path / "kokoro").mkdir()
-    (tmp_path / "kokoro" / "kokoro-v1.0.int8.onnx").write_bytes(b"damaged")
-    with pytest.raises(WeightsMissing, match="damaged"):
-        model.load(VARIANT, LoadContext("cpu", "pretrained", tmp_path))
+        load(model, VARIANT, "cpu", "pretrained", tmp_path)
+    assert load(model, VARIANT, "cpu", "auto", tmp_path).weights == "random"

@@ -15,15 +15,15 @@ from audiograph.errors import Canceled
 from audiograph.schemas import SpeakRequest, SpeakResult
 from deployments.audio.fades import silence
 from deployments.audio.loudness import TARGET_LUFS
-from deployments.models.base import AudioOutput, LoadContext, Samples
+from deployments.models.base import AudioOutput, Samples
 from deployments.models.kokoro.engine import FRAME_SAMPLES, SAMPLE_RATE, Engine, Line
 from deployments.models.kokoro.model import Kokoro
 from deployments.models.kokoro.script import MAX_PIECE
 from deployments.models.kokoro.symbols import tokens_of
 from deployments.models.kokoro.voices import VOICES, mixture
-from deployments.models.kokoro.weights import graph_path
+from deployments.models.kokoro.weights import GRAPH
 from tests.deployments.models.fakes import FakeContext
-from tests.deployments.models.kokoro.conftest import STATE
+from tests.support.real_weights import WORK_DIR
 
 HEART = mixture("af_heart")
 SYMBOLS = "ðə hˈɑɹbəɹ wʌz kwˈIət, ænd ðə bˈOts lˈA stˈɪl."
@@ -49,7 +49,7 @@ def speak(model: Kokoro, engine: Engine, text: str, **fields: Any) -> tuple[Samp
 
 
 def test_the_durations_change_no_sample(published: Engine) -> None:
-    plain = onnxruntime.InferenceSession(str(graph_path(LoadContext("cpu", "pretrained", STATE))))
+    plain = onnxruntime.InferenceSession(str(GRAPH.places(WORK_DIR)[0]))
     inputs = {
         "tokens": np.array([tokens_of(SYMBOLS)], np.int64),
         "style": published._style(HEART, len(SYMBOLS)),

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from deployments.models.base import LoadContext
+from deployments.models.loading import load as load_variant
 from deployments.models.musicgen.engine import MusicEngine
 from tests.support.music import MODEL
 
@@ -13,8 +13,8 @@ from tests.support.music import MODEL
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], MusicEngine]:
     """Load a variant by name; each is loaded once."""
-    context = LoadContext(device="cpu", policy="tiny", work_dir=tmp_path_factory.mktemp("work"))
-    return cache(lambda variant: MODEL.load(variant, context).engine)
+    work_dir = tmp_path_factory.mktemp("work")
+    return cache(lambda variant: load_variant(MODEL, variant, "cpu", "tiny", work_dir).engine)
 
 
 @pytest.fixture(scope="module")

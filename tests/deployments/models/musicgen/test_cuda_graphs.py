@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from audiograph.schemas import GenerateMusicRequest
-from deployments.models.base import LoadContext, Samples
+from deployments.models.base import Samples
+from deployments.models.loading import load
 from deployments.models.musicgen.cuda_graphs import StepGraphs
 from deployments.models.musicgen.decoder import Conditions, Decoder
 from deployments.models.musicgen.engine import MusicEngine
@@ -19,7 +20,7 @@ ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("variant", ["small", "melody"])
 def test_a_step_is_one_graph_that_never_waits_for_the_device(variant: str, tmp_path: Path) -> None:
-    engine = MODEL.load(variant, LoadContext("cpu", "tiny", tmp_path)).engine
+    engine = load(MODEL, variant, "cpu", "tiny", tmp_path).engine
     decoder = Decoder(engine.model.decoder, rows=2)
     tokens = torch.full((2, decoder.codebooks), 2048)
     with torch.inference_mode():
@@ -34,7 +35,7 @@ def test_a_step_is_one_graph_that_never_waits_for_the_device(variant: str, tmp_p
 
 @ON_GPU
 def test_captured_steps_equal_plain_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = MODEL.load("small", LoadContext("cuda", "tiny", tmp_path)).engine
+    engine = load(MODEL, "small", "cuda", "tiny", tmp_path).engine
     captured = greedy_music(engine)
     monkeypatch.setattr(
         StepGraphs,

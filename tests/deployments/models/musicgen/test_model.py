@@ -11,7 +11,8 @@ import transformers
 
 from audiograph.errors import InvalidRequest
 from audiograph.schemas import GenerateMusicRequest
-from deployments.models.base import LoadContext, Samples
+from deployments.models.base import Samples
+from deployments.models.loading import load
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.generator import Generator
 from deployments.models.musicgen.melody import pitch_classes
@@ -116,7 +117,7 @@ def test_every_variant_loads_and_is_healthy(load: Load) -> None:
 
 
 def test_a_broken_engine_is_noticed(tmp_path: Path) -> None:
-    broken = MODEL.load("small", LoadContext("cpu", "tiny", tmp_path)).engine
+    broken = load(MODEL, "small", "cpu", "tiny", tmp_path).engine
     with torch.no_grad():
         broken.model.decoder.model.decoder.layer_norm.weight.fill_(torch.nan)
     with pytest.raises(RuntimeError, match="not finite"):

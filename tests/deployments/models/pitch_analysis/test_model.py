@@ -10,7 +10,8 @@ import pytest
 from audiograph.errors import Canceled, InvalidAudio
 from audiograph.schemas import AnalyzePitchRequest, PitchResult
 from benchmarks.songs import PITCHES, RATE, TIMBRES, Song, add_drums, render, songs
-from deployments.models.base import FileOutput, LoadContext, Options, Output, Samples
+from deployments.models.base import FileOutput, Options, Output, Samples
+from deployments.models.loading import load
 from deployments.models.pitch_analysis import model as pitch_analysis
 from deployments.models.pitch_analysis.chroma import SAMPLE_RATE
 from deployments.models.pitch_analysis.model import METHODS, PitchAnalysis
@@ -236,7 +237,7 @@ def test_cancel_ends_a_long_recording_within_a_block() -> None:
 
 def test_librosa_chroma_compiles_once_and_finds_a_key(tmp_path: Path) -> None:
     model = PitchAnalysis(Options())
-    engine = model.load("librosa_chroma", LoadContext("cpu", "auto", tmp_path)).engine
+    engine = load(model, "librosa_chroma", "cpu", "auto", tmp_path).engine
     samples = next(iter(songs(["cadence"], ["plucked"]))).samples
     output = model.run(engine, REQUEST, FakeContext({"clip": (samples[None], RATE)}))
     result = result_of(output)

@@ -5,15 +5,14 @@ import torch
 from whisper import ModelDimensions
 from whisper import Whisper as Network
 
-from deployments.models.base import LoadContext
+from deployments.models.loading import load
 from deployments.models.whisper.model import Whisper, WhisperOptions
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Network:
     """The tiny checkpoint: it decodes the same text from every window."""
-    context = LoadContext("cpu", "tiny", tmp_path_factory.mktemp("work"))
-    return Whisper(WhisperOptions()).load("tiny", context).engine
+    return load(Whisper(WhisperOptions()), "tiny", "cpu", "tiny", tmp_path_factory.mktemp("work")).engine
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,13 @@
 import pytest
 from whisper import tokenizer
 
-from deployments.models.whisper.languages import LANGUAGES, closest_language, is_detected, language_code
+from deployments.models.whisper.languages import (
+    LANGUAGES,
+    OWN_NAMES,
+    closest_language,
+    is_detected,
+    language_code,
+)
 
 
 def test_languages_are_those_of_the_package() -> None:
@@ -30,6 +36,9 @@ def test_languages_are_those_of_the_package() -> None:
         ("yue-HK", "yue"),
         ("zh-yue", "yue"),
         ("zh-cmn-Hans", "zh"),
+        ("sh", "sr"),
+        ("sh-BA", "sr"),
+        ("als", "sq"),
         ("klingon", None),
         ("xx", None),
         ("-", None),
@@ -44,6 +53,24 @@ def test_no_language_is_detected() -> None:
     assert not is_detected("en")
 
 
-def test_a_misspelled_language_has_a_closest_one() -> None:
-    assert closest_language("Germn") == "german"
-    assert closest_language("klingon") is None
+@pytest.mark.parametrize(
+    ("language", "closest"),
+    [
+        ("Germn", "german"),
+        ("Deutsch", "de"),
+        ("Deutsh", "de"),
+        ("Français", "fr"),
+        ("中文", "zh"),
+        ("Serbo-Croatian", "sr"),
+        ("Chinese (Simplified)", "chinese"),
+        ("Brazilian Portuguese", "portuguese"),
+        ("klingon", None),
+    ],
+)
+def test_an_unknown_language_has_a_closest_one(language: str, closest: str | None) -> None:
+    assert closest_language(language) == closest
+
+
+def test_what_is_suggested_is_known() -> None:
+    assert {*OWN_NAMES.values()} <= {*LANGUAGES}
+    assert not [name for name in OWN_NAMES if language_code(name)]

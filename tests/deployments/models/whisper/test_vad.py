@@ -9,8 +9,9 @@ import torch
 from silero_vad import get_speech_timestamps, load_silero_vad
 
 from audiograph.schemas import SpeakRequest
-from deployments.models.base import AudioOutput, LoadContext, Samples
+from deployments.models.base import AudioOutput, Samples
 from deployments.models.espeak.model import EspeakOptions, EspeakSpeech
+from deployments.models.loading import load
 from deployments.models.whisper import vad
 from deployments.models.whisper.vad import (
     BLOCK_CHUNKS,
@@ -37,7 +38,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     """One sentence, float32 ``[frames]`` at 16 kHz."""
     pytest.importorskip("espeakng_loader")
     model = EspeakSpeech(EspeakOptions())
-    engine = model.load("espeak-ng", LoadContext("cpu", "tiny", tmp_path_factory.mktemp("work"))).engine
+    engine = load(model, "espeak-ng", "cpu", "tiny", tmp_path_factory.mktemp("work")).engine
     (file,) = model.run(engine, SpeakRequest(text=TEXT), FakeContext()).files
     assert isinstance(file, AudioOutput)
     samples: Samples = soxr.resample(np.ravel(file.frames()), file.sample_rate, SAMPLE_RATE)

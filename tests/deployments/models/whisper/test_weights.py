@@ -15,8 +15,10 @@ from whisper import Whisper as Network
 
 from audiograph.errors import WeightsMissing
 from deployments.config import WeightsPolicy
-from deployments.models.base import LoadContext, Loaded
-from deployments.models.kit import weights
+from deployments.models.loading import Loaded
+from deployments.models.loading import load as load_variant
+from deployments.models.weights import hub
+from deployments.models.whisper import weights
 from deployments.models.whisper.model import Whisper, WhisperOptions
 from deployments.models.whisper.tiny import build_checkpoint
 
@@ -35,8 +37,8 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     handler = partial(SimpleHTTPRequestHandler, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{sha256}/tiny.pt"
-        monkeypatch.setitem(whisper._MODELS, "tiny", url)
+        monkeypatch.setattr(weights, "SERVER", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(weights, "DIGESTS", {"tiny": sha256})
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(whisper.model.Whisper, "set_alignment_heads", _remember_heads)
         yield site / sha256 / "tiny.pt"
@@ -49,20 +51,31 @@ def _remember_heads(model: Network, dump: bytes) -> None:
 
 @pytest.fixture
 def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: True)
+    monkeypatch.setattr(hub, "hub_reachable", lambda url, work_dir: True)
 
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: False)
+    monkeypatch.setattr(hub, "hub_reachable", lambda url, work_dir: False)
 
 
 def load(policy: WeightsPolicy, tmp_path: Path) -> Loaded[Network]:
-    return MODEL.load("tiny", LoadContext(device="cpu", policy=policy, work_dir=tmp_path / "work"))
+    return load_variant(MODEL, "tiny", "cpu", policy, tmp_path / "work")
+
+
+def visible(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "work" / "weights" / "whisper"
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_addresses_and_digests_are_those_of_the_package() -> None:
+    assert {variant: weights.checkpoint(variant).url for variant in MODEL.variants} == {
+        variant: whisper._MODELS[variant] for variant in MODEL.variants
+    }
 
 
 @pytest.mark.parametrize("policy", ["pretrained", "auto"])
-@pytest.mark.parametrize("folder", ["work/whisper", "cache/whisper"])
+@pytest.mark.parametrize("folder", ["work/weights/whisper", "cache/whisper"])
 @pytest.mark.usefixtures("unreachable")
 def test_a_file_that_exists_is_loaded(
     policy: WeightsPolicy, folder: str, published: Path, tmp_path: Path
@@ -78,14 +91,14 @@ def test_a_file_that_exists_is_loaded(
 @pytest.mark.usefixtures("reachable")
 def test_a_missing_file_is_downloaded_once(policy: WeightsPolicy, published: Path, tmp_path: Path) -> None:
     assert load(policy, tmp_path).weights == "pretrained"
-    assert [path.name for path in (tmp_path / "work" / "whisper").iterdir()] == ["tiny.pt"]
+    assert visible(tmp_path) == ["tiny.pt", "tiny.pt.origin.json"]
     published.unlink()
     assert load(policy, tmp_path).weights == "pretrained"
 
 
 @pytest.mark.usefixtures("unreachable")
 def test_a_damaged_file_is_not_trusted(published: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / "work" / "whisper" / "tiny.pt"
+    damaged = tmp_path / "work" / "weights" / "whisper" / "tiny.pt"
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(published.read_bytes()[:-1])
     with pytest.raises(WeightsMissing, match=r"tiny\.pt \(damaged\)"):
@@ -97,16 +110,16 @@ def test_a_damaged_download_leaves_nothing_behind(published: Path, tmp_path: Pat
     published.write_bytes(b"an error page")
     with pytest.raises(WeightsMissing, match="SHA-256"):
         load("pretrained", tmp_path)
-    assert list((tmp_path / "work" / "whisper").iterdir()) == []
+    assert visible(tmp_path) == []
 
 
 @pytest.mark.usefixtures("published")
 def test_the_server_is_checked_once_for_all_variants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     checked: list[str] = []
-    monkeypatch.setattr(weights, "hub_reachable", lambda url, work_dir: checked.append(url))
+    monkeypatch.setattr(hub, "hub_reachable", lambda url, work_dir: checked.append(url))
     load("auto", tmp_path)
-    address = whisper._MODELS["tiny"].split("/")[2]
-    assert checked == [f"http://{address}/"]
+    address = weights.SERVER
+    assert checked == [f"{address}/"]
 
 
 @pytest.mark.usefixtures("published", "unreachable")
@@ -114,10 +127,9 @@ def test_the_error_names_url_and_paths(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing) as refusal:
         load("pretrained", tmp_path)
     message = refusal.value.message
-    assert whisper._MODELS["tiny"] in message
-    assert str(tmp_path / "work" / "whisper" / "tiny.pt") in message
+    assert weights.checkpoint("tiny").url in message
+    assert str(tmp_path / "work" / "weights" / "whisper" / "tiny.pt") in message
     assert str(tmp_path / "cache" / "whisper" / "tiny.pt") in message
-    assert refusal.value.details["variant"] == "tiny"
 
 
 @pytest.mark.usefixtures("reachable")
@@ -136,7 +148,7 @@ def test_auto_falls_back_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptur
 
 @pytest.mark.usefixtures("published")
 def test_tiny_never_checks_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(weights, "hub_reachable", pytest.fail)
+    monkeypatch.setattr(hub, "hub_reachable", pytest.fail)
     loaded = load("tiny", tmp_path)
     assert loaded.weights == "random"
     heads = loaded.engine.alignment_heads.indices().T

@@ -12,13 +12,13 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from deployments.models.kit import weights
-from deployments.models.kit.weights import hub_reachable
+from deployments.models.weights import reachability
+from deployments.models.weights.reachability import forget, hub_reachable, remember, remembered
 
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_results", {})
+    monkeypatch.setattr(reachability, "_results", {})
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -62,10 +62,10 @@ def test_the_result_is_remembered_here_and_for_others(
 ) -> None:
     url = f"{hub.url}/200"
     assert all(hub_reachable(url, tmp_path) for _ in range(3))
-    monkeypatch.setattr(weights, "_results", {})  # another process
+    monkeypatch.setattr(reachability, "_results", {})  # another process
     assert hub_reachable(url, tmp_path)
     assert hub.requests == 1
-    assert [path.name for path in tmp_path.iterdir()] == [weights.FILE_NAME]
+    assert [path.name for path in tmp_path.iterdir()] == [reachability.FILE_NAME]
 
 
 def test_that_it_cannot_be_reached_is_remembered_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +73,9 @@ def test_that_it_cannot_be_reached_is_remembered_too(tmp_path: Path, monkeypatch
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     assert not hub_reachable(url, tmp_path)
-    monkeypatch.setattr(weights, "_check", lambda url: pytest.fail("checked again"))
+    monkeypatch.setattr(reachability, "_check", lambda url: pytest.fail("checked again"))
     assert not hub_reachable(url, tmp_path)
-    monkeypatch.setattr(weights, "_results", {})
+    monkeypatch.setattr(reachability, "_results", {})
     assert not hub_reachable(url, tmp_path)
 
 
@@ -83,21 +83,21 @@ def test_a_result_goes_stale_after_ten_minutes(
     hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"{hub.url}/200"
-    (tmp_path / weights.FILE_NAME).write_text(
+    (tmp_path / reachability.FILE_NAME).write_text(
         json.dumps({url: [False, time.time() - 601], "old": [True, 1.0]})
     )
-    monkeypatch.setattr(weights, "_results", {url: (False, time.time() - 601)})
+    monkeypatch.setattr(reachability, "_results", {url: (False, time.time() - 601)})
     assert hub_reachable(url, tmp_path)
-    assert list(json.loads((tmp_path / weights.FILE_NAME).read_text())) == [url]
+    assert list(json.loads((tmp_path / reachability.FILE_NAME).read_text())) == [url]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', '{"a": [true, "x"]}'])
 def test_a_damaged_file_is_replaced_by_a_new_check(
     hub: type[Hub], tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / weights.FILE_NAME).write_text(content)
+    (tmp_path / reachability.FILE_NAME).write_text(content)
     assert hub_reachable(f"{hub.url}/200", tmp_path)
-    assert "checking again" in caplog.text
+    assert "trying again" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_only_costs_the_memory(
@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written_only_costs_the_memory(
 
 def test_the_whole_check_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr(weights, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(reachability, "CHECK_SECONDS", 0.1)
 
     def stuck_resolver(*args: object, **options: object) -> httpx.Response:
         released.wait(30)
@@ -130,7 +130,7 @@ def test_calls_during_a_check_wait_for_its_result(tmp_path: Path, monkeypatch: p
         checked.append(url)
         return gate.wait(30)
 
-    monkeypatch.setattr(weights, "_check", check)
+    monkeypatch.setattr(reachability, "_check", check)
     results: list[bool] = []
     threads = [
         threading.Thread(target=lambda: results.append(hub_reachable("http://hub", tmp_path)))
@@ -143,3 +143,12 @@ def test_calls_during_a_check_wait_for_its_result(tmp_path: Path, monkeypatch: p
         thread.join()
     assert results == [True] * 3
     assert checked == ["http://hub"]
+
+
+def test_a_source_that_failed_is_remembered_until_it_is_forgotten(tmp_path: Path) -> None:
+    assert remembered("packages a 1.0", tmp_path) is None
+    remember("packages a 1.0", False, tmp_path)
+    assert remembered("packages a 1.0", tmp_path) is False
+    forget(tmp_path)
+    assert remembered("packages a 1.0", tmp_path) is None
+    forget(tmp_path)
