@@ -12,7 +12,7 @@ from deployments.models.whisper.model import Whisper, WhisperOptions
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Network:
     """The tiny checkpoint: it decodes the same text from every window."""
-    return load(Whisper(WhisperOptions()), "tiny", "cpu", "tiny", tmp_path_factory.mktemp("work")).engine
+    return load(Whisper(WhisperOptions(precision="float32")), "tiny", "cpu", "tiny", tmp_path_factory.mktemp("work")).engine
 
 
 @pytest.fixture(scope="module")
