@@ -13,7 +13,7 @@ from benchmarks.whisper_speed import scripted_whisper
 from deployments.models.demucs.tiny import HYBRID_TRANSFORMER, SOURCES
 from deployments.models.musicgen.engine import MusicEngine
 from deployments.models.musicgen.tiny import CODEBOOK_SIZE, set_generation, tokenizer
-from deployments.models.whisper.model import to_native_precision
+from deployments.models.whisper.precision import to_native_precision
 
 WHISPER_LARGE = {"state": 1280, "heads": 20, "layers": 32}
 WHISPER_TINY = {"state": 128, "heads": 2, "layers": 2}

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from audiograph.schemas import Job, PitchResult, TranscribeResult
 from demo import pictures
 from demo.sounds import Recording
+from demo.words import compare
 from demo.work import Outcome
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -56,9 +57,12 @@ def write(folder: Path, recordings: Sequence[Recording], outcomes: Sequence[Outc
         timings=entries,
         span=max(entry.start + entry.queued + entry.running for entry in entries),
         failed=[outcome for outcome in outcomes if outcome.job.status != "succeeded"],
+        dialogues=[_dialogue(outcome, folder) for outcome in _of(outcomes, "dialogue")],
+        transcripts=[_transcript(outcome, folder) for outcome in _of(outcomes, "transcribe")],
         keys=[_keys(recording, outcomes, folder) for recording in recordings],
-        speeches=[_speech(outcome, folder) for outcome in outcomes if _is(outcome, "speak")],
-        transcripts=[_transcript(outcome, folder) for outcome in outcomes if _is(outcome, "transcribe")],
+        separations=[_separation(outcome, folder) for outcome in _of(outcomes, "separate")],
+        music=[_sound(outcome, folder) for outcome in _of(outcomes, "generate_music")],
+        speeches=[_sound(outcome, folder) for outcome in _of(outcomes, "speak")],
         pitches=PITCHES,
     )
     path = folder / "report.html"
@@ -86,8 +90,9 @@ def _timing(label: str, job: Job, first: datetime) -> JobTiming:
     )
 
 
-def _is(outcome: Outcome, task: str) -> bool:
-    return outcome.job.task == task and outcome.job.status == "succeeded"
+def _of(outcomes: Sequence[Outcome], task: str) -> list[Outcome]:
+    """Return the outcomes of a task that succeeded."""
+    return [outcome for outcome in outcomes if (outcome.job.task, outcome.job.status) == (task, "succeeded")]
 
 
 def _keys(recording: Recording, outcomes: Sequence[Outcome], folder: Path) -> dict[str, Any]:
@@ -99,32 +104,56 @@ def _keys(recording: Recording, outcomes: Sequence[Outcome], folder: Path) -> di
     ]
     return {
         "recording": recording,
-        "audio": recording.path.relative_to(folder).as_posix(),
+        "audio": _link(recording.path, folder),
         "picture": pictures.plot(recording.path),
         "found": found,
         "chroma": found[0][1].chroma_mean if found else [],
     }
 
 
-def _speech(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def _dialogue(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    recording, *texts = outcome.saved
+    return {
+        "job": outcome.job,
+        "result": outcome.job.result,
+        "audio": _link(recording, folder),
+        "picture": pictures.plot(recording),
+        "files": [_link(path, folder) for path in texts],
+    }
+
+
+def _transcript(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    result = outcome.job.result
+    assert isinstance(result, TranscribeResult)
+    return {
+        "spoken": outcome.text,
+        "job": outcome.job,
+        "result": result,
+        "words": [word for segment in result.segments for word in segment.words or ()],
+        "compared": compare(outcome.text or "", result.text),
+        "files": [_link(path, folder) for path in outcome.saved],
+    }
+
+
+def _separation(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    stems = [(path.stem, _link(path, folder), pictures.plot(path)) for path in outcome.saved]
+    return {"job": outcome.job, "recording": outcome.recording, "stems": stems}
+
+
+def _sound(outcome: Outcome, folder: Path) -> dict[str, Any]:
     (path,) = outcome.saved
     return {
+        "job": outcome.job,
         "text": outcome.text,
         "result": outcome.job.result,
-        "audio": path.relative_to(folder).as_posix(),
+        "audio": _link(path, folder),
         "format": path.suffix.removeprefix("."),
         "picture": pictures.plot(path),
     }
 
 
-def _transcript(outcome: Outcome, folder: Path) -> dict[str, Any]:
-    assert isinstance(outcome.job.result, TranscribeResult)
-    return {
-        "spoken": outcome.text,
-        "job": outcome.job,
-        "result": outcome.job.result,
-        "files": [path.relative_to(folder).as_posix() for path in outcome.saved],
-    }
+def _link(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _machine() -> str:

@@ -10,18 +10,27 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from audiograph import Audiograph, File, Job, JobCanceled, JobEvent, JobFailed
-from audiograph.schemas import AudioFormat
+from audiograph.schemas import AudioFormat, Turn
 from demo.sounds import Recording
 
-SPEECHES: dict[str, tuple[str, AudioFormat]] = {
-    "en-us": ("Every job was stored before it ran, so nothing can be lost on the way.", "wav"),
-    "en-gb-scotland": ("This voice needs no weights, no graphics card, and hardly any time.", "flac"),
-    "de": ("Diese Stimme braucht weder Gewichte noch eine Grafikkarte.", "mp3"),
-    "fr": ("Cette voix n'a besoin ni de poids ni de carte graphique.", "opus"),
-}
-"""Text and audio format of each voice."""
+DIALOGUE = (
+    Turn(voice="af_heart", text="Good morning, Michael. Did you see the numbers of the new server?"),
+    Turn(voice="am_michael", text="I did. It ran 1,200 jobs on Friday, and not a single one was lost."),
+    Turn(voice="af_heart", text="Even though Dr. Smith pulled the plug at 4 in the afternoon?"),
+    Turn(voice="am_michael", text="Even then. Every job was stored before it ran, so the others went on."),
+    Turn(voice="af_heart", text="And what did it cost? They told me it was less than $5 a day."),
+    Turn(voice="am_michael", text="Right. It runs on two processors, without any graphics card at all."),
+)
+"""A conversation of two voices."""
 
-TRANSCRIBED = "en-us"
+GREETINGS: dict[str, tuple[str, AudioFormat]] = {
+    "es": ("Esta voz habla más deprisa de lo que se puede escuchar.", "mp3"),
+    "de": ("Diese Stimme braucht weder Gewichte noch eine Grafikkarte.", "opus"),
+}
+"""Text and audio format of a voice of each language."""
+
+MUSIC = "a slow waltz for piano and cello"
+MUSIC_SECONDS = 4.0
 TAGS = ["demo"]
 STYLES = {"succeeded": "green", "failed": "red", "canceled": "yellow"}
 
@@ -88,14 +97,13 @@ class DemoJobs:
         job = self._client.analyze_pitch(uploaded, variant=variant, wait=False, tags=TAGS)
         self._follow(f"key of {recording.path.name}, {variant}", lambda: job, recording=recording)
 
-    def speak(self, voice: str) -> Future[Outcome]:
-        """Submit the sentence of a voice."""
-        text, audio_format = SPEECHES[voice]
-        job = self._client.speak(text, voice=voice, format=audio_format, wait=False, tags=TAGS)
-        return self._follow(f"speak {voice}, {audio_format}", lambda: job, text=text)
+    def converse(self) -> Future[Outcome]:
+        """Submit the dialogue."""
+        job = self._client.dialogue(DIALOGUE, word_timestamps=True, wait=False, tags=TAGS)
+        return self._follow("dialogue of two voices", lambda: job, text=" ".join(t.text for t in DIALOGUE))
 
     def transcribe(self, spoken: Future[Outcome]) -> None:
-        """Submit the transcription of a sentence as soon as it has been spoken."""
+        """Submit the transcription of the dialogue as soon as it has been spoken."""
 
         def submit() -> Job:
             speech = spoken.result()
@@ -103,7 +111,23 @@ class DemoJobs:
                 speech.job.artifacts[0], word_timestamps=True, wait=False, tags=TAGS
             )
 
-        self._follow(f"transcribe {TRANSCRIBED}", submit, text=SPEECHES[TRANSCRIBED][0])
+        self._follow("transcribe the dialogue", submit, text=" ".join(t.text for t in DIALOGUE))
+
+    def speak(self, voice: str) -> None:
+        """Submit the sentence of a voice."""
+        text, audio_format = GREETINGS[voice]
+        job = self._client.speak(text, voice=voice, format=audio_format, wait=False, tags=TAGS)
+        self._follow(f"speak {voice}, {audio_format}", lambda: job, text=text)
+
+    def separate(self, recording: Recording, uploaded: File) -> None:
+        """Submit the separation of a recording."""
+        job = self._client.separate(uploaded, wait=False, tags=TAGS)
+        self._follow(f"separate {recording.path.name}", lambda: job, recording=recording)
+
+    def compose(self) -> None:
+        """Submit a short piece of music."""
+        job = self._client.generate_music(MUSIC, duration=MUSIC_SECONDS, seed=1, wait=False, tags=TAGS)
+        self._follow("make music", lambda: job, text=MUSIC)
 
     def _follow(
         self,

@@ -1,9 +1,10 @@
 """Write requirements/*.txt: the installed versions of all packages that pyproject.toml's groups depend on.
 
 The locks are complete, so `pip install --no-deps` needs no resolver: it is fast, and all machines get the
-same packages. Two packages are excluded. torch has its own lock, which is installed first with its
+same packages. Three packages are excluded. torch has its own lock, which is installed first with its
 dependencies, because they differ between CPU and GPU builds. triton, a dependency of openai-whisper of one
-gigabyte, is useful only with a GPU build of torch, which installs it.
+gigabyte, is useful only with a GPU build of torch, which installs it. docopt serves only the command line of
+num2words, and would have to be built.
 """
 
 import re
@@ -16,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-EXCLUDED = {"torch", "triton"}
+EXCLUDED = {"torch", "triton", "docopt"}
 
 TITLES = {
     "torch": (

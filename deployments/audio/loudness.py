@@ -12,9 +12,11 @@ MAX_PEAK = 0.99
 
 def normalize_loudness(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Scale mono samples ``[frames]`` to `TARGET_LUFS`. Silence stays silence, and peaks are not limited."""
+    if not samples.any():  # the meter measures no empty samples
+        return samples
     import pyloudnorm  # noqa: PLC0415  # imports scipy, which takes a second
 
-    repeats = -(-round(WINDOW_SECONDS * sample_rate) // max(1, len(samples)))
+    repeats = -(-round(WINDOW_SECONDS * sample_rate) // len(samples))
     meter = pyloudnorm.Meter(sample_rate)
     loudness = meter.integrated_loudness(np.tile(samples, repeats).astype(np.float64))
     if not np.isfinite(loudness):

@@ -20,6 +20,7 @@ from deployments import environments
 from deployments.config import AppConfig, ModelConfig, WeightsPolicy
 from deployments.models.base import BatchedModel, ContinuousModel, Family, Model, Options, RequestT
 from deployments.models.kit.speech_model import SpeechModel
+from deployments.models.kit.texts import texts_of
 from deployments.models.weights.published import Published
 from deployments.models.weights.supply import at_hand, expected
 
@@ -106,7 +107,12 @@ class Registry:
             raise NotFound(f"there is no model {shown(name)}; {known}", field="model") from None
 
     def select(
-        self, task: TaskName, model: str | None, variant: str | None, voices: Collection[str] = ()
+        self,
+        task: TaskName,
+        model: str | None,
+        variant: str | None,
+        voices: Collection[str] = (),
+        texts: Collection[str] = (),
     ) -> ModelCard:
         """Return the card of the model that serves a task.
 
@@ -117,6 +123,7 @@ class Registry:
                 model that has it is selected instead.
 
             voices: the voices that the request names; likewise.
+            texts: the texts that the request wants spoken; likewise.
 
         Raises:
             NotServed: no model serves the task, or the named model does not.
@@ -126,7 +133,7 @@ class Registry:
         if not fitting:
             tasks = list(dict.fromkeys(task for card in self.cards.values() for task in card.tasks))
             raise _refused(f"no model is configured for task {task!r}", "task", task, "tasks", tasks)
-        name = model or self._default(task, fitting, variant, voices)
+        name = model or self._default(task, fitting, variant, voices, texts)
         if name not in fitting:
             raise _refused(self._why_not(name, task), "model", name, "models", list(fitting))
         card = fitting[name]
@@ -145,7 +152,8 @@ class Registry:
             ModelUnavailable: a package or the environment of the model is not installed.
         """
         task: TaskName = request.task  # type: ignore[attr-defined]  # every concrete request has it
-        card = self.select(task, request.model, request.variant, set(voices_named(request).values()))
+        voices, texts = voices_named(request).values(), texts_of(request).values()
+        card = self.select(task, request.model, request.variant, set(voices), set(texts))
         variant = request.variant or card.default_variant
         if variant not in card.variants:
             fault = f"model {card.name!r} has no variant {shown(variant)}"
@@ -165,9 +173,12 @@ class Registry:
         first = next(card for card in self.cards.values() if task in card.tasks)
         if request.model or task in self._defaults or first.name == resolved.model:
             return []
+        if not self._can_speak(first.name, texts_of(request).values()):
+            return [f"{resolved.model} stands in for {first.name}, which cannot speak this text."]
         if self._is_at_hand(first, request.variant):  # the caller's variant or voice chose the model
             return []
-        reason = first.missing or "its weights are not on this machine (`make weights` fetches them)."
+        cure = f"(`make weights MODELS={first.name}` fetches them)"
+        reason = first.missing or f"its weights are not on this machine {cure}."
         return [f"{resolved.model} stands in for {first.name}: {reason}"]
 
     def voices(self, name: str) -> list[Voice]:
@@ -245,9 +256,14 @@ class Registry:
         return f"model {name!r} does not serve task {task!r}" + (f": {reason}" if reason else "")
 
     def _default(
-        self, task: TaskName, fitting: Mapping[str, ModelCard], variant: str | None, voices: Collection[str]
+        self,
+        task: TaskName,
+        fitting: Mapping[str, ModelCard],
+        variant: str | None,
+        voices: Collection[str],
+        texts: Collection[str],
     ) -> str:
-        """Return the default model of a task, or the first with the variant and the voices if it lacks them.
+        """Return the default model of a task, or the first that has the variant and voices and can speak.
 
         Without an entry in the configuration it is the first whose weights are at hand.
         """
@@ -257,8 +273,12 @@ class Registry:
         usable = [name for name in names if name == preferred or self._is_at_hand(fitting[name], variant)]
         usable = usable or names
         known = {voice for voice in voices if any(self.own_voice(name, voice) for name in usable)}
-        having = (name for name in usable if all(self.own_voice(name, voice) for voice in known))
-        return next(having, usable[0])
+        having = [name for name in usable if all(self.own_voice(name, voice) for voice in known)] or usable
+        return next((name for name in having if self._can_speak(name, texts)), having[0])
+
+    def _can_speak(self, name: str, texts: Collection[str]) -> bool:
+        model = self._models[name]
+        return not isinstance(model, SpeechModel) or all(model.can_speak(text) for text in texts)
 
     def _is_at_hand(self, card: ModelCard, variant: str | None) -> bool:
         """Return whether a model can run, and would certainly not get random weights."""

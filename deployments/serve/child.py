@@ -26,7 +26,7 @@ STOP_SECONDS = 60.0
 def audiograph(folder: Path, **args: Any) -> Iterator[str]:
     """Run the server of `make serve`, with all of its files in ``folder``, and yield its URL.
 
-    ``args`` replace the application's arguments in serve_config.yaml.
+    ``args`` change the application's arguments in serve_config.yaml, key by key.
 
     Raises:
         RuntimeError: the server ended, or was not ready in time; with the end of its output.
@@ -47,8 +47,18 @@ def _settings(folder: Path, port: int, args: dict[str, Any]) -> dict[str, Any]:
         "database_url": f"sqlite:///{folder / 'state' / 'audiograph.db'}",
         "artifacts_url": str(folder / "state" / "artifacts"),
     }
-    application["args"] |= args
+    application["args"] = _merged(application["args"], args)
     return settings
+
+
+def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with changes; sections of both are merged."""
+    sections = {
+        key: _merged(settings[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(settings.get(key), dict)
+    }
+    return settings | changes | sections
 
 
 @contextlib.contextmanager

@@ -131,6 +131,8 @@ def test_speak_saves_the_recording(
     assert _submitted(server) == {"task": "speak", "text": "Hello", "voice": "en", "speed": 1.5}
     assert cli.json("speak", "Hello", "-o", "out.mp3")["saved"] == ["out.mp3"]
     assert _submitted(server)["format"] == "mp3"
+    cli("speak", "Hello", "--word-timestamps")
+    assert _submitted(server) == {"task": "speak", "text": "Hello", "word_timestamps": True}
     assert cli("speak", "-", "-o", "in.flac", stdin="From stdin").exit_code == 0
     assert _submitted(server)["text"] == "From stdin"
     assert {path.name for path in tmp_path.iterdir()} == {"speech.wav", "out.mp3", "in.flac"}
@@ -406,6 +408,7 @@ def test_a_message_has_no_emoji_and_no_markup(server: FakeServer) -> None:
         (("speak", "a", "--variant="), "--variant: String should have at least 1 character"),
         (("speak", "a", "--voice", "a\nb"), "--voice: should have no control characters"),
         (("separate", FILE_ID, "--stems", "a,,b"), "--stems: String should have at least 1 character"),
+        (("artifacts", "list", "--parent", "a/b"), "--parent: should have only letters from A to Z"),
         (("dialogue", "-", "--voice", "Ann"), "--voice is 'Ann': write SPEAKER=VOICE"),
         (("speak", "a", "-o", "a.xyz"), "--output ends with '.xyz': choose a --format"),
         (("speak", "a", "--format", "x" * 5000), f"--format: '{'x' * 78}… is not one of 'wav', 'mp3'"),

@@ -12,6 +12,7 @@ import soundfile
 
 from audiograph.schemas import Job
 from demo import report, sounds
+from demo.words import compare
 from demo.work import Outcome
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -111,6 +112,70 @@ def test_the_files_that_the_report_plays_exist(write: Write, song: sounds.Record
     assert sources == ["song.flac"]
     assert all((tmp_path / source).is_file() for source in sources)
     assert text.count('src="data:image/png;base64,') == 1
+
+
+def test_what_was_heard_stands_beside_what_was_said(write: Write, tmp_path: Path) -> None:
+    words = [
+        {"word": word, "start": n / 2, "end": n / 2 + 0.4}
+        for n, word in enumerate(("It", "costs", "1", ",200."))
+    ]
+    segments = [{"id": 0, "start": 0, "end": 2, "text": "It costs 1,200.", "words": words}]
+    result = {**transcript("It costs 1,200."), "segments": segments}
+    outcome = Outcome(
+        "transcribe",
+        job("transcribe", result, model="whisper", weights="pretrained"),
+        (tmp_path / "results" / "transcript.srt",),
+        text="It cost 1,200.",
+    )
+    text = write(outcome)
+    assert "33.3 %: 1 of 3 words differ" in text
+    assert "<td>cost</td><td>costs</td>" in text
+    heard = re.sub(
+        r"<[^>]+>", "", text[text.index("<dt>heard</dt>") : text.index("<dt>word error rate</dt>")]
+    )
+    assert heard.split() == ["heard", "It", "costs", "1,200."]
+    assert 'title="0.50 – 0.90 s"' in text  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("heard", "errors", "differences"),
+    [
+        ("Dr Smith paid 5 dollars", 0, []),
+        ("Doctor Smyth paid $5.", 1, [("smith", "smyth")]),
+        ("Dr. Smith $5", 1, [("paid", "")]),
+        ("", 4, [("doctor smith paid $5", "")]),
+    ],
+)
+def test_words_are_compared_after_normalization(
+    heard: str, errors: int, differences: list[tuple[str, str]]
+) -> None:
+    compared = compare("Dr. Smith paid $5.", heard)
+    assert (compared.said, compared.errors) == (4, errors)
+    assert compared.differences == differences
+
+
+def test_every_sound_has_a_player_and_a_picture(write: Write, song: sounds.Recording) -> None:
+    folder = song.path.parent / "results"
+    folder.mkdir()
+    sounds_of = {name: folder / f"{name}.flac" for name in ("vocals", "drums", "music", "dialogue")}
+    for path in sounds_of.values():
+        path.write_bytes(song.path.read_bytes())
+    made = {"duration": 18.0, "sample_rate": 44_100, "channels": 2}
+    turns = [{"voice": "anna", "text": "Hi.", "start": 0, "end": 1}]
+    text = write(
+        Outcome(
+            "a",
+            job("separate", {"stems": {}, "duration": 18.0}),
+            (sounds_of["vocals"], sounds_of["drums"]),
+            song,
+        ),
+        Outcome("b", job("generate_music", made, weights="random"), (sounds_of["music"],), text="a waltz"),
+        Outcome("c", job("dialogue", {**made, "turns": turns}), (sounds_of["dialogue"],)),
+    )
+    played = re.findall(r'<audio[^>]* src="results/(\w+)\.flac"', text)
+    assert sorted(played) == sorted(sounds_of)
+    assert text.count('src="data:image/png;base64,') == 5
+    assert "so this is noise" in text
 
 
 def test_random_weights_are_mentioned_at_the_top_and_text_is_escaped(write: Write, tmp_path: Path) -> None:

@@ -74,9 +74,12 @@ class Session:
         return message if names_field(message, option) else f"{option}: {message}"
 
     def _option(self, field: str) -> str | None:
-        name = f"--{field.replace('_', '-')}"
-        known = self.command.params if self.command else ()
-        return name if any(name in parameter.opts for parameter in known) else None
+        """Return the option for a field, such as ``--parent`` for ``parent_id``; None if it has none."""
+        known = {name for parameter in self.command.params for name in parameter.opts} if self.command else ()
+        words = field.replace("_", "-")
+        return next(
+            (name for name in (f"--{words}", f"--{words.removesuffix('-id')}") if name in known), None
+        )
 
 
 def session_of(context: typer.Context) -> Session:

@@ -148,7 +148,7 @@ def _resolved(backend: Backend, body: CreateSpeechRequest) -> Binding[SpeakReque
         ModelUnavailable: a package that the model needs is not installed.
     """
     registry, model = backend.registry, model_named(backend, body.model)
-    card = registry.select("speak", model, None, [body.voice])
+    card = registry.select("speak", model, None, [body.voice], [body.input])
     voice = voice_named(backend, card, body.voice)
     request = SpeakRequest(text=body.input, model=card.name, voice=voice, speed=body.speed)
     try:

@@ -1,22 +1,25 @@
 """Speech by Kokoro-82M (hexgrad, 2025), faster than real time on a CPU: mono at 24,000 Hz."""
 
 import importlib.util
+import unicodedata
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from audiograph._wording import shown
+from audiograph._words import has_words
 from audiograph.errors import InternalError, InvalidRequest
 from audiograph.schemas import SpeakRequest, TaskName, Voice, voices_named
 from deployments.models.base import LoadContext, Model, Options, Output, RunContext
-from deployments.models.kit.dialogue import progress_slices, spoken_output
+from deployments.models.kit.dialogue import spoken_output
 from deployments.models.kit.languages import find_language, is_language_tag
 from deployments.models.kit.parameters import Parameters
 from deployments.models.kit.speaking import turns_of
 from deployments.models.kit.speech_model import SpeechModel, SpeechRequest
-from deployments.models.kit.texts import naming_turn, without_control_characters
-from deployments.models.kokoro.engine import SAMPLE_RATE, Engine
+from deployments.models.kit.texts import texts_of, without_control_characters
+from deployments.models.kokoro.engine import SAMPLE_RATE, Engine, Line
 from deployments.models.kokoro.speaker import Manner, Speaker
 from deployments.models.kokoro.tiny import tiny_graph, tiny_voices
 from deployments.models.kokoro.voices import BY_LANGUAGE, VOICES, is_own, mixture
@@ -95,12 +98,18 @@ class Kokoro(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest]):
         language = find_language(name, BY_LANGUAGE) if is_language_tag(name) else None
         return BY_LANGUAGE[language] if language else None
 
+    def can_speak(self, text: str) -> bool:
+        """Return whether a text has words in a script that the model reads."""
+        return super().can_speak(text) and _is_readable(text)
+
     def check_request(self, request: SpeechRequest, variant: str) -> None:
         """Refuse unknown parameters, voices that cannot be used, and text without anything to speak.
 
         Raises:
             InvalidRequest: with the field, its value and a valid one.
         """
+        for field, text in texts_of(request).items():
+            _check_script(text, field)
         super().check_request(request, variant)
         KokoroParameters.checked(request.parameters, "kokoro")
         for field, voice in voices_named(request).items():
@@ -134,17 +143,12 @@ class Kokoro(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest]):
         Raises:
             InvalidRequest: the text has nothing to speak, or more than the option ``max_seconds``.
         """
-        speaker = Speaker(engine, self._manner(request), context, self.options.max_seconds)
-        turns = turns_of(request)
-        for index, (turn, progress) in enumerate(
-            zip(turns, progress_slices(context, len(turns)), strict=True)
-        ):
-            with naming_turn(request, index):
-                speaker.speak(turn, turn.voice or self.options.voice, progress)
-        return spoken_output(request, speaker.parts, SAMPLE_RATE, _notes(request))
+        speaker = Speaker(engine, request, self._manner(request), self.options.max_seconds, context)
+        return spoken_output(request, speaker.speak(), SAMPLE_RATE, _notes(request))
 
     def _manner(self, request: SpeechRequest) -> Manner:
         return Manner(
+            voice=self.options.voice,
             speed=self.native_speed(request.speed) if isinstance(request, SpeakRequest) else 1.0,
             stretch=self.remaining_speed(request),
             normalize=KokoroParameters.checked(request.parameters, "kokoro").normalize,
@@ -153,9 +157,22 @@ class Kokoro(SpeechModel[Engine, SpeechRequest], Model[Engine, SpeechRequest]):
 
     def check_engine(self, engine: Engine) -> None:
         """Test that a syllable can be spoken and is not silent."""
-        (utterance,) = engine.speak(["wan"], mixture(self.options.voice), 1.0, lambda: None)
+        (utterance,) = engine.speak([Line("wan", mixture(self.options.voice))], 1.0, lambda: None)
         if not np.isfinite(utterance.samples).all() or not utterance.samples.any():
             raise InternalError("kokoro is silent, or its samples are no numbers")
+
+
+def _check_script(text: str, field: str) -> None:
+    """Refuse a text whose letters are all of another script: they would be named one by one."""
+    if has_words(text) and not _is_readable(text):
+        languages = "English, Spanish, French, Italian and Portuguese"
+        raise InvalidRequest(
+            f"{field} is in no language that kokoro speaks: {shown(text)}; it speaks {languages}", field=field
+        )
+
+
+def _is_readable(text: str) -> bool:
+    return any(one.isnumeric() or "LATIN" in unicodedata.name(one, "") for one in text)
 
 
 def _notes(request: SpeechRequest) -> list[str]:

@@ -87,12 +87,12 @@ def _matched(alone: str, whole: str) -> list[int]:
 
 def _span(sounds: Sequence[int], first: int, last: int, whole: str) -> tuple[int, int]:
     """Return the symbols from the first sound to the one before the last, with stress marks and lengths."""
-    if first >= last:
-        end = sounds[first - 1] + 1 if first else 0
+    end = sounds[last - 1] + 1 if last else 0
+    while 0 < end < len(whole) and whole[end] in "ːʲ":
+        end += 1
+    if first >= last:  # nothing of it is heard
         return end, end
-    start, end = sounds[first], sounds[last - 1] + 1
+    start = sounds[first]
     while start and whole[start - 1] in "ˈˌ":
         start -= 1
-    while end < len(whole) and whole[end] in "ːʲ":
-        end += 1
     return start, end

@@ -13,8 +13,8 @@ from deployments.models.kokoro.reading import Reading, read
 from deployments.models.kokoro.symbols import MARKS
 from deployments.models.sentences import sentences
 
-MAX_PIECE = 300
-"""Symbols of a piece, of some 20 s: memory grows with the longest one. A run may have 510."""
+MAX_PIECE = 200
+"""Symbols of a piece, of some 12 s and 300 MB: memory grows with the longest one. A run may have 510."""
 MAX_CLAUSE = 300
 """Letters of a clause; a longer one is divided at words, and a longer word anywhere."""
 SENTENCE_PAUSE, CLAUSE_PAUSE = 0.25, 0.1
@@ -37,6 +37,8 @@ _SIMILAR = str.maketrans(
         "]": ")",
     }
 )
+_DASH = re.compile(r"(?<!\S)-(?!\S)|--+")
+"""What is typed in place of a dash."""
 # Marks within a number or an abbreviation belong to the word.
 _TOKEN = re.compile(
     rf"(?P<space>\s*)(?:(?P<marks>[{re.escape(MARKS)}]+)|(?P<word>(?:[^\s{re.escape(MARKS)}]|(?<=\w)[.,:](?=\w)){{1,{MAX_CLAUSE}}}))"
@@ -138,7 +140,7 @@ def _clauses(readings: Sequence[Reading]) -> Iterator[_Clause]:
 def _tokens(readings: Sequence[Reading]) -> Iterator[tuple[int, re.Match[str]]]:
     """Yield the words and marks that are spoken, each with the number of its reading."""
     for number, reading in enumerate(readings):
-        spoken = reading.spoken.translate(_SIMILAR).replace("...", "…")
+        spoken = _DASH.sub("—", reading.spoken.translate(_SIMILAR)).replace("...", "…")
         for token in _TOKEN.finditer(spoken):
             yield number, token
 

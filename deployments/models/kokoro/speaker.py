@@ -1,6 +1,7 @@
-"""Speaks the turns of a request with the graph, one sentence after the other."""
+"""Speaks the turns of a request, piece by piece."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -8,14 +9,16 @@ from functools import partial
 from audiograph.schemas import Segment, Turn
 from deployments.audio.fades import PAUSE_SECONDS
 from deployments.models.base import RunContext
-from deployments.models.kit.dialogue import ProgressSlice, SpokenPart
+from deployments.models.kit.dialogue import SpokenPart
 from deployments.models.kit.espeak.process import installed_espeak
 from deployments.models.kit.languages import find_language
-from deployments.models.kit.texts import too_long, unspeakable, without_control_characters
+from deployments.models.kit.speaking import STAGE, turns_of
+from deployments.models.kit.speech_model import SpeechRequest
+from deployments.models.kit.texts import naming_turn, too_long, unspeakable, without_control_characters
 from deployments.models.kit.word_times import moved_segment
-from deployments.models.kokoro.engine import Engine
+from deployments.models.kokoro.engine import Engine, Line, Utterance
 from deployments.models.kokoro.narration import Narration
-from deployments.models.kokoro.script import Script, script_of
+from deployments.models.kokoro.script import Piece, Script, script_of
 from deployments.models.kokoro.timing import trimmed
 from deployments.models.kokoro.voices import mixture
 
@@ -24,6 +27,8 @@ from deployments.models.kokoro.voices import mixture
 class Manner:
     """How the turns of a request are spoken."""
 
+    voice: str
+    """Of turns that name none."""
     speed: float
     """Factor of the pace, which the model applies itself."""
     stretch: float
@@ -34,60 +39,92 @@ class Manner:
     """Whether words are timed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece that is being spoken, and its place in the request."""
+
+    turn: int
+    piece: Piece
+    narration: Narration
+    progress: float
+    """Fraction of its turn that is spoken at its end."""
+
+
 class Speaker:
-    """Speaks the turns of one request, in order.
+    """Speaks the turns of one request.
 
     Args:
         engine: of the variant.
+        request: checked.
         manner: of the request.
-        context: of the run; receives each sentence as a partial result, if words are timed.
         max_seconds: limit of all turns together.
+        context: of the run; receives each sentence as a partial result, if words are timed.
     """
 
-    def __init__(self, engine: Engine, manner: Manner, context: RunContext, max_seconds: float) -> None:
-        self.parts: list[SpokenPart] = []
-        """The turns that are spoken."""
+    def __init__(
+        self, engine: Engine, request: SpeechRequest, manner: Manner, max_seconds: float, context: RunContext
+    ) -> None:
         self._engine = engine
+        self._request = request
         self._manner = manner
-        self._context = context
         self._max_seconds = max_seconds
+        self._context = context
+        self._turns = turns_of(request)
+        self._pending: deque[_Piece] = deque()
+        self._parts: list[SpokenPart] = []
         self._start = 0.0  # of the turn, in seconds
         self._sent = 0
 
-    def speak(self, turn: Turn, voice: str, progress: ProgressSlice) -> None:
-        """Speak a turn, and add it to `parts`.
+    def speak(self) -> list[SpokenPart]:
+        """Speak the turns, a few sentences at a time.
 
         Raises:
-            InvalidRequest: the text has nothing to speak, or all turns are longer than the limit.
+            InvalidRequest: a text has nothing to speak, or all turns are longer than the limit.
             Canceled: the job was canceled.
         """
-        narration = Narration(self._script(turn.text, voice))
-        if not narration.script.pieces:
+        self._context.progress(0.0, STAGE)
+        speech = self._engine.speak(self._lines(), self._manner.speed, self._context.check)
+        with closing(speech) as utterances:
+            for utterance in utterances:
+                self._add(self._pending.popleft(), utterance)
+        return self._parts
+
+    def _lines(self) -> Iterator[Line]:
+        """Yield the lines of all turns, and remember where they belong."""
+        for index, turn in enumerate(self._turns):
+            with naming_turn(self._request, index):
+                narration = Narration(self._script(turn))
+            pieces = narration.script.pieces
+            for number, piece in enumerate(pieces, 1):
+                self._pending.append(_Piece(index, piece, narration, number / len(pieces)))
+                yield Line(piece.symbols, mixture(self._voice(turn)))
+
+    def _script(self, turn: Turn) -> Script:
+        language = mixture(self._voice(turn)).language
+        text = without_control_characters(turn.text)
+        script = script_of(text, language, partial(_phonemes, language), normalize=self._manner.normalize)
+        if not script.pieces:
             raise unspeakable(turn.text, "text")
-        self._narrate(narration, voice, progress)
+        return script
+
+    def _voice(self, turn: Turn) -> str:
+        return turn.voice or self._manner.voice
+
+    def _add(self, spoken: _Piece, utterance: Utterance) -> None:
+        narration = spoken.narration
+        if sentence := narration.add(trimmed(spoken.piece, utterance)):
+            self._send(sentence)
+        self._context.progress((spoken.turn + spoken.progress) / len(self._turns), STAGE)
+        if self._start + narration.seconds > self._max_seconds:
+            with naming_turn(self._request, spoken.turn):
+                raise too_long(self._max_seconds, spoken.progress)
+        if spoken.progress == 1:
+            self._finish(self._turns[spoken.turn], narration)
+
+    def _finish(self, turn: Turn, narration: Narration) -> None:
         segments = narration.segments if self._manner.timed else None
-        self.parts.append(SpokenPart(voice, turn.text, narration.samples(), segments))
+        self._parts.append(SpokenPart(self._voice(turn), turn.text, narration.samples(), segments))
         self._start += narration.seconds + PAUSE_SECONDS
-
-    def _narrate(self, narration: Narration, voice: str, progress: ProgressSlice) -> None:
-        pieces = narration.script.pieces
-        symbols = [piece.symbols for piece in pieces]
-        progress.report(0.0)
-        with closing(
-            self._engine.speak(symbols, mixture(voice), self._manner.speed, progress.check)
-        ) as utterances:
-            for number, (piece, utterance) in enumerate(zip(pieces, utterances, strict=True), 1):
-                if sentence := narration.add(trimmed(piece, utterance)):
-                    self._send(sentence)
-                progress.report(number / len(pieces))
-                if self._start + narration.seconds > self._max_seconds:
-                    raise too_long(self._max_seconds, number / len(pieces))
-
-    def _script(self, text: str, voice: str) -> Script:
-        language = mixture(voice).language
-        clean = without_control_characters(text)
-        phonemize = partial(_phonemes, language)
-        return script_of(clean, language, phonemize, normalize=self._manner.normalize)
 
     def _send(self, sentence: Segment) -> None:
         """Send a sentence and its words, with the times that they will have in the result."""

@@ -1,7 +1,8 @@
 """Chroma over time: the strength of each of the twelve pitch classes, by three methods.
 
 All take mono float32 audio at `SAMPLE_RATE` in blocks of a minute, so that hours fit in memory. They return
-one frame per `HOP` samples, computed from the `WINDOW` samples around it.
+one frame per `HOP` samples, computed from the `WINDOW` samples around it. All that they and the tonalness
+need of a block comes from one Fourier transform of its frames.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import scipy.fft
-import scipy.ndimage
 import scipy.sparse
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -34,17 +34,18 @@ HIGHEST_HZ = LOWEST_HZ * 2**_OCTAVES
 """The highest pitch, above every piano's C8: beyond it listeners hear tones, but tell no notes."""
 
 Array = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
 
 _LOWEST_CLASS = 4  # E, counted from C
 _CENTER_HZ = 330.0  # E4
 _CENTER_OCTAVES = 2.0  # the standard deviation
+_BASS_HZ, _TREBLE_HZ = 65.0, 740.0  # the fundamentals of most music
+_BASS_OCTAVES, _TREBLE_OCTAVES = 1.3, 0.7  # the standard deviations beyond
 _BINS_PER_SEMITONE = 3  # so that a tone a little out of tune still peaks in the middle one
 _NOTES = 12 * _OCTAVES
 _BINS = _BINS_PER_SEMITONE * _NOTES
 _TUNING_STEPS = 25  # per semitone: steps of four cents
-_QUARTER_TONE = 2 ** (1 / 24)
-_WINDOW = np.hanning(WINDOW).astype(np.float32)
-_WINDOW_SLOPE = np.gradient(_WINDOW)
+_NARROW_BINS = 740  # 1 kHz: from here on, a semitone is far wider than the peak of a tone
 
 
 class ChromaExtractor(Protocol):
@@ -55,12 +56,45 @@ class ChromaExtractor(Protocol):
         """Tuning of the recording in semitones from A = 440 Hz; None if the method does not estimate it."""
         ...
 
-    def __call__(self, block: Samples) -> Array:
+    def __call__(self, block: "Block") -> Array:
         """Return chroma ``[12, frames]`` from C to B, in a unit of its own, for a block of `blocks`."""
         ...
 
 
-def blocks(samples: Samples) -> Iterator[Samples]:
+@dataclass(frozen=True)
+class Block:
+    """A part of a recording, and the spectra of its frames."""
+
+    samples: Samples
+    """``[n]``, with half a window around the middles of the first and last frame."""
+    hop: int = HOP
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """The Fourier transform ``[frames, WINDOW // 2 + 1]`` of the frames, without a window function."""
+        frames = sliding_window_view(self.samples, WINDOW)[:: self.hop]
+        spectrum: Spectrum = scipy.fft.rfft(frames, axis=1)
+        return spectrum
+
+    @cached_property
+    def windowed(self) -> Spectrum:
+        """The same with a Hann window, which is a sum of three neighbouring bins; 0 in the outermost bins."""
+        windowed = np.zeros_like(self.spectrum)
+        inner = windowed[:, 1:-1]
+        np.add(self.spectrum[:, :-2], self.spectrum[:, 2:], out=inner)
+        inner *= -0.5
+        inner += self.spectrum[:, 1:-1]
+        inner *= 0.5
+        return windowed
+
+    @cached_property
+    def power(self) -> Array:
+        """Power ``[frames, WINDOW // 2 + 1]`` of the windowed frames."""
+        power: Array = self.windowed.real**2 + self.windowed.imag**2
+        return power
+
+
+def blocks(samples: Samples) -> Iterator[Block]:
     """Cut samples ``[n]`` into blocks whose frames, concatenated, are those of the whole.
 
     Each block includes half a window of its neighbours on either side: ``n`` frames take
@@ -73,7 +107,7 @@ def blocks(samples: Samples) -> Iterator[Samples]:
         start, stop = first * HOP - WINDOW // 2, last * HOP + WINDOW // 2
         inside = samples[max(start, 0) : stop]
         missing = stop - start - max(-start, 0) - len(inside)
-        yield np.pad(inside, (max(-start, 0), missing), mode="edge")
+        yield Block(np.pad(inside, (max(-start, 0), missing), mode="edge"))
 
 
 def frame_count(samples: Samples) -> int:
@@ -81,25 +115,30 @@ def frame_count(samples: Samples) -> int:
     return 1 + len(samples) // HOP
 
 
-def loudest_block(samples: Samples) -> Samples:
+def loudest_block(samples: Samples) -> Block:
     """Return the block with the most energy."""
-    return max(blocks(samples), key=lambda block: float(np.dot(block, block)))
+    return max(blocks(samples), key=lambda block: float(np.dot(block.samples, block.samples)))
 
 
 class BasicChroma:
     """Chroma from the power of a short-time Fourier transform: each bin counts for its nearest pitch.
 
-    It assumes a tuning of A = 440 Hz.
+    It assumes a tuning of A = 440 Hz. Octaves above those of most fundamentals count little, since
+    what sounds there is mostly overtones, which have other pitch classes.
     """
 
     tuning = None
 
-    def __call__(self, block: Samples) -> Array:
+    def __call__(self, block: Block) -> Array:
         """Return chroma ``[12, frames]``."""
-        power, pitches, frames = _heard(block)
-        bins = 12 * frames + np.round(pitches).astype(int) % 12
-        sums = np.bincount(bins, weights=power, minlength=12 * len(_frames(block)))
-        return _from_c(sums.reshape(-1, 12).T.astype(np.float32))
+        power, pitches = _low_pitches(block)
+        notes = np.round(pitches).astype(int)
+        heard = (notes >= 0) & (notes < _NOTES)
+        bins = _NOTES * np.arange(len(notes))[:, None] + notes
+        low = np.bincount(bins[heard], weights=power[heard], minlength=notes.shape[0] * _NOTES)
+        strengths = low.reshape(-1, _NOTES) + block.power[:, _NARROW_BINS:] @ _notes_of_high_bins()
+        classes = (strengths * _fundamental_weights()).reshape(-1, _OCTAVES, 12).sum(axis=1)
+        return _from_c(classes.T.astype(np.float32))
 
 
 class LibrosaChroma:
@@ -110,16 +149,20 @@ class LibrosaChroma:
 
         self.tuning: float = float(
             librosa.estimate_tuning(
-                y=loudest_block(samples), sr=SAMPLE_RATE, n_fft=WINDOW, fmin=LOWEST_HZ, fmax=HIGHEST_HZ
+                y=loudest_block(samples).samples,
+                sr=SAMPLE_RATE,
+                n_fft=WINDOW,
+                fmin=LOWEST_HZ,
+                fmax=HIGHEST_HZ,
             )
         )
 
-    def __call__(self, block: Samples) -> Array:
+    def __call__(self, block: Block) -> Array:
         """Return chroma ``[12, frames]``."""
         import librosa
 
         magnitudes = librosa.cqt(
-            block,
+            block.samples,
             sr=SAMPLE_RATE,
             hop_length=HOP,
             fmin=LOWEST_HZ,
@@ -132,7 +175,7 @@ class LibrosaChroma:
             C=peaks, fmin=LOWEST_HZ, bins_per_octave=_BINS // _OCTAVES, norm=None
         )
         edge = WINDOW // 2 // HOP  # librosa centers its first frame on the block's first sample
-        return chroma[:, edge : edge + len(_frames(block))]
+        return chroma[:, edge : edge + len(block.samples[WINDOW:]) // HOP + 1]
 
 
 class EnhancedChroma:
@@ -147,7 +190,7 @@ class EnhancedChroma:
         self.tuning: float = estimate_tuning(loudest_block(samples))
         self._transform = _constant_q(round(_TUNING_STEPS * self.tuning) / _TUNING_STEPS)
 
-    def __call__(self, block: Samples) -> Array:
+    def __call__(self, block: Block) -> Array:
         """Return chroma ``[12, frames]``."""
         notes = decompose(_prominent_peaks(self._transform(block)))
         return _from_c(notes.reshape(_OCTAVES, 12, -1).sum(axis=0))
@@ -164,9 +207,9 @@ class ConstantQ:
     tuning: float = 0.0
     """Tuning of the recording in semitones from A = 440 Hz."""
 
-    def __call__(self, block: Samples) -> Array:
+    def __call__(self, block: Block) -> Array:
         """Return magnitudes ``[288, frames]``."""
-        magnitudes: Array = np.abs(self._filters @ scipy.fft.rfft(_frames(block), axis=1).T)
+        magnitudes: Array = np.abs(self._filters @ block.spectrum.T)
         return magnitudes
 
     @cached_property
@@ -202,20 +245,32 @@ def _constant_q(tuning: float) -> ConstantQ:
     return ConstantQ(tuning)
 
 
-def estimate_tuning(block: Samples) -> float:
+def estimate_tuning(block: Block) -> float:
     """Return the semitones, -0.5 to 0.5, by which a recording is tuned above A = 440 Hz.
 
     All that is heard has an angle, its position within the semitone, and its power as a weight. The tuning is
-    the weighted circular mean of the angles.
+    the weighted circular mean of the angles. Windows that overlap by half tell as much as closer ones.
     """
-    power, pitches, _ = _heard(block)
-    return float(np.angle(power @ np.exp(2j * np.pi * pitches)) / (2 * np.pi))
+    sparse = Block(block.samples, hop=WINDOW // 2)
+    power, pitches = _low_pitches(sparse)
+    frequencies = _frequencies(_BINS_PER_SEMITONE * pitches)
+    weights = power * _prominence(frequencies) * (pitches >= -0.5)
+    high = sparse.power[:, _NARROW_BINS:].sum(axis=0) * _prominence(_high_frequencies())
+    high *= _high_frequencies() < HIGHEST_HZ
+    directions = (weights * np.exp(2j * np.pi * pitches)).sum() + high @ np.exp(2j * np.pi * _high_pitches())
+    return float(np.angle(directions) / (2 * np.pi))
 
 
 def subtract_noise_floor(spectrum: Array) -> Array:
-    """Subtract from magnitudes ``[288, frames]`` their median over nine semitones on either side."""
-    floor = scipy.ndimage.median_filter(spectrum, size=(18 * _BINS_PER_SEMITONE + 1, 1), mode="reflect")
-    peaks: Array = np.maximum(spectrum - floor, 0)
+    """Subtract from magnitudes ``[288, frames]`` their median over nine semitones on either side.
+
+    The median changes so little from bin to bin that one for each semitone will do.
+    """
+    radius = 9 * _BINS_PER_SEMITONE
+    padded = np.pad(spectrum, ((radius, radius), (0, 0)), mode="symmetric").T
+    around = sliding_window_view(padded, 2 * radius + 1, axis=1)[:, 1::_BINS_PER_SEMITONE]
+    floor = np.partition(around, radius, axis=2)[..., radius].T
+    peaks: Array = np.maximum(spectrum - np.repeat(floor, _BINS_PER_SEMITONE, axis=0), 0)
     return peaks
 
 
@@ -259,19 +314,49 @@ def _note_templates(decay: float = 0.7, harmonics: int = 8) -> Array:
     return templates
 
 
-def _heard(block: Samples) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Return the audible power of a block, weighted by `_prominence`, its pitches and frames, ``[n]`` each.
+def _low_pitches(block: Block) -> tuple[Array, Array]:
+    """Return the power of the bins below `_NARROW_BINS` and its pitches, both ``[frames, bins]``.
 
-    Pitches are in semitones from the lowest one. They are those of the instantaneous frequencies of Fourier
-    bins (Auger and Flandrin, 1995), since the bins are wider than low semitones.
+    Pitches are in semitones from the lowest one. They are those of the instantaneous frequencies of the bins
+    (Auger and Flandrin, 1995), since peaks are wider than low semitones. The derivative of the window, which
+    these need, is a sum of neighbouring bins, as is the window itself.
     """
-    spectrum = _spectrum(block, _WINDOW)
-    power = np.abs(spectrum) ** 2
-    offsets = (_spectrum(block, _WINDOW_SLOPE) * spectrum.conj()).imag / np.maximum(power, 1e-12)
-    frequencies = (np.arange(power.shape[1]) - offsets * WINDOW / (2 * np.pi)) * SAMPLE_RATE / WINDOW
-    audible = (frequencies >= LOWEST_HZ / _QUARTER_TONE) & (frequencies < HIGHEST_HZ / _QUARTER_TONE)
-    heard = frequencies[audible]
-    return power[audible] * _prominence(heard), 12 * np.log2(heard / LOWEST_HZ), np.nonzero(audible)[0]
+    inner = slice(1, _NARROW_BINS)
+    sloped = (block.spectrum[:, : _NARROW_BINS - 1] - block.spectrum[:, 2 : _NARROW_BINS + 1]) / 4j
+    power = block.power[:, inner]
+    offsets = (sloped * block.windowed[:, inner].conj()).imag / np.maximum(power, 1e-12)
+    frequencies = (np.arange(1, _NARROW_BINS, dtype=np.float32) - offsets) * (SAMPLE_RATE / WINDOW)
+    pitches: Array = 12 * np.log2(np.maximum(frequencies, 1.0) / LOWEST_HZ)
+    return power, pitches
+
+
+def _high_frequencies() -> NDArray[Any]:
+    """Return the frequencies in Hz of the Fourier bins from `_NARROW_BINS` on."""
+    frequencies: NDArray[Any] = np.arange(_NARROW_BINS, WINDOW // 2 + 1) * (SAMPLE_RATE / WINDOW)
+    return frequencies
+
+
+def _high_pitches() -> NDArray[Any]:
+    """Return the pitches of the Fourier bins from `_NARROW_BINS` on, in semitones from the lowest one."""
+    pitches: NDArray[Any] = 12 * np.log2(_high_frequencies() / LOWEST_HZ)
+    return pitches
+
+
+@cache
+def _notes_of_high_bins() -> Array:
+    """Return a matrix ``[bins, 96]`` of 0 and 1 from the Fourier bins from `_NARROW_BINS` on to notes."""
+    matrix: Array = (np.round(_high_pitches())[:, None] == np.arange(_NOTES)).astype(np.float32)
+    return matrix
+
+
+@cache
+def _fundamental_weights() -> Array:
+    """Return weights ``[96]`` 0..1 of notes: 1 for the octaves of most fundamentals, less beyond."""
+    frequencies = _frequencies(_BINS_PER_SEMITONE * np.arange(_NOTES))
+    below = np.minimum(np.log2(frequencies / _BASS_HZ), 0) / _BASS_OCTAVES
+    above = np.maximum(np.log2(frequencies / _TREBLE_HZ), 0) / _TREBLE_OCTAVES
+    weights: Array = np.exp(-0.5 * (below**2 + above**2)).astype(np.float32)
+    return weights
 
 
 def _prominence(frequencies: NDArray[Any]) -> NDArray[Any]:
@@ -288,19 +373,3 @@ def _prominence(frequencies: NDArray[Any]) -> NDArray[Any]:
 def _from_c(chroma: Array) -> Array:
     """Reorder chroma ``[12, frames]`` that starts with the lowest pitch: from C to B."""
     return np.roll(chroma, _LOWEST_CLASS, axis=0)
-
-
-def power_spectrum(block: Samples) -> Array:
-    """Return the power ``[frames, WINDOW // 2 + 1]`` of the windowed frames of a block."""
-    power: Array = np.abs(_spectrum(block, _WINDOW)) ** 2
-    return power
-
-
-def _spectrum(block: Samples, window: Array) -> NDArray[np.complex64]:
-    spectrum: NDArray[np.complex64] = scipy.fft.rfft(_frames(block) * window, axis=1)
-    return spectrum
-
-
-def _frames(block: Samples) -> Array:
-    """Return the frames of a block as a view ``[frames, WINDOW]``."""
-    return sliding_window_view(block, WINDOW)[::HOP]

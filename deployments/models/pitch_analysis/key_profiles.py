@@ -40,7 +40,7 @@ _ENDS_WEIGHT = 0.2
 _SHARPNESS = 10.0
 _CLEAR_CONTRAST = 0.5  # from here on, contrast no longer lowers the confidence
 _CLEAR_BREADTH = 3.0  # a chord; with fewer pitch classes, the confidence falls
-_SINGLE_BREADTH = 2.0
+_SINGLE_SHARE = 0.5  # of the chroma; in music, the strongest pitch class has less
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def breadth(mean: Array) -> float:
 
 def is_single(mean: Array) -> bool:
     """Return whether chroma ``[12]`` is that of one pitch class, with its overtones."""
-    return breadth(mean) < _SINGLE_BREADTH
+    return float(mean.max()) > _SINGLE_SHARE * float(mean.sum())
 
 
 def _clarity(mean: Array) -> float:

@@ -50,6 +50,7 @@ _SILENCE = 1e-4  # -80 dB relative to full scale
 _DOMINANT = 0.5  # relative to the strongest pitch class
 _NO_TONES, _CLEAR_TONES = 0.1, 0.2  # shares of the sound: noise and drums have less, music has more
 _MIN_PITCHED = 0.5
+_SOME_TONES = 0.05  # of a frame: music among drums or noise counts in full, noise alone hardly
 _MIN_CONTRAST = 0.3  # of the mean chroma
 _MIN_STRENGTH = 0.1  # the loudest note of hardly pitched sound is drawn dark
 _SHORT_SECONDS = 1.0
@@ -166,10 +167,11 @@ def _stands_out(pitched: float, mean: Array) -> bool:
 def _normalize(chroma: Array, tones: Tonalness) -> Array:
     """Normalize chroma ``[12, frames]``: loud and soft frames count alike, nearly silent ones count less.
 
-    What is not tones counts for nothing. The largest value is 1, or less if there are hardly any tones.
+    Frames without tones count for nothing. The largest value is 1, or less if there are hardly any tones.
     """
+    heard = np.minimum(tones.share / _SOME_TONES, 1)
     level = np.linalg.norm(chroma, axis=0)
-    normalized: Array = chroma * (tones.share * emphasis(level) / np.maximum(level, 1e-12))
+    normalized: Array = chroma * (heard * emphasis(level) / np.maximum(level, 1e-12))
     normalized /= max(float(normalized.max()), _MIN_STRENGTH)
     return normalized
 

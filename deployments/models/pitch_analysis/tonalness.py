@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from deployments.models.base import Samples
 from deployments.models.pitch_analysis.chroma import (
     HIGHEST_HZ,
     LOWEST_HZ,
     SAMPLE_RATE,
     WINDOW,
     Array,
-    power_spectrum,
+    Block,
 )
 
 _FLOOR_BINS = 61  # 82 Hz
@@ -38,17 +37,17 @@ class Tonalness(NamedTuple):
         return float(self.share @ weights / max(float(weights.sum()), _LEAST))
 
 
-def tonalness(block: Samples, seconds: float) -> Tonalness:
+def tonalness(block: Block, seconds: float) -> Tonalness:
     """Measure the frames of a block of `blocks`, from the lowest to the highest audible pitch.
 
     A tone is a narrow peak that stands out of the spectrum around it. The spectra of noise and clicks have
     no such peaks, nor has the slope that an offset, a drift or a hum below hearing leaves above it.
 
     Args:
-        block: samples at `SAMPLE_RATE`.
+        block: one of `blocks`.
         seconds: duration of the recording. In one that is shorter than a window, even tones have wide peaks.
     """
-    spectrum = power_spectrum(block)
+    spectrum = block.power
     lowest, highest = (round(hertz * WINDOW / SAMPLE_RATE) for hertz in (LOWEST_HZ, HIGHEST_HZ))
     floor = _floor(spectrum[:, :highest], max(1.0, WINDOW / SAMPLE_RATE / seconds))[:, lowest:]
     slope = _slope_from_below(spectrum[:, lowest - 1 : highest])
@@ -85,5 +84,7 @@ def _slope_from_below(spectrum: Array) -> NDArray[np.bool_]:
 
     There it belongs to a peak below the first bin.
     """
-    falling: NDArray[np.bool_] = np.minimum.accumulate(spectrum, axis=1) == spectrum
-    return falling[:, 1:]
+    rising = np.diff(spectrum, axis=1) > 0
+    first_rise = np.where(rising.any(axis=1), rising.argmax(axis=1), rising.shape[1])
+    slope: NDArray[np.bool_] = np.arange(rising.shape[1]) < first_rise[:, None]
+    return slope

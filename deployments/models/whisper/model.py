@@ -14,6 +14,7 @@ from audiograph.schemas import TaskName, TranscribeRequest
 from deployments.models.base import ContinuousModel, Intake, LoadContext, Options
 from deployments.models.weights.published import Published
 from deployments.models.whisper.languages import LANGUAGES, closest_language, is_detected, language_code
+from deployments.models.whisper.precision import Precision, to_native_precision
 from deployments.models.whisper.scheduler import Scheduler
 from deployments.models.whisper.tiny import build_checkpoint
 from deployments.models.whisper.weights import checkpoint
@@ -39,6 +40,9 @@ class WhisperOptions(Options):
 
     batch_size: int | None = Field(None, ge=1, le=256)
     """Windows of 30 s in the decoder; absent: 8 on a CPU, 16 on a GPU."""
+    precision: Precision | None = None
+    """Of the weights on a CPU: `float32` as in openai-whisper, or `reduced` to fewer bits, which is faster;
+    absent: reduced, where the processor computes in bfloat16."""
 
 
 class Whisper(ContinuousModel["Network", TranscribeRequest]):
@@ -84,8 +88,10 @@ class Whisper(ContinuousModel["Network", TranscribeRequest]):
     def load(self, variant: str, context: LoadContext) -> "Network":
         """Load the published checkpoint, or a tiny random one."""
         if context.weights:
-            return _load_pretrained(variant, context.weights[0], context.device)
-        return _load_tiny(variant, context)
+            model = _load_pretrained(variant, context.weights[0], context.device)
+        else:
+            model = _load_tiny(variant, context)
+        return to_native_precision(model, self.options.precision)
 
     def run_continuous(self, engine: "Network", intake: Intake[TranscribeRequest]) -> None:
         """Transcribe the windows of all requests together.
@@ -120,7 +126,7 @@ def _load_pretrained(variant: str, path: Path, device: str) -> "Network":
     # `whisper.load_model` sets them only for the name of a variant, not for a path. Word times are wrong
     # without them.
     model.set_alignment_heads(whisper._ALIGNMENT_HEADS[variant])
-    return to_native_precision(model)
+    return model
 
 
 def _load_tiny(variant: str, context: LoadContext) -> "Network":
@@ -128,18 +134,7 @@ def _load_tiny(variant: str, context: LoadContext) -> "Network":
     import whisper
 
     path = build_checkpoint(variant, context.work_dir / "tiny")
-    return to_native_precision(whisper.load_model(str(path), device=context.device))
-
-
-def to_native_precision(model: "Network") -> "Network":
-    """Convert the weights to half precision on a GPU, once: whisper itself converts them at every step."""
-    from torch import nn
-
-    if model.device.type == "cuda":
-        for module in model.modules():
-            if isinstance(module, nn.Linear | nn.Conv1d | nn.Embedding):
-                module.half()
-    return model
+    return whisper.load_model(str(path), device=context.device)
 
 
 def _check_language(language: str, variant: str) -> None:

@@ -87,6 +87,10 @@ class Drawer(SpeechModel[None, Any], NoEngine):
     default_variant = "default"
 
 
+class Steady(Drawer):
+    deterministic = True
+
+
 class Absent(Weighty):
     tasks = ("describe",)
     variants = ("default",)

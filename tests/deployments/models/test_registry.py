@@ -167,6 +167,18 @@ def test_a_voice_that_only_another_model_has_selects_that_model() -> None:
         assert registry.notes_on_default(request, registry.resolve(request)) == []
 
 
+def test_a_text_that_the_default_cannot_speak_goes_to_the_next_model() -> None:
+    two = {"one": {"class": f"{TOYS}:Latin"}, "two": {"class": f"{TOYS}:Weightless"}}
+    registry = registry_of(two)
+    request = SpeakRequest(text="Привет")
+    assert registry.resolve(SpeakRequest(text="hi")).model == "one"
+    assert registry.resolve(request).model == "two"
+    assert registry.notes_on_default(request, registry.resolve(request)) == [
+        "two stands in for one, which cannot speak this text."
+    ]
+    assert registry.resolve(SpeakRequest(text="Привет", model="one")).model == "one"
+
+
 def test_a_variant_that_only_another_model_has_selects_that_model() -> None:
     two = {"one": {"class": f"{TOYS}:Toy"}, "two": {"class": f"{TOYS}:Giant"}}
     for defaults in (dict[str, str](), {"speak": "one"}):

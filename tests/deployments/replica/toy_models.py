@@ -302,6 +302,13 @@ class Weightless(Toy):
         return [*super().voices(), Voice(id="zoe", name="Zoe")]
 
 
+class Latin(Toy):
+    """Speaks ASCII alone."""
+
+    def can_speak(self, text: str) -> bool:
+        return text.isascii()
+
+
 class Reader(Toy):
     """Clones voices whose transcripts are known."""
 

@@ -22,8 +22,16 @@ def rules() -> Iterator[Rule]:
     yield r"(?<![\w.])(?:1[ -])?\(\d{3}\) ?\d{3}[ .-]\d{4}(?!\w)", _telephone
     yield r"(?<![\w.-])(?:1-)?\d{3}([-.])\d{3}\1\d{4}(?![\w-])", _telephone
     yield r"(?<![\w.-])\d{3}-\d{4}(?![\w-])", _telephone
-    yield r"\b(?P<v>[vV])(?P<groups>\d+(?:\.\d+)*)(?!\w)", _version
+    yield r"(?<![\w.,-])0\d{2,4}(?: \d{3,4}){1,3}(?![\w.,]*\d)", _telephone
+    yield r"\b(?P<v>[vV])(?P<groups>\d+(?:\.\d+)*)(?!\w|\.\w)", _version
     yield r"(?<![\w.,])(?P<v>)(?P<groups>\d+(?:\.\d+){2,})(?![\w,])", _version
+
+
+def digit_rules() -> Iterator[Rule]:
+    """Yield the rules for numbers that are read digit by digit, which come after those for dates."""
+    yield r"(?<![\w.-])\d+(?:-\d+){2,}(?![\w-])", _telephone
+    names = r"ZIP(?: code)?|[Zz]ip code|[Pp]ostal code|ID|PIN|[Cc]ode|[Ee]xtension"
+    yield rf"\b(?P<name>{names}) (?P<digits>\d{{3,}})\b(?![.,]?\d)", _code
 
 
 def _address(match: Match) -> str:
@@ -42,6 +50,10 @@ def _address_word(part: str) -> str:
 def _telephone(match: Match) -> str:
     groups: list[str] = re.findall(r"\+?\d+", match[0])
     return ", ".join(f"plus {spelled(one[1:])}" if one.startswith("+") else spelled(one) for one in groups)
+
+
+def _code(match: Match) -> str:
+    return f"{match['name']} {spelled(match['digits'])}"
 
 
 def _version(match: Match) -> str:

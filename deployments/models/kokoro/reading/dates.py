@@ -27,6 +27,8 @@ def rules(*, british: bool) -> Iterator[Rule]:
     yield rf"(?<![\w.-]){_NAMED_YEAR}-(?P<month>0[1-9]|1[0-2])-{_DAY}(?![\w-])", _numeric_date
     parts = f"{_DAY}/{_MONTH}" if british else f"{_MONTH}/{_DAY}"
     yield rf"(?<![\w./-]){parts}/{_NAMED_YEAR}(?![\w/-])", _numeric_date
+    if not british:
+        yield rf"(?<![\w./-]){_MONTH}/(?P<day>1[345789]|2[1-9]|3[01])(?P<year>)(?![\w/-])", _numeric_date
     yield rf"\b{_NAMED_MONTH} {_DAY}(?:st|nd|rd|th)?\b(?![:.]\d)(?:,? {_NAMED_YEAR}\b)?", _month_first
     yield (
         rf"(?<![\w.,])(?P<the>[Tt]he )?{_DAY}(?:st|nd|rd|th)?(?: of)? {_NAMED_MONTH}(?:,? {_NAMED_YEAR}\b)?",

@@ -49,6 +49,7 @@ def _rules(british: bool) -> Iterator[Rule]:
     yield from addresses.rules()
     yield from dates.rules(british=british)
     yield from quantities.rules()
+    yield from addresses.digit_rules()
     yield from quantities.number_rules()
     yield from words.numeral_rules()
     yield from dates.year_rules()

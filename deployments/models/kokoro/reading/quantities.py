@@ -13,22 +13,29 @@ _AMOUNT = rf"(?P<amount>{NUMBER})"
 _POWER = r"[²³]|\^[23]"
 _UNIT = (
     rf"(?P<unit>{any_of(UNITS)})(?P<power>{_POWER})?"
-    rf"(?:/(?P<per>{any_of(UNITS)})(?P<per_power>{_POWER}|[23](?!\d))?)?(?![\w/²³])"
+    rf"(?:/(?P<per>{any_of(UNITS)})(?P<per_power>{_POWER}|[23](?!\d))?)?(?![\w/²³])(?:\.(?=[,;:)]|\s+[a-z]))?"
 )
 _IDIOMS = {(9, 11), (24, 7)}
 """Fractions that are none."""
+_OPERATIONS = {
+    **dict.fromkeys("-−", "minus"),
+    **dict.fromkeys("×x*", "times"),
+    **dict.fromkeys("÷/", "divided by"),
+    "+": "plus",
+}
 _ROOMS = r"[Rr]oom|[Ff]light|[Rr]oute|[Hh]ighway|Interstate|Suite|Apartment|Boeing|Airbus"
 
 
 def rules() -> Iterator[Rule]:
     """Yield the rules for amounts, the most specific first."""
     signed = r"(?P<sign>(?<![\w.])[-−])?"
-    yield rf"{signed}(?<!\w)(?P<currency>{any_of(CURRENCIES)})\s?{_AMOUNT}{_SCALE}(?!\w)", _money
+    lowest = rf"(?:(?P<first>{NUMBER}){DASH}(?P=currency)?)?"
+    yield rf"{signed}(?<!\w)(?P<currency>{any_of(CURRENCIES)})\s?{lowest}{_AMOUNT}{_SCALE}(?!\w)", _money
     codes = r"[€£₹¥]|(?:USD|EUR|GBP|JPY|CHF)\b"
-    yield rf"{signed}{ALONE}{_AMOUNT}{_SCALE}\s?(?P<currency>{codes})", _money
+    yield rf"{signed}{ALONE}(?:(?P<first>{NUMBER}){DASH})?{_AMOUNT}{_SCALE}\s?(?P<currency>{codes})", _money
     yield rf"{ALONE}{_AMOUNT}\s?¢", _cents
     yield r"(?<![\w.])(?P<feet>\d)['′](?P<inches>1[01]|\d)(?:[\"″”]|'')?(?!\w)", _height
-    first = rf"(?:(?P<first>{NUMBER})\s?{DASH}\s?)?"
+    first = rf"(?:(?P<first>{NUMBER})%?\s?{DASH}\s?)?"
     yield rf"(?P<sign>{SIGN}){ALONE}{first}{_AMOUNT}(?P<gap>[ \u00a0-]?){_UNIT}", _measure
     rates = ("h", "hr", "min", "sec", "s", "yr", "kg", "lb", "km", "mi", "m²", "l", "L", "GB", "kWh")
     yield rf"(?<=\w)/(?P<unit>{any_of(rates)})(?!\w)", _rate
@@ -39,6 +46,8 @@ def number_rules() -> Iterator[Rule]:
     """Yield the rules for numbers that nothing else explains."""
     yield rf"(?<![\w.])(?P<number>{WHOLE})(?:st|nd|rd|th)\b", _ordinal
     yield rf"(?:(?<![\w.])(?P<whole>\d{{1,4}})\s?)?(?P<sign>[{''.join(FRACTIONS)}])", _mixed_number
+    operation = rf"(?P<first>{NUMBER}) ?(?P<sign>[-−+×x*÷/]) ?(?P<last>{NUMBER})"
+    yield rf"{ALONE}(?<!\^){operation}(?= ?=)", _operation
     ratio = r"(?P<numerator>\d{1,4})/(?P<denominator>\d{1,4})"
     yield rf"(?<![\w./])(?:(?P<whole>\d{{1,3}}) )?{ratio}(?![\w/])", _fraction
     yield rf"\b(?P<thing>{_ROOMS}) (?P<number>[1-9]\d{{2,3}})\b(?![.,]?\d)", _room
@@ -54,6 +63,7 @@ def last_rules() -> Iterator[Rule]:
     yield rf"{ALONE}(?P<number>{NUMBER})[x×](?!\w)", _times
     yield rf"{ALONE}(?P<base>{NUMBER})(?:\^(?P<exponent>[-−]?\d+)|(?P<small>[²³]))(?!\w)", _power
     yield rf"{ALONE}(?P<number>{NUMBER})(?P<scale>k|M|bn)(?!\w)", _scaled
+    yield rf"(?P<sign>{SIGN}){ALONE}(?<!,)(?P<number>\d+,\d{{1,2}})(?!\w|[.,]\d)", _comma_decimal
     yield rf"(?P<sign>{SIGN}){ALONE}(?P<number>{NUMBER})(?!\w|[.,]\d)", _number
     yield rf"{ALONE}(?P<sign>)(?P<number>\d+)(?=[A-Z]\b)", _number_and_letter
 
@@ -61,6 +71,8 @@ def last_rules() -> Iterator[Rule]:
 def _money(match: Match) -> str:
     currency = CURRENCIES[match["currency"]]
     sign = "minus " if match["sign"] else ""
+    if match["first"]:
+        sign += f"{number(match['first'])} to "
     amount = match["amount"].replace(",", "")
     if match["scale"]:
         return f"{sign}{number(amount)} {SCALES[match['scale']]} {currency.many}"
@@ -76,6 +88,10 @@ def _with_cents(whole: str, decimals: str, currency: Currency) -> str:
         return units
     cents = f"{cardinal(str(int(decimals)))} {currency.cent if decimals == '01' else currency.cents}"
     return cents if whole == "0" else f"{units} and {cents}"
+
+
+def _operation(match: Match) -> str:
+    return f"{number(match['first'])} {_OPERATIONS[match['sign']]} {number(match['last'])}"
 
 
 def _cents(match: Match) -> str:
@@ -121,7 +137,7 @@ def _mixed_number(match: Match) -> str:
 def _fraction(match: Match) -> str:
     numerator, denominator = int(match["numerator"]), int(match["denominator"])
     said = f"{cardinal(match['numerator'])}", f"{cardinal(match['denominator'])}"
-    if (numerator, denominator) in _IDIOMS:
+    if (numerator, denominator) in _IDIOMS or numerator == denominator:
         return " ".join(said)
     if not 2 <= denominator <= 100 or not 0 < numerator < denominator:
         whole = f"{cardinal(match['whole'])} " if match["whole"] else ""
@@ -175,6 +191,10 @@ def _scaled(match: Match) -> str:
 
 def _number(match: Match) -> str:
     return number(match["sign"] + match["number"])
+
+
+def _comma_decimal(match: Match) -> str:
+    return number((match["sign"] + match["number"]).replace(",", "."))
 
 
 def _number_and_letter(match: Match) -> str:

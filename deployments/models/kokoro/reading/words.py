@@ -21,7 +21,7 @@ from deployments.models.kokoro.reading.tables import (
 
 _HOUSE = re.compile(r"\d (?:[A-Z]\w*\.? )+$")
 """A number and a name, before the abbreviation of a street."""
-_ARITHMETIC = "<>=+×÷~"
+_ARITHMETIC = "<>=+×÷~*"
 _SHORT_MONTHS = [name for name in MONTHS_BY_NAME if name not in MONTHS]
 
 
@@ -43,8 +43,11 @@ def rules() -> Iterator[Rule]:
     yield r"\b(?P<title>Mr|Mrs|Ms)\.", _title
     yield rf"(?<=[\w,] )(?P<place>{any_of(PLACES)})\.{END}", _place
     yield rf"(?<![\w.])(?P<short>{any_of(ABBREVIATIONS)})\.{END}", _abbreviation
+    yield r"\bvs\b", lambda _: "versus"
     yield rf"\b(?P<month>{any_of(_SHORT_MONTHS)})\.{END}", _month
-    yield rf"\b(?P<day>{any_of(WEEKDAYS)})\.(?=,? [\dA-Z]|\s*$){END}", _weekday
+    words = [name for name in WEEKDAYS if name in ("Sat", "Sun")]  # these also end sentences
+    yield rf"\b(?P<day>{any_of(words)})\.(?=,| \d| (?:{any_of(MONTHS_BY_NAME)}))(?P<end>(?!))?", _weekday
+    yield rf"\b(?P<day>{any_of(WEEKDAYS.keys() - words)})\.(?=,? [\dA-Z]|\s*$){END}", _weekday
     yield rf"(?<![\w.])(?P<letters>[A-Za-z](?:\.[A-Za-z]{{1,2}})+)\.{END}", _initials
     yield r"\b(?P<letters>Ph\.D)\.?(?P<end>\s*$)?", _initials
     yield r"(?<![\w.])(?P<letters>[A-Z])\.(?= [A-Z])(?P<end>(?!))?", _initials

@@ -140,6 +140,18 @@ async def test_a_model_that_draws_has_one_seed_and_longer_pieces(
     assert seed is not None
 
 
+@pytest.mark.parametrize("sections", [{"models": {"steady": {"class": f"{HERE}:Steady"}}}])
+async def test_a_model_with_weights_that_draws_nothing_is_asked_piece_by_piece(
+    client: httpx.AsyncClient, direct: FakeDirect
+) -> None:
+    await speak(client, model="steady")
+    assert [(request.text, request.seed) for request in direct.asked] == [
+        ("One two three.", None),
+        ("Four five.", None),
+        ("Six.", None),
+    ]
+
+
 async def test_headers_say_what_was_ignored(client: httpx.AsyncClient) -> None:
     answer = await speak(client, instructions="Whisper.")
     notes = json.loads(answer.headers["x-audiograph-notes"])

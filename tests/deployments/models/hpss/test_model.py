@@ -145,11 +145,11 @@ def test_notes_tell_what_was_not_followed() -> None:
     ]
 
 
-@pytest.mark.parametrize("stems", [["vocals"], ["harmonic", "center"]])
-def test_unknown_stems_are_refused(stems: list[str]) -> None:
+@pytest.mark.parametrize(("stems", "field"), [(["vocals"], "stems.0"), (["harmonic", "center"], "stems.1")])
+def test_unknown_stems_are_refused(stems: list[str], field: str) -> None:
     with pytest.raises(InvalidRequest, match="harmonic, percussive") as refusal:
         run(noise(0.1), stems=stems)
-    assert refusal.value.field == "stems"
+    assert refusal.value.field == field
 
 
 # Block by block

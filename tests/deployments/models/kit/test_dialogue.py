@@ -50,6 +50,14 @@ def test_joins_do_not_click() -> None:
     assert not pause.any()
 
 
+@pytest.mark.parametrize("frames", [0, 1, 154])
+def test_a_silent_turn_is_a_pause(frames: int) -> None:
+    silent = part("b", np.zeros(frames, np.float32))
+    samples, turns = join_turns([part("a", spoken(1.0, 0.3)), silent, part("a", spoken(1.0, 0.3))], RATE)
+    assert turns[2].start - turns[0].end == pytest.approx(2 * PAUSE_SECONDS + frames / RATE)
+    assert not samples[round(turns[0].end * RATE) : round(turns[2].start * RATE)].any()
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.2])
 def test_a_short_turn_is_normalized_too(seconds: float) -> None:
     samples, turns = join_turns(

@@ -1,3 +1,4 @@
+# other scripts
 """Requests to Kokoro, with the tiny stand-in of its graph."""
 
 import json
@@ -191,6 +192,14 @@ def test_voices_that_cannot_be_used_are_refused_at_submission(model: Kokoro, voi
 )
 def test_a_language_tag_means_the_first_voice_of_the_language(model: Kokoro, tag: str, voice: str) -> None:
     assert model.own_voice(tag, []) == voice
+
+
+@pytest.mark.parametrize("text", ["Привет, мир.", "你好。", "नमस्ते", "γειά"])
+def test_a_text_in_another_script_is_refused_at_submission(model: Kokoro, text: str) -> None:
+    request = DialogueRequest.model_validate({"turns": [{"text": "Yes: Привет."}, {"text": text}]})
+    with pytest.raises(InvalidRequest, match="no language that kokoro speaks") as caught:
+        model.check_request(request, VARIANT)
+    assert caught.value.field == "turns.1.text"
 
 
 def test_missing_weights_are_an_error_or_replaced(
