@@ -14,7 +14,7 @@ from audiograph.schemas import TranscribeRequest, TranscribeResult
 from deployments.models.base import Samples
 from deployments.models.kit.espeak.process import installed_espeak
 from deployments.models.kit.languages import find_language
-from deployments.models.kokoro.engine import SAMPLE_RATE, Engine
+from deployments.models.kokoro.engine import SAMPLE_RATE, Engine, Line
 from deployments.models.kokoro.model import Kokoro, KokoroOptions
 from deployments.models.kokoro.narration import Narration
 from deployments.models.kokoro.reading import read
@@ -75,7 +75,8 @@ def speech(text: str, voice: str, speed: float = 1.0) -> Speech:
     narration = Narration(script_of(text, language, phonemize, normalize=True))
     pieces = narration.script.pieces
     style = Mixture(((voice, 1.0),))
-    utterances = engine.speak([piece.symbols for piece in pieces], style, speed, lambda: None)
+    lines = (Line(piece.symbols, style) for piece in pieces)
+    utterances = engine.speak(lines, speed, lambda: None)
     for piece, utterance in zip(pieces, utterances, strict=True):
         narration.add(trimmed(piece, utterance))
     samples = soxr.resample(narration.samples(), SAMPLE_RATE, RATE).astype(np.float32)
