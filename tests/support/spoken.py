@@ -28,6 +28,8 @@ from tests.support.transcription import FILE, RATE, result_of, talk_context
 
 SPEAKER = Kokoro(KokoroOptions())
 LISTENER = Whisper(WhisperOptions())
+EXACT = Whisper(WhisperOptions(precision="float32"))
+"""With openai-whisper's own precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,17 @@ def joined(parts: Sequence[Speech], pauses: Sequence[float]) -> Speech:
 
 
 def whisper_base() -> Network:
-    """Return Whisper base with OpenAI's own weights."""
-    return real_engine(LISTENER, "base")
+    """Return Whisper base with OpenAI's own weights, in their own precision."""
+    return real_engine(EXACT, "base")
 
 
-def ours(*recordings: Samples, **fields: Any) -> list[TranscribeResult]:
+def ours(*recordings: Samples, model: Whisper = LISTENER, **fields: Any) -> list[TranscribeResult]:
     """Transcribe recordings, mono ``[frames]`` at 16 kHz, together."""
     tickets = [
         FakeTicket(TranscribeRequest.model_validate({"file": FILE, **fields}), talk_context(samples[None]))
         for samples in recordings
     ]
-    serve(LISTENER, whisper_base(), *tickets, capacity=len(tickets))
+    serve(model, real_engine(model, "base"), *tickets, capacity=len(tickets))
     return [result_of(ticket.output) for ticket in tickets]
 
 
