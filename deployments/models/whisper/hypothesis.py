@@ -21,6 +21,9 @@ LOGPROB_THRESHOLD = -1.0
 NO_SPEECH_THRESHOLD = 0.6
 """An improbable text above it is dropped: its window is silent. All are defaults of `whisper.transcribe`."""
 
+AGREEING_TEXTS = 3
+"""Equal texts at successive temperatures that prove that the speech repeats itself, not the network: all are
+of one opinion, and none runs on to the maximum number of tokens."""
 
 DOUBTFUL_SPEECH = 0.2
 """Above it, the network suspects that a window is silent, and the speech detector is asked as well. Its own
@@ -42,6 +45,8 @@ class Hypothesis:
         """Audio features of the window, ``[1500, state]``, if its words are to be aligned with them."""
         self.decoded = Decoded()
         self._tries = 0
+        self._text = ""
+        self._agreeing = 0  # texts in a row that equal the last one
 
     @property
     def length(self) -> int:
@@ -75,7 +80,9 @@ class Hypothesis:
     def needs_fallback(self) -> bool:
         """Measure a complete text's compression, and return whether to decode it at the next temperature.
 
-        The criteria are those of `decode_with_fallback` in `whisper.transcribe`.
+        The criteria are those of `decode_with_fallback` in `whisper.transcribe`, except that a text which
+        repeats itself is accepted if further tries confirm it. A refrain would lose most of its lines
+        otherwise, since only a text without them is repetitive no more.
         """
         from whisper.utils import compression_ratio
 
@@ -84,8 +91,9 @@ class Hypothesis:
         decoded.compression_ratio = compression_ratio(text)
         if self._tries == len(self.transcription.temperatures) or self._is_silence():
             return False
-        is_repetitive = decoded.compression_ratio > COMPRESSION_RATIO_THRESHOLD
-        return is_repetitive or decoded.avg_logprob < LOGPROB_THRESHOLD
+        if decoded.avg_logprob < LOGPROB_THRESHOLD:
+            return True
+        return decoded.compression_ratio > COMPRESSION_RATIO_THRESHOLD and not self._is_confirmed(text)
 
     def segments(self, model: "Network") -> tuple[list[RawSegment], int]:
         """Return the segments of an accepted text, and the frame of the recording up to which they reach."""
@@ -98,6 +106,12 @@ class Hypothesis:
                 end_frame = _end_of_words(segments, self.window) or end_frame
         spoken = [s for s in segments if s["start"] != s["end"] and s["text"].strip()]
         return spoken, end_frame
+
+    def _is_confirmed(self, text: str) -> bool:
+        """Return whether so many tries in a row have ended with the same text."""
+        self._agreeing = self._agreeing + 1 if text == self._text else 1
+        self._text = text
+        return self._agreeing >= AGREEING_TEXTS and len(self.decoded.tokens) < MAX_TOKENS
 
     def _is_silence(self) -> bool:
         decoded = self.decoded

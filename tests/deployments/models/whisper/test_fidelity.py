@@ -63,6 +63,12 @@ def test_a_long_recording_has_openais_words(long: Speech) -> None:
     assert differences(words_of(reference["text"]), words_of(mine.text)) == []
 
 
+def test_a_sentence_is_kept_as_often_as_it_is_said() -> None:
+    reading = speech("Please remember to lock the door behind you.", VOICES[0])
+    (result,) = ours(joined([reading] * 8, [0.4] * 8).samples, model=EXACT)
+    assert result.text.count("lock the door") == 8
+
+
 def test_whisper_hears_what_kokoro_says(readings: list[Speech]) -> None:
     said = [words_of(reading.text) for reading in readings]
     heard = [words_of(result.text) for result in ours(*(reading.samples for reading in readings))]
