@@ -28,7 +28,8 @@ class Difference:
 
 def words_of(text: str) -> list[str]:
     """Split English into words, spelled in one way (`EnglishTextNormalizer`)."""
-    return _normalizer()(text).split()
+    words: list[str] = _normalizer()(text).split()
+    return words
 
 
 def differences(said: Sequence[str], heard: Sequence[str]) -> list[Difference]:
