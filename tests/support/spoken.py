@@ -73,7 +73,9 @@ def speech(text: str, voice: str, speed: float = 1.0) -> Speech:
     engine: Engine = real_engine(SPEAKER, "82m")
     language = "en-gb" if voice.startswith("b") else "en-us"
     espeak = installed_espeak()
-    phonemize = partial(espeak.phonemes, voice=find_language(language, espeak.voices) or language)
+    espeak_voice = find_language(language, espeak.voices)
+    assert espeak_voice is not None
+    phonemize = partial(espeak.phonemes, voice=espeak_voice)
     narration = Narration(script_of(text, language, phonemize, normalize=True))
     pieces = narration.script.pieces
     style = Mixture(((voice, 1.0),))

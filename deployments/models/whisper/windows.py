@@ -22,8 +22,9 @@ WINDOW_FRAMES = 3000
 """Length of the encoder's input in frames: 30 s."""
 WINDOW_SAMPLES = WINDOW_FRAMES * HOP_LENGTH
 """Length of the encoder's input in samples."""
-MIN_CUT_SAMPLES = 20 * SAMPLE_RATE
-"""Minimum length of a window that is cut from longer audio; it is cut at the quietest chunk after that."""
+MIN_CUT_SAMPLES = 25 * SAMPLE_RATE
+"""Minimum length of a window that is cut from longer audio; it is cut at the quietest chunk after that.
+In noise, words of shorter windows are heard worse."""
 
 N_FFT = 400
 """Samples of a Fourier transform; `whisper.audio` has the same name."""
