@@ -113,7 +113,7 @@ def score(model: Kokoro, engine: Engine, listener: Network, voice: str, sentence
     audio = cpu = wall = 0.0
     for sentence in sentences:
         started = time.process_time(), time.perf_counter()
-        samples = _spoken(model, engine, voice, sentence)
+        samples = spoken(model, engine, voice, sentence)
         cpu += time.process_time() - started[0]
         wall += time.perf_counter() - started[1]
         audio += len(samples) / SAMPLE_RATE
@@ -129,7 +129,8 @@ def score(model: Kokoro, engine: Engine, listener: Network, voice: str, sentence
     return Score(voice, words, errors, float(np.mean(qualities)), audio, cpu, wall, wrong)
 
 
-def _spoken(model: Kokoro, engine: Engine, voice: str, sentence: str) -> Samples:
+def spoken(model: Kokoro, engine: Engine, voice: str, sentence: str) -> Samples:
+    """Speak a text with a voice; return mono ``[frames]`` at Kokoro's sample rate."""
     request = SpeakRequest(text=sentence, voice=voice)
     (audio,) = model.run(engine, request, FakeContext()).files
     assert isinstance(audio, AudioOutput)

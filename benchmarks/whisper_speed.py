@@ -96,7 +96,7 @@ def _compare_engines(model: whisper.Whisper, recordings: list[Samples], rounds: 
             transcribe_each, model, recordings, language="en"
         ),
         "whisper.decode, one batch": partial(_decode, model, recordings),
-        "transformers generate, one batch": partial(_generate, converted(model), recordings),
+        "transformers generate, one batch": partial(_generate, to_transformers(model), recordings),
         "Audiograph": partial(together, MODEL, model, recordings, language="en"),
     }
     title = f"Whisper engines, {len(recordings)} windows"
@@ -177,7 +177,7 @@ NAMES = {
 """Parts of openai-whisper's names of weights, with transformers' names."""
 
 
-def converted(model: whisper.Whisper) -> WhisperForConditionalGeneration:
+def to_transformers(model: whisper.Whisper) -> WhisperForConditionalGeneration:
     """Convert a model to transformers, with the settings that `generate` needs."""
     tokenizer = get_tokenizer(True, language="en", task="transcribe")
     dims = model.dims
