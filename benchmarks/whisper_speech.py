@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import soxr
@@ -121,7 +121,7 @@ def _text(ticket: BareTicket[TranscribeRequest]) -> str:
     return ticket.outcome.result.text
 
 
-def _by_faster_whisper(transcribe: Callable[..., tuple], recordings: Sequence[Samples]) -> list[str]:
+def _by_faster_whisper(transcribe: Callable[..., tuple[Any, Any]], recordings: Sequence[Samples]) -> list[str]:
     """Transcribe greedily, as the other engines do."""
     found = (transcribe(one, language="en", beam_size=1)[0] for one in recordings)
     return ["".join(segment.text for segment in segments) for segments in found]
