@@ -121,7 +121,9 @@ def _text(ticket: BareTicket[TranscribeRequest]) -> str:
     return ticket.outcome.result.text
 
 
-def _by_faster_whisper(transcribe: Callable[..., tuple[Any, Any]], recordings: Sequence[Samples]) -> list[str]:
+def _by_faster_whisper(
+    transcribe: Callable[..., tuple[Any, Any]], recordings: Sequence[Samples]
+) -> list[str]:
     """Transcribe greedily, as the other engines do."""
     found = (transcribe(one, language="en", beam_size=1)[0] for one in recordings)
     return ["".join(segment.text for segment in segments) for segments in found]
