@@ -23,8 +23,8 @@ from deployments.audio.tracks import CODECS, choose_track
 MAX_READ_BYTES = 64 * 1024**2
 """Limit of the bytes that libav may read between two packets: it holds all of them in memory."""
 DEMUXERS = (
-    *("aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov"),
-    *("mp3", "mpeg", "mpegts", "nistsphere", "ogg", "tta", "voc", "w64", "wav", "wv"),
+    *("aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "ircam", "loas"),
+    *("matroska", "mov", "mp3", "mpeg", "mpegts", "nistsphere", "ogg", "tta", "voc", "w64", "wav", "wv"),
 )
 
 

@@ -15,7 +15,7 @@ from deployments.audio.formats.claims import HeaderClaims, read_no_claims
 
 ACCEPTED = (
     "WAV, FLAC, MP3, M4A or AAC, OGG (Vorbis, Opus, FLAC), WebM, Matroska, AIFF, CAF, W64, AU, MP2, AC-3, "
-    "WavPack, TTA, AMR, WMA, AVI or MPEG-TS"
+    "WavPack, TTA, AMR, WMA, IRCAM, AVI or MPEG-TS"
 )
 HEAD_BYTES = 4096
 
@@ -52,11 +52,13 @@ W64 = _chunked("W64", "audio/x-w64", "w64", chunks.W64)
 AIFF = _chunked("AIFF", "audio/aiff", "aiff", chunks.AIFF)
 CAF = _chunked("CAF", "audio/x-caf", "caf", chunks.CAF)
 AU = Container("AU", "audio/basic", "au", chunks.read_au_claims, by_libsndfile=True)
+IRCAM = Container("IRCAM", "audio/x-ircam", "ircam", by_libsndfile=True)
 FLAC = Container("FLAC", "audio/flac", "flac", flac.read_claims)
 OGG = Container("OGG", "audio/ogg", "ogg", ogg.read_claims, has_timeline=True)
 MP3 = Container("MP3", "audio/mpeg", "mp3", mpeg.read_mp3_claims, delay_frames=3072)
 MP2 = Container("MP2", "audio/mpeg", "mp3")
 AAC = Container("AAC", "audio/aac", "aac")
+LOAS = Container("AAC (LATM in LOAS)", "audio/aac", "loas")
 AC3 = Container("AC-3", "audio/ac3", "ac3")
 EAC3 = Container("E-AC-3", "audio/eac3", "eac3")
 WAVPACK = Container("WavPack", "audio/x-wavpack", "wv")
@@ -98,6 +100,8 @@ BY_MAGIC: tuple[tuple[bytes, Container], ...] = (
     (W64_GUID, W64),
     (b".snd", AU),
     (b"dns.", AU),
+    *((bytes((0x64, 0xA3, kind, 0)), IRCAM) for kind in range(1, 5)),
+    *((bytes((0, kind, 0xA3, 0x64)), IRCAM) for kind in range(1, 5)),
     (b"wvpk", WAVPACK),
     (b"TTA1", TTA),
     (b"#!AMR\n", AMR),
@@ -193,7 +197,7 @@ def _sniff(file: BinaryIO) -> Container | None:
     for parse, container in ((mpeg.mp3_frame, MP3), (mpeg.mp2_frame, MP2), (mpeg.adts_frame, AAC)):
         if mpeg.first_frame(file, start, parse) is not None:
             return container
-    return None
+    return LOAS if mpeg.first_frame(file, start, mpeg.loas_frame, sync=b"\x56") is not None else None
 
 
 def _by_magic(head: bytes) -> Container | None:

@@ -1,4 +1,4 @@
-"""Frames of MP3, MP2 and of AAC in ADTS: recognizing them, and the claims of an MP3's first frame."""
+"""Frames of MP3, MP2 and of AAC in ADTS or LOAS: recognizing them, and the claims of an MP3's first frame."""
 
 import struct
 from collections.abc import Callable
@@ -84,16 +84,35 @@ def adts_frame(header: bytes) -> Frame | None:
     return Frame(length, 1024, AAC_RATES[rate]) if rate < len(AAC_RATES) and length > 7 else None
 
 
-def first_frame(file: BinaryIO, start: int, parse: Callable[[bytes], Frame | None]) -> int | None:
-    """Return the offset of the first frame at or after ``start`` that another frame, or the end, follows."""
+def loas_frame(header: bytes) -> Frame | None:
+    """Parse three bytes as the header of a LOAS frame, which wraps AAC in LATM; None if they are not one.
+
+    It does not state the sample rate: the frame's content does.
+    """
+    if len(header) < 3 or header[0] != 0x56 or header[1] & 0xE0 != 0xE0:
+        return None
+    return Frame(((header[1] & 0x1F) << 8 | header[2]) + 3, 1024, 0)
+
+
+def first_frame(
+    file: BinaryIO, start: int, parse: Callable[[bytes], Frame | None], sync: bytes = b"\xff"
+) -> int | None:
+    """Return the offset of the first frame at or after ``start`` that another frame, or the end, follows.
+
+    Args:
+        file: open.
+        start: where the search begins, in bytes.
+        parse: parses the header of a frame.
+        sync: the first byte of a header.
+    """
     file.seek(start)
     window = file.read(SEARCH_BYTES)
-    at = window.find(b"\xff")
+    at = window.find(sync)
     while at >= 0:
         frame = parse(window[at : at + 7])
         if frame and _followed(window, at, frame, parse):
             return start + at
-        at = window.find(b"\xff", at + 1)
+        at = window.find(sync, at + 1)
     return None
 
 

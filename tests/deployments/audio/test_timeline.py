@@ -11,7 +11,7 @@ from deployments.audio.files import AudioInfo, decode, probe
 from deployments.audio.timeline import MAX_GAP_SECONDS, Timeline
 from deployments.config import LimitsConfig
 from tests.support.films import Sound, film_bytes
-from tests.support.sounds import CONTAINERS, Samples, av_bytes, level_db, peak_frequency, tone
+from tests.support.sounds import CONTAINERS, Samples, av_bytes, file_bytes, level_db, peak_frequency, tone
 
 LIMITS = LimitsConfig()
 FILMS = {
@@ -154,6 +154,9 @@ def joined(
         (CONTAINERS["vorbis.ogg"], (44_100, 22_050)),
         (CONTAINERS["vorbis.ogg"], (16_000, 48_000)),
         (CONTAINERS["opus.ogg"], (48_000, 48_000)),
+        (lambda sound, rate: file_bytes(sound, rate, format="FLAC"), (44_100, 48_000)),
+        (lambda sound, rate: file_bytes(sound, rate, format="FLAC"), (44_100, 16_000)),
+        (lambda sound, rate: file_bytes(sound, rate, format="FLAC"), (44_100, 44_100)),
         (lambda sound, rate: av_bytes(sound, rate, "ac3", "ac3"), (44_100, 48_000)),
         (lambda sound, rate: av_bytes(sound, rate, "aac", "mpegts"), (44_100, 48_000)),
     ],
@@ -172,6 +175,20 @@ def test_sound_that_changes_is_heard_to_the_end(
             assert level_db(heard) == pytest.approx(level_db(FOUR_SECONDS), abs=1)
     changed = rates[0] != rates[1] or channels[0] != channels[1]
     assert any("changes from" in note for note in info.notes) == changed
+
+
+def test_three_joined_flacs_of_which_one_is_tagged_are_heard_and_a_cut_one_is_refused(tmp_path: Path) -> None:
+    tag = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
+    parts = [file_bytes(tone(hz, seconds=2), 44_100, format="FLAC") for hz in (440, 660, 880)]
+    info, samples, rate = measured(tmp_path, parts[0] + tag + parts[1] + parts[2])
+    assert info.duration == pytest.approx(6, abs=0.001)
+    assert info.notes == ()
+    for hz, start in ((440, 0.5), (660, 2.5), (880, 4.5)):
+        assert peak_frequency(samples[0][int(start * rate) : int((start + 1) * rate)], rate) == pytest.approx(
+            hz, abs=2
+        )
+    with pytest.raises(InvalidAudio, match="truncated"):
+        measured(tmp_path, b"".join(parts)[: -len(parts[2]) // 3])
 
 
 def test_the_note_says_what_changes_and_when(tmp_path: Path) -> None:

@@ -26,6 +26,13 @@ def by_libsndfile(container: str, subtype: str) -> Callable[[], bytes]:
 KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "AC-3": (by_libav("ac3", "ac3"), "audio/ac3"),
     "E-AC-3": (by_libav("eac3", "eac3"), "audio/eac3"),
+    "AAC in LATM": (by_libav("aac", "latm"), "audio/aac"),
+    "IRCAM": (by_libsndfile("IRCAM", "PCM_16"), "audio/x-ircam"),
+    "IRCAM of float": (by_libsndfile("IRCAM", "FLOAT"), "audio/x-ircam"),
+    "IRCAM, big-endian": (
+        lambda: file_bytes(SOUND, 48_000, format="IRCAM", subtype="PCM_16", endian="BIG"),
+        "audio/x-ircam",
+    ),
     "MP2": (by_libav("mp2", "mp2"), "audio/mpeg"),
     "WavPack": (by_libav("wavpack", "wv"), "audio/x-wavpack"),
     "TTA": (by_libav("tta", "tta"), "audio/x-tta"),
