@@ -173,13 +173,20 @@ class Registry:
         first = next(card for card in self.cards.values() if task in card.tasks)
         if request.model or task in self._defaults or first.name == resolved.model:
             return []
+        if self._was_chosen(first, request, resolved):
+            return []
         if not self._can_speak(first.name, texts_of(request).values()):
             return [f"{resolved.model} stands in for {first.name}, which cannot speak this text."]
-        if self._is_at_hand(first, request.variant):  # the caller's variant or voice chose the model
-            return []
         cure = f"(`make weights MODELS={first.name}` fetches them)"
         reason = first.missing or f"its weights are not on this machine {cure}."
         return [f"{resolved.model} stands in for {first.name}: {reason}"]
+
+    def _was_chosen(self, first: ModelCard, request: Request, resolved: Request) -> bool:
+        """Return whether the request's variant or voice selects its model, whatever weights are here."""
+        if request.variant is not None and request.variant not in first.variants:
+            return True
+        voices, chosen = voices_named(request).values(), resolved.model or ""
+        return any(self.own_voice(chosen, v) and not self.own_voice(first.name, v) for v in voices)
 
     def voices(self, name: str) -> list[Voice]:
         """Return a model's own voices; none while a package of the model is not installed.

@@ -150,6 +150,9 @@ def test_a_model_without_its_weights_is_no_default_and_the_result_says_so(tmp_pa
     assert resolved.model == "two"
     (note,) = registry.notes_on_default(request, resolved)
     assert note.startswith("two stands in for one: its weights are not on this machine")
+    for chosen in (SpeakRequest(text="hi", voice="zoe"), SpeakRequest(text="hi", variant="extra")):
+        assert registry.resolve(chosen).model == "two"
+        assert registry.notes_on_default(chosen, registry.resolve(chosen)) == []
     named = SpeakRequest(text="hi", model="one")
     assert registry.resolve(named).model == "one"
     assert registry.notes_on_default(named, registry.resolve(named)) == []

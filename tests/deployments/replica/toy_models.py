@@ -292,7 +292,9 @@ class Unready(Toy):
 
 
 class Weightless(Toy):
-    """Needs no weights, and has a voice more."""
+    """Needs no weights, and has a voice and a variant more."""
+
+    variants = (*Toy.variants, "extra")
 
     def published(self, variant: str) -> Sequence[Published]:
         return ()
