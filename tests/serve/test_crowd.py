@@ -46,6 +46,7 @@ def requests_for(file: str, count: int) -> list[AnyRequest]:
         lambda n: DialogueRequest(model="dia", turns=TURNS, parameters=SHORT),
         lambda n: SpeakRequest(model="higgs", text="Hello.", parameters=SHORT),
         lambda n: SpeakRequest(model="chatterbox", text="Hello.", parameters=SHORT),
+        lambda n: SpeakRequest(model="kokoro", text=f"Hello, number {n}."),
         lambda n: SpeakRequest(model="mock", text="Hello."),
     ]
     return [kinds[number % len(kinds)](number) for number in range(count)]

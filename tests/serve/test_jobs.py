@@ -85,7 +85,7 @@ def test_a_key_is_found(client: Audiograph) -> None:
 
 def test_speech_is_transcribed_and_random_weights_are_reported(client: Audiograph) -> None:
     job = client.transcribe(wav_bytes(speech_like(seconds=3.0), 16_000), timeout=PATIENCE)
-    assert (job.model, job.variant, job.weights) == ("whisper", "tiny", "random")
+    assert (job.model, job.variant, job.weights) == ("whisper", "base", "random")
     assert isinstance(job.result, TranscribeResult)
     assert job.result.duration == pytest.approx(3.0)
     files = by_suffix(job)

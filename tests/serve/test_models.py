@@ -56,7 +56,7 @@ def test_every_configured_model_is_listed(client: Audiograph) -> None:
         "mock": "none",
     }
     assert all(model.available for model in models.values())
-    assert models["whisper"].default_variant == "tiny"
+    assert models["whisper"].default_variant == "base"
     assert "en-us" in {voice.id for voice in models["espeak"].voices}
 
 
