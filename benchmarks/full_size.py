@@ -58,9 +58,8 @@ def musicgen_large(device: str, *, tiny: bool = False) -> MusicEngine:
 def whisper_large(device: str, *, tiny: bool = False) -> whisper.Whisper:
     """Build Whisper large-v3, on a GPU with half-precision matrices; it transcribes 103 tokens per window."""
     with torch.device(device):  # there its 1.5 billion numbers are drawn at once
-        return to_native_precision(
-            scripted_whisper("large-v3", WHISPER_TINY if tiny else WHISPER_LARGE), "float32"
-        )  # which openai-whisper runs as well
+        model = scripted_whisper("large-v3", WHISPER_TINY if tiny else WHISPER_LARGE)
+    return to_native_precision(model, "float32")  # on a CPU, where openai-whisper runs nothing else
 
 
 def htdemucs(device: str, *, tiny: bool = False) -> BagOfModels:

@@ -27,6 +27,8 @@ from tests.support.sounds import wav_bytes
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 JOBS = 64
+KINDS = 11
+"""Number of the different requests."""
 PATIENCE = 300
 TURNS = [Turn(text="Hello."), Turn(text="Hi.")]
 SHORT = {"max_new_tokens": 40}
@@ -80,7 +82,7 @@ def memory(client: Audiograph) -> dict[str, int]:
 
 def test_many_jobs_at_once_leave_nothing_behind(client: Audiograph) -> None:
     file = client.files.upload(wav_bytes(seconds=2.0), name="tone.wav").id
-    run_all(client, requests_for(file, 10), canceled=set())  # start every replica and import every library
+    run_all(client, requests_for(file, KINDS), canceled=set())  # start every replica and import every library
     before = memory(client)
 
     canceled = set(random.Random(2).sample(range(JOBS), JOBS // 3))
