@@ -25,8 +25,9 @@ def test_the_embedded_default_is_valid_and_local() -> None:
     file = load_file(ROOT / "serve_config.yaml")
     file.check_exposure()
     assert file.url == "http://127.0.0.1:8000"
-    signal, speech = {"pitch_analysis", "whisper", "hpss", "demucs"}, {"espeak", "dia", "higgs", "chatterbox"}
-    assert set(file.application.args.models) == signal | speech | {"musicgen", "mock"}
+    signal, speech = {"pitch_analysis", "whisper", "hpss", "demucs"}, {"kokoro", "espeak", "dia"}
+    others = {"higgs", "chatterbox", "musicgen", "mock"}
+    assert set(file.application.args.models) == signal | speech | others
 
 
 def test_every_model_of_the_embedded_default_scales_to_zero_and_fits_two_cores_at_once() -> None:
