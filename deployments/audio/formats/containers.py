@@ -33,9 +33,9 @@ class Container:
     by_libsndfile: bool = False
     """Whether libsndfile reads it, and libav only the encodings that libsndfile does not know."""
     has_timeline: bool = False
-    """Whether its packets have times, so that gaps and a late beginning can be seen."""
+    """Whether each of its packets has a time, so that gaps and a late beginning can be seen."""
     begins_at_zero: bool = False
-    """Whether its timeline begins at 0, even if no track does."""
+    """Whether its timeline begins at 0, even if no track does, so that the first packet's time is a delay."""
     delay_frames: int = 0
     """Maximum encoder delay and padding that a header may count although no decoder outputs it, in frames."""
 
@@ -73,7 +73,7 @@ MATROSKA = Container("Matroska", "audio/matroska", "matroska", matroska.read_cla
 MPEG_TS = Container("MPEG-TS", "video/mp2t", "mpegts", has_timeline=True)
 MPEG_PS = Container("MPEG-PS", "video/mpeg", "mpeg", has_timeline=True)
 ASF = Container("Windows Media", "audio/x-ms-wma", "asf", windows_media.read_claims, has_timeline=True)
-AVI = Container("AVI", "video/x-msvideo", "avi", chunks.read_avi_claims)
+AVI = Container("AVI", "video/x-msvideo", "avi", chunks.read_avi_claims, begins_at_zero=True)
 VOC = Container("Creative Voice", "audio/x-voc", "voc")
 SPHERE = Container("NIST SPHERE", "audio/x-nist", "nistsphere")
 FLASH = Container("Flash video", "video/x-flv", "flv", has_timeline=True)
