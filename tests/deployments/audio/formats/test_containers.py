@@ -14,6 +14,7 @@ from tests.support.sounds import av_bytes, file_bytes, level_db, peak_frequency,
 LIMITS = LimitsConfig()
 SOUND = tone(seconds=2, sample_rate=48_000, channels=2)
 PHONE = tone(seconds=2, sample_rate=8_000)
+WIDE_PHONE = tone(seconds=2, sample_rate=16_000)
 
 
 def by_libav(codec: str, container: str) -> Callable[[], bytes]:
@@ -43,6 +44,9 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "NIST": (by_libsndfile("NIST", "PCM_16"), "audio/x-nist"),
     "BW64": (lambda: b"BW64" + by_libsndfile("RF64", "PCM_16")()[4:], "audio/wav"),
     "WAV, MS ADPCM": (by_libsndfile("WAV", "MS_ADPCM"), "audio/wav"),
+    "WAV, G.722": (lambda: av_bytes(WIDE_PHONE, 16_000, "adpcm_g722", "wav"), "audio/wav"),
+    "WAV, G.726": (lambda: av_bytes(PHONE, 8_000, "adpcm_g726", "wav"), "audio/wav"),
+    "AU, G.722": (lambda: av_bytes(WIDE_PHONE, 16_000, "adpcm_g722", "au"), "audio/basic"),
     "WAV, MP3": (by_libav("libmp3lame", "wav"), "audio/wav"),
     "WAV, AC-3": (by_libav("ac3", "wav"), "audio/wav"),
     "CAF, ALAC": (by_libsndfile("CAF", "ALAC_16"), "audio/x-caf"),
@@ -81,7 +85,19 @@ def test_each_kind_is_heard(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["BW64", "AU", "WavPack", "TTA", "CAF, ALAC", "MOV, PCM", "AVI", "Matroska, PCM"]
+    "kind",
+    [
+        "BW64",
+        "AU",
+        "WAV, G.722",
+        "WAV, G.726",
+        "WavPack",
+        "TTA",
+        "CAF, ALAC",
+        "MOV, PCM",
+        "AVI",
+        "Matroska, PCM",
+    ],
 )
 def test_a_cut_file_is_recognized(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "sound"
