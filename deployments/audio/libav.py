@@ -85,8 +85,8 @@ class AvSource(Source):
 
     def _offset(self, first: AudioFrame) -> float:
         """Return the seconds from the beginning of the picture, or of other sound, to the first sample."""
-        start = self._time(first)
-        if start is None:
+        start = first.time
+        if start is None or not (self.container.has_timeline or self.container.begins_at_zero):
             return 0.0
         begins = [
             float(stream.start_time * stream.time_base)
@@ -103,7 +103,7 @@ class AvSource(Source):
         return offset if offset > TOLERANCE_SECONDS else 0.0
 
     def _time(self, frame: AudioFrame) -> float | None:
-        """Return the time of a frame in seconds; None if the container keeps no times."""
+        """Return the time of a frame in seconds; None if it only counts on from the frame before it."""
         return frame.time if self.container.has_timeline else None
 
     def _decode(self) -> Iterator[AudioFrame]:

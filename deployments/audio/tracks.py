@@ -32,7 +32,8 @@ CODECS = (
     ),
     *("mp3", "mp3float", "nellymoser", "opus", "speex", "tta", "vorbis", "wavpack", "dca", "truehd", "s302m"),
     *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice"),
-    *("adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf", "gsm", "gsm_ms"),
+    *("adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf"),
+    *("g722", "g726", "gsm", "gsm_ms"),
     *PCM,
 )
 """libav's names of the decoders that may be used."""

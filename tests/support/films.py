@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from tests.support.sounds import LAYOUTS, Samples
 
-VIDEO_CODECS = {"webm": "libvpx", "mpegts": "mpeg2video"}
+VIDEO_CODECS = {"webm": "libvpx", "mpegts": "mpeg2video", "mxf": "mpeg2video"}
 FPS = 25
 AnyPacket: TypeAlias = "av.Packet[Any]"
 

@@ -4,13 +4,12 @@ Only the containers listed here reach a decoder, each with a fixed demuxer. So p
 scripts that refer to other files or addresses are refused before a decoder could follow them.
 """
 
-import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from audiograph.errors import InvalidAudio
-from deployments.audio.formats import chunks, flac, matroska, mp4, mpeg, ogg, windows_media
+from deployments.audio.formats import chunks, flac, matroska, mp4, mpeg, ogg, others, windows_media
 from deployments.audio.formats.claims import HeaderClaims, read_no_claims
 
 ACCEPTED = (
@@ -33,9 +32,9 @@ class Container:
     by_libsndfile: bool = False
     """Whether libsndfile reads it, and libav only the encodings that libsndfile does not know."""
     has_timeline: bool = False
-    """Whether its packets have times, so that gaps and a late beginning can be seen."""
+    """Whether each of its packets has a time, so that gaps and a late beginning can be seen."""
     begins_at_zero: bool = False
-    """Whether its timeline begins at 0, even if no track does."""
+    """Whether its timeline begins at 0, even if no track does, so that the first packet's time is a delay."""
     delay_frames: int = 0
     """Maximum encoder delay and padding that a header may count although no decoder outputs it, in frames."""
 
@@ -73,7 +72,7 @@ MATROSKA = Container("Matroska", "audio/matroska", "matroska", matroska.read_cla
 MPEG_TS = Container("MPEG-TS", "video/mp2t", "mpegts", has_timeline=True)
 MPEG_PS = Container("MPEG-PS", "video/mpeg", "mpeg", has_timeline=True)
 ASF = Container("Windows Media", "audio/x-ms-wma", "asf", windows_media.read_claims, has_timeline=True)
-AVI = Container("AVI", "video/x-msvideo", "avi", chunks.read_avi_claims)
+AVI = Container("AVI", "video/x-msvideo", "avi", chunks.read_avi_claims, begins_at_zero=True)
 VOC = Container("Creative Voice", "audio/x-voc", "voc")
 SPHERE = Container("NIST SPHERE", "audio/x-nist", "nistsphere")
 FLASH = Container("Flash video", "video/x-flv", "flv", has_timeline=True)
@@ -115,52 +114,6 @@ BY_MAGIC: tuple[tuple[bytes, Container], ...] = (
 """Containers by their first bytes."""
 MP4_FIRST_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
-FOREIGN: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"PK\x05\x06", "an empty ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"%PDF", "a PDF document"),
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"MZ", "a Windows program"),
-    (b"\x7fELF", "a Linux program"),
-    (b"\xcf\xfa\xed\xfe", "a macOS program"),
-    (b"#EXTM3U", "a playlist, which only refers to audio"),
-    (b"[playlist]", "a playlist, which only refers to audio"),
-    (b"ffconcat", "a playlist, which only refers to audio"),
-    (b"#!", "a script"),
-    (b"MThd", "a MIDI score"),
-    (b"SQLite format 3", "a database"),
-)
-"""Kinds of file that are often sent by mistake, by their first bytes."""
-
-OTHER_AUDIO: tuple[tuple[bytes, str], ...] = (
-    (b"MAC ", "Monkey's Audio"),
-    (b"MP+", "Musepack"),
-    (b"MPCK", "Musepack"),
-    (b"tBaK", "TAK"),
-    (b"OFR ", "OptimFROG"),
-    (b"LA0", "Lossless Audio"),
-    (b"\x7f\xfe\x80\x01", "DTS"),
-    (b"\xfe\x7f\x01\x80", "DTS"),
-    (b"DSD ", "DSD (DSF)"),
-    (b"FRM8", "DSD (DSDIFF)"),
-    (b".RMF", "RealMedia"),
-    (b".ra\xfd", "RealAudio"),
-    (b"ajkg", "Shorten"),
-    (b"qoaf", "QOA"),
-    (b"#!SILK", "SILK"),
-    (b"\x02#!SILK", "SILK"),
-    (b"!EVRC", "EVRC"),
-    (b"#!EVRC", "EVRC"),
-    (b"\xac\x40", "AC-4"),
-    (b"\xac\x41", "AC-4"),
-)
-"""Kinds of audio that no decoder here reads, or that nobody has asked for, by their first bytes."""
-
 
 def identify(file: BinaryIO, size: int) -> Container:
     """Return the container of an open file of ``size`` bytes.
@@ -174,12 +127,7 @@ def identify(file: BinaryIO, size: int) -> Container:
     container = _sniff(file)
     if container is None:
         file.seek(0)
-        head = file.read(HEAD_BYTES)
-        if codec := _other_audio(head):
-            raise InvalidAudio(
-                f"{codec} is not among the accepted kinds of audio; send {ACCEPTED}", field="file"
-            )
-        raise InvalidAudio(f"the file is not audio but {_describe(head)}; send {ACCEPTED}", field="file")
+        raise InvalidAudio(f"{others.refusal(file.read(HEAD_BYTES))}; send {ACCEPTED}", field="file")
     return container
 
 
@@ -188,7 +136,7 @@ def _sniff(file: BinaryIO) -> Container | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     found = _by_magic(head)
-    if found or any(head.startswith(magic) for magic, _ in (*FOREIGN, *OTHER_AUDIO)):
+    if found or others.is_named(head):
         return found
     start = mpeg.after_id3(file)
     file.seek(start)
@@ -222,25 +170,3 @@ def _is_transport_stream(head: bytes) -> bool:
         if len(marks) > 1 and all(mark == TS_SYNC for mark in marks):
             return True
     return False
-
-
-def _other_audio(head: bytes) -> str | None:
-    """Return the name of a kind of audio that is not accepted; None if the bytes begin no known one."""
-    return next((name for magic, name in OTHER_AUDIO if head.startswith(magic)), None)
-
-
-def _describe(head: bytes) -> str:
-    """Return the kind of a file that is not audio, for the error message."""
-    for magic, kind in FOREIGN:
-        if head.startswith(magic):
-            return kind
-    if head[:4] == b"RIFF":
-        return "a WebP image" if head[8:12] == b"WEBP" else "an unknown kind of RIFF file"
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page"
-    if text.startswith((b"<?xml", b"<svg", b"<mpd")):
-        return "an XML document"
-    if head.isascii() and all(chr(byte) in string.printable for byte in head):
-        return "text"
-    return "of an unknown kind"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import BinaryIO
 
 from deployments.audio.formats.claims import HeaderClaims
@@ -13,6 +13,7 @@ BEGINNING = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 """The mark of a file, and the header of its first block, which is always STREAMINFO."""
 BEGINNING_BYTES = 8
 BLOCK_BYTES = 1 << 20
+MAX_FILES = 1000
 
 
 def read_claims(file: BinaryIO, size: int) -> HeaderClaims:
@@ -22,7 +23,8 @@ def read_claims(file: BinaryIO, size: int) -> HeaderClaims:
     one file follows another, so each is decoded as a section of its own.
     """
     first = after_id3(file)
-    starts = [first, *(start for start in _beginnings(file) if start > first)]
+    later = (start for start in _beginnings(file) if start > first)
+    starts = [first, *islice(later, MAX_FILES - 1)]
     seconds = [_claimed_seconds(file, start) for start in starts]
     return HeaderClaims(
         seconds=sum(filter(None, seconds)) if all(seconds) else None,

@@ -1,5 +1,6 @@
 """Gaps, late beginnings, longer pictures and sound that changes midway: times in the sound fit the file."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,16 @@ from deployments.audio.files import AudioInfo, decode, probe
 from deployments.audio.timeline import MAX_GAP_SECONDS, Timeline
 from deployments.config import LimitsConfig
 from tests.support.films import Sound, film_bytes
-from tests.support.sounds import CONTAINERS, Samples, av_bytes, file_bytes, level_db, peak_frequency, tone
+from tests.support.sounds import (
+    CONTAINERS,
+    Samples,
+    av_bytes,
+    file_bytes,
+    level_db,
+    patched,
+    peak_frequency,
+    tone,
+)
 
 LIMITS = LimitsConfig()
 FILMS = {
@@ -129,6 +139,32 @@ def test_sound_alone_has_no_offset(container: str, tmp_path: Path) -> None:
 def test_an_edit_list_delays_sound_alone(tmp_path: Path) -> None:
     info, _, _ = measured(tmp_path, film_bytes("mp4", [Sound(FOUR_SECONDS, start=5)]))
     assert info.offset == pytest.approx(5, abs=0.03)
+
+
+def avi_bytes(sound: Sound, video_seconds: float, *, delay: float = 0.0, slowdown: int = 1) -> bytes:
+    """Write an AVI whose header delays the sound, as editors do, or states a rate that is too low."""
+    content = film_bytes("avi", [sound], video_seconds)
+    header = content.index(b"strh\x38\0\0\0auds") + 8
+    scale, rate = struct.unpack_from("<II", content, header + 20)
+    return patched(content, header + 24, "<II", rate // slowdown, round(delay * rate / scale))
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "libmp3lame", "ac3", "adpcm_ms"])
+@pytest.mark.parametrize("video_seconds", [0, 8])
+def test_the_header_of_an_avi_delays_its_sound(codec: str, video_seconds: float, tmp_path: Path) -> None:
+    click = np.zeros((1, 96_000), np.float32)
+    click[0, 48_000:48_480] = 0.9
+    info, samples, rate = measured(tmp_path, avi_bytes(Sound(click, codec=codec), video_seconds, delay=2.95))
+    assert info.offset == pytest.approx(2.95, abs=0.03)
+    assert info.duration == pytest.approx(2, abs=0.05)
+    assert info.offset + float(np.abs(samples[0]).argmax()) / rate == pytest.approx(3.95, abs=0.04)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "libmp3lame"])
+def test_a_wrong_rate_in_the_header_of_an_avi_makes_no_gaps(codec: str, tmp_path: Path) -> None:
+    info, _, _ = measured(tmp_path, avi_bytes(Sound(FOUR_SECONDS, codec=codec), 0, slowdown=2))
+    assert info.duration == pytest.approx(4, abs=0.05)
+    assert (info.offset, info.notes) == (0, ())
 
 
 # Changes midway.

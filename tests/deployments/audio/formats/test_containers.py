@@ -8,11 +8,13 @@ import pytest
 from audiograph.errors import InvalidAudio
 from deployments.audio.files import decode, probe
 from deployments.config import LimitsConfig
+from tests.support.films import Sound, film_bytes
 from tests.support.sounds import av_bytes, file_bytes, level_db, peak_frequency, tone
 
 LIMITS = LimitsConfig()
 SOUND = tone(seconds=2, sample_rate=48_000, channels=2)
 PHONE = tone(seconds=2, sample_rate=8_000)
+WIDE_PHONE = tone(seconds=2, sample_rate=16_000)
 
 
 def by_libav(codec: str, container: str) -> Callable[[], bytes]:
@@ -42,6 +44,9 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "NIST": (by_libsndfile("NIST", "PCM_16"), "audio/x-nist"),
     "BW64": (lambda: b"BW64" + by_libsndfile("RF64", "PCM_16")()[4:], "audio/wav"),
     "WAV, MS ADPCM": (by_libsndfile("WAV", "MS_ADPCM"), "audio/wav"),
+    "WAV, G.722": (lambda: av_bytes(WIDE_PHONE, 16_000, "adpcm_g722", "wav"), "audio/wav"),
+    "WAV, G.726": (lambda: av_bytes(PHONE, 8_000, "adpcm_g726", "wav"), "audio/wav"),
+    "AU, G.722": (lambda: av_bytes(WIDE_PHONE, 16_000, "adpcm_g722", "au"), "audio/basic"),
     "WAV, MP3": (by_libav("libmp3lame", "wav"), "audio/wav"),
     "WAV, AC-3": (by_libav("ac3", "wav"), "audio/wav"),
     "CAF, ALAC": (by_libsndfile("CAF", "ALAC_16"), "audio/x-caf"),
@@ -80,7 +85,19 @@ def test_each_kind_is_heard(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["BW64", "AU", "WavPack", "TTA", "CAF, ALAC", "MOV, PCM", "AVI", "Matroska, PCM"]
+    "kind",
+    [
+        "BW64",
+        "AU",
+        "WAV, G.722",
+        "WAV, G.726",
+        "WavPack",
+        "TTA",
+        "CAF, ALAC",
+        "MOV, PCM",
+        "AVI",
+        "Matroska, PCM",
+    ],
 )
 def test_a_cut_file_is_recognized(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "sound"
@@ -90,21 +107,65 @@ def test_a_cut_file_is_recognized(kind: str, tmp_path: Path) -> None:
         probe(path, LIMITS)
 
 
-@pytest.mark.parametrize(
-    ("content", "name"),
-    [
-        (b"MAC \x96\x0f" + bytes(500), "Monkey's Audio"),
-        (b"MPCKSH" + bytes(500), "Musepack"),
-        (b"DSD " + bytes(500), "DSD"),
-        (b"\x7f\xfe\x80\x01" + bytes(500), "DTS"),
-        (b".RMF" + bytes(500), "RealMedia"),
-    ],
-)
-def test_audio_that_is_not_accepted_is_called_by_its_name(content: bytes, name: str, tmp_path: Path) -> None:
+UNREAD: dict[str, Callable[[], bytes]] = {
+    "Monkey's Audio": lambda: b"MAC \x96\x0f" + bytes(500),
+    "Musepack": lambda: b"MPCKSH" + bytes(500),
+    "DSD": lambda: b"DSD " + bytes(500),
+    "DTS": lambda: b"\x7f\xfe\x80\x01" + bytes(500),
+    "TrueHD": lambda: b"\x81\xf4\x01\x02\xf8\x72\x6f\xba" + bytes(500),
+    "RealMedia": by_libav("ac3", "rm"),
+    "DSS": lambda: b"\x02dss" + bytes(500),
+    "Audible": lambda: b"\0\x01\0\0\x57\x90\x75\x36" + bytes(500),
+    "SoX": by_libav("pcm_s32le", "sox"),
+    "ADX": by_libav("adpcm_adx", "adx"),
+    "SMAF": lambda: av_bytes(tone(), 44_100, "adpcm_yamaha", "mmf"),
+    "S/PDIF": by_libav("ac3", "spdif"),
+    "Flash (SWF)": lambda: av_bytes(tone(), 44_100, "libmp3lame", "swf"),
+    "MXF": lambda: film_bytes("mxf", [Sound(SOUND, codec="pcm_s16le")], video_seconds=2),
+    "NUT": by_libav("pcm_s16le", "nut"),
+    "WTV": by_libav("ac3", "wtv"),
+    "8SVX": lambda: file_bytes(PHONE, 8_000, format="SVX", subtype="PCM_S8"),
+    "16SV": lambda: file_bytes(PHONE, 8_000, format="SVX", subtype="PCM_16"),
+    "PAF": by_libsndfile("PAF", "PCM_16"),
+    "PVF": by_libsndfile("PVF", "PCM_16"),
+    "AVR": by_libsndfile("AVR", "PCM_16"),
+    "WVE": lambda: file_bytes(PHONE, 8_000, format="WVE", subtype="ALAW"),
+    "XI": lambda: file_bytes(PHONE, 8_000, format="XI", subtype="DPCM_16"),
+    "SDS": lambda: file_bytes(PHONE, 8_000, format="SDS", subtype="PCM_16"),
+    "MPC 2000": lambda: file_bytes(PHONE, 44_100, format="MPC2K", subtype="PCM_16"),
+    "HTK": lambda: file_bytes(PHONE, 8_000, format="HTK", subtype="PCM_16"),
+}
+"""Writers of kinds of audio that are not accepted, by their names in the error."""
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_audio_that_is_not_accepted_is_called_by_its_name(name: str, tmp_path: Path) -> None:
     path = tmp_path / "sound"
-    path.write_bytes(content)
+    path.write_bytes(UNREAD[name]())
     with pytest.raises(InvalidAudio, match="is not among the accepted kinds of audio") as refused:
         probe(path, LIMITS)
     assert name in refused.value.message
     assert "not audio" not in refused.value.message
     assert "damaged" not in refused.value.message
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "DOUBLE"])
+@pytest.mark.parametrize("version", ["MAT4", "MAT5"])
+def test_a_matlab_file_is_called_one(version: str, subtype: str, tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(file_bytes(PHONE, 8_000, format=version, subtype=subtype))
+    with pytest.raises(InvalidAudio, match="not audio but a MATLAB file"):
+        probe(path, LIMITS)
+
+
+def test_audio_without_a_header_is_said_to_be_unrecognizable(tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(av_bytes(PHONE, 8_000, "pcm_alaw", "alaw"))
+    with pytest.raises(InvalidAudio, match="audio without a header cannot be recognized"):
+        probe(path, LIMITS)
+
+
+def test_silence_before_an_mp3_hides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(bytes(2_000) + av_bytes(SOUND, 48_000, "libmp3lame", "mp3", {"write_xing": "0"})[45:])
+    assert probe(path, LIMITS).media_type == "audio/mpeg"
